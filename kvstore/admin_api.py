@@ -1,0 +1,112 @@
+"""The routes for operators: what a node holds and does, and its run-time settings."""
+
+from collections.abc import Callable
+from typing import Any
+
+from flask import Blueprint, Response
+
+from kvstore import strict_json
+from kvstore.errors import InvalidRequest, NotLeader
+from kvstore.follower_node import FollowerNode
+from kvstore.leader_node import LeaderNode
+from kvstore.request_parts import read_body
+from kvstore.responses import json_response
+
+BODY_LIMIT = 65536
+
+
+def admin_api(
+    node: LeaderNode | FollowerNode, check_access: Callable[[], None], repl_timeout_s: float
+) -> Blueprint:
+    """Build the routes.
+
+    :param check_access: raises when the caller may not use these routes.
+    :param repl_timeout_s: bound of the simulated delay.
+    """
+    api = Blueprint("admin", __name__, url_prefix="/admin")
+    api.before_request(check_access)
+
+    @api.post("/set_quorum")
+    def set_quorum() -> Response:
+        leader = _leader(node)
+        quorum = _document().get("quorum")
+        if type(quorum) is not int:
+            raise InvalidRequest("quorum must be a whole number")
+        try:
+            leader.set_quorum(quorum)
+        except ValueError as error:
+            raise InvalidRequest(str(error)) from None
+        return json_response({"quorum": quorum})
+
+    @api.post("/set_delay")
+    def set_delay() -> Response:
+        leader = _leader(node)
+        document = _document()
+        low, high = _number(document, "min_ms"), _number(document, "max_ms")
+        if not 0 <= low <= high < repl_timeout_s * 1000:
+            raise InvalidRequest(
+                f"0 <= min_ms <= max_ms < {repl_timeout_s * 1000:g} (REPL_TIMEOUT) must hold"
+            )
+        leader.set_delay(low, high)
+        return json_response({"min_ms": low, "max_ms": high})
+
+    @api.get("/store")
+    def store() -> Response:
+        map = node.map
+        items = map.items()
+        return json_response(
+            {
+                "store": {item.key: item.value for item in items},
+                "versions": {item.key: item.version for item in items},
+                "index": map.position.index,
+                "epoch": map.position.epoch,
+                "digest": map.digest(),
+            }
+        )
+
+    @api.post("/force_start")
+    def force_start() -> Response:
+        return json_response(_leader(node).force_start())
+
+    return api
+
+
+def health_api(node: LeaderNode | FollowerNode) -> Blueprint:
+    """Build the routes that everybody may see: liveness, readiness and status."""
+    api = Blueprint("health", __name__)
+
+    @api.get("/livez")
+    def livez() -> Response:
+        return json_response({"live": True})
+
+    @api.get("/readyz")
+    def readyz() -> Response:
+        status = node.status()
+        body = {name: status[name] for name in ("state", "waiting_for", "problem")}
+        return json_response({"ready": node.ready, **body}, 200 if node.ready else 503)
+
+    @api.get("/status")
+    def status() -> Response:
+        return json_response(node.status())
+
+    return api
+
+
+def _leader(node: LeaderNode | FollowerNode) -> LeaderNode:
+    if isinstance(node, FollowerNode):
+        raise NotLeader(node.leader)
+    return node
+
+
+def _number(document: dict[str, Any], name: str) -> float:
+    number = document.get(name)
+    if isinstance(number, bool) or not isinstance(number, int | float):
+        raise InvalidRequest(f"{name} must be a number")
+    return float(number)
+
+
+def _document() -> dict[str, Any]:
+    document = strict_json.parse(read_body(BODY_LIMIT))
+    if not isinstance(document, dict):
+        raise InvalidRequest("the body must be an object")
+    return document

@@ -1,0 +1,105 @@
+"""The composition root: the only place that knows both HTTP and roles."""
+
+import logging
+import secrets
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+import gevent
+from flask import Flask, Response
+from werkzeug.exceptions import HTTPException
+
+from kvstore import errors
+from kvstore.access import access_check
+from kvstore.admin_api import admin_api, health_api
+from kvstore.client_api import client_api
+from kvstore.config import Settings
+from kvstore.delay import DelayRange
+from kvstore.follower import Follower
+from kvstore.follower_node import FollowerNode
+from kvstore.http_transport import HttpTransport
+from kvstore.leader import Leader
+from kvstore.leader_log import LogLimits
+from kvstore.leader_node import LeaderNode
+from kvstore.replication_api import replication_api
+from kvstore.request_parts import KeyConverter, check_path
+from kvstore.responses import error_response, http_error_response, json_response
+from kvstore.storage import MemoryStorage
+from kvstore.transport import Transport
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+logger = logging.getLogger("kvstore")
+
+
+def create_node(settings: Settings) -> LeaderNode | FollowerNode:
+    """Build the node that the settings describe; it starts working with ``start()``.
+
+    :raises StorageError: its data directory cannot be used.
+    """
+    storage = MemoryStorage(node=_new_id())
+    limits = LogLimits(retain=settings.log_retain)
+    state = storage.load()
+    if settings.role == "follower":
+        follower = Follower(state, limits.retain, limits.retain_bytes)
+        return FollowerNode(follower, storage, settings.repl_timeout_s)
+    leader = Leader(
+        state,
+        list(settings.followers),
+        settings.write_quorum,
+        settings.advertise_url,
+        limits,
+        _new_id,
+    )
+    # Half of the time that a write waits, so that a lost request can be sent again.
+    request_timeout_s = settings.repl_timeout_s / 2
+    transports: dict[str, Transport] = {
+        address: HttpTransport(address, request_timeout_s, settings.cluster_token)
+        for address in settings.followers
+    }
+    delay_range = DelayRange(settings.min_delay_ms, settings.max_delay_ms)
+    return LeaderNode(leader, storage, transports, delay_range, settings.repl_timeout_s)
+
+
+def create_app(settings: Settings, node: LeaderNode | FollowerNode) -> Flask:
+    """Build the flask app that serves a node."""
+    app = Flask("kvstore", static_folder=None)
+    app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
+    app.url_map.merge_slashes = False
+    app.url_map.converters["key"] = KeyConverter
+    app.before_request(check_path)
+    app.register_error_handler(errors.KvstoreError, error_response)
+    app.register_error_handler(HTTPException, http_error_response)
+    app.register_error_handler(Exception, _internal_error)
+    check_access = access_check(settings.cluster_token)
+    app.register_blueprint(client_api(node, settings.max_key_bytes, settings.max_value_bytes))
+    app.register_blueprint(replication_api(node, check_access))
+    app.register_blueprint(admin_api(node, check_access, settings.repl_timeout_s))
+    app.register_blueprint(health_api(node))
+    app.extensions["kvstore"] = node
+    app.wsgi_app = _fair(app.wsgi_app)  # type: ignore[assignment,method-assign]
+    return app
+
+
+def _fair(wsgi_app: "WSGIApplication") -> "WSGIApplication":
+    """Let other connections have their turn after every request.
+
+    gunicorn serves a kept-alive connection in a loop that does not switch while data is there;
+    with many busy clients some would starve for seconds.
+    """
+
+    def serve(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        gevent.sleep(0)
+        return wsgi_app(environ, start_response)
+
+    return serve
+
+
+def _internal_error(error: Exception) -> Response:
+    logger.exception("a request failed", exc_info=error)
+    return json_response({"error": "internal server error"}, 500)
+
+
+def _new_id() -> str:
+    return secrets.token_hex(8)

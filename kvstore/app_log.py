@@ -1,0 +1,28 @@
+"""The node's log: gunicorn's handlers, and one line at start."""
+
+import logging
+
+from kvstore.config import Settings
+
+logger = logging.getLogger("kvstore")
+
+
+def use_handlers(handlers: list[logging.Handler]) -> None:
+    """Write the node's log where gunicorn writes its own."""
+    logger.handlers = handlers
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+
+
+def log_start(settings: Settings) -> None:
+    """The one line at start."""
+    logger.info(
+        "%s at %s, W=%s, delay %g-%g ms, timeout %g s, %s",
+        settings.role,
+        settings.advertise_url,
+        settings.write_quorum if settings.role == "leader" else "-",
+        settings.min_delay_ms,
+        settings.max_delay_ms,
+        settings.repl_timeout_s,
+        settings.data_dir or "memory only",
+    )

@@ -1,0 +1,165 @@
+"""What can go wrong, as one tree.
+
+Every error is either *definite* (it did not happen and never will) or *indefinite* (it may
+still happen). A client may repeat a write after a definite error without a second thought;
+after an indefinite one it has to look, or repeat it under the same idempotency key.
+
+::
+
+    KvstoreError
+    ├── DefiniteError
+    │   ├── InvalidRequest          the request is malformed
+    │   ├── TooLarge                a body, key or value over its limit
+    │   ├── RequestTimeout          the client did not send its whole request in time
+    │   ├── Unauthorized            the cluster's bearer token is missing or wrong
+    │   ├── Forbidden               the caller's address may not use this route
+    │   ├── NotLeader               only the leader takes writes
+    │   ├── NotFollower             only a follower takes replication messages
+    │   ├── PreconditionFailed      If-Match / If-None-Match does not hold
+    │   ├── KeyReused               an idempotency key came back with another payload
+    │   ├── NothingToForce          force_start where nobody is waited for
+    │   ├── NotReady                this node cannot serve reads now
+    │   └── WriteRefused            this leader takes no writes now
+    │       ├── NotEnoughFollowers  fewer followers than the write quorum are reachable
+    │       └── Overloaded          too much is pending; try again later
+    ├── IndefiniteError
+    │   ├── QuorumNotReached        the entry is in the log and keeps replicating
+    │   ├── NotApplied              the node did not reach the index asked for in time
+    │   └── TransportError          a message to a follower got no usable answer
+    ├── SettingsError               the environment holds wrong settings
+    └── StorageError                the data directory cannot be used, or a write to it failed
+"""
+
+
+class KvstoreError(Exception):
+    """Base of every error this package raises on purpose."""
+
+
+class DefiniteError(KvstoreError):
+    """It did not happen and never will."""
+
+
+class InvalidRequest(DefiniteError):
+    """The request is malformed; the text says how."""
+
+
+class TooLarge(DefiniteError):
+    """A body, key or value is over its limit."""
+
+
+class RequestTimeout(DefiniteError):
+    """The client did not send its whole request in time."""
+
+
+class Unauthorized(DefiniteError):
+    """The cluster's bearer token is missing or wrong."""
+
+
+class Forbidden(DefiniteError):
+    """The caller's address may not use this route."""
+
+
+class NotLeader(DefiniteError):
+    """Only the leader does this.
+
+    :param leader: the leader's URL; None while this node has not met one.
+    """
+
+    def __init__(self, leader: str | None) -> None:
+        super().__init__("not leader")
+        self.leader = leader
+
+
+class NotFollower(DefiniteError):
+    """Only a follower takes replication messages."""
+
+    def __init__(self) -> None:
+        super().__init__("not a follower")
+
+
+class PreconditionFailed(DefiniteError):
+    """The key's newest version is not the one the client asked for.
+
+    :param version: the key's newest version; None when it does not exist.
+    """
+
+    def __init__(self, version: int | None) -> None:
+        super().__init__("precondition failed")
+        self.version = version
+
+
+class KeyReused(DefiniteError):
+    """An idempotency key came back with another payload."""
+
+
+class NothingToForce(DefiniteError):
+    """force_start was asked of a node that waits for nobody."""
+
+
+class NotReady(DefiniteError):
+    """This node cannot serve reads now."""
+
+
+class WriteRefused(DefiniteError):
+    """This leader takes no writes now; the text says why."""
+
+
+class NotEnoughFollowers(WriteRefused):
+    """Fewer followers than the write quorum are reachable, or a takeover waits for some."""
+
+    def __init__(self) -> None:
+        super().__init__("not enough followers")
+
+
+class Overloaded(WriteRefused):
+    """Too much is pending; the same request may succeed later."""
+
+    def __init__(self) -> None:
+        super().__init__("too many writes are waiting for the quorum")
+
+
+class IndefiniteError(KvstoreError):
+    """It may still happen."""
+
+
+class QuorumNotReached(IndefiniteError):
+    """The write quorum did not confirm the entry in time; it keeps replicating.
+
+    :param version: index of the entry.
+    :param replicas_confirmed: followers known to hold it so far.
+    """
+
+    def __init__(self, version: int, replicas_confirmed: int) -> None:
+        super().__init__("quorum not reached")
+        self.version = version
+        self.replicas_confirmed = replicas_confirmed
+
+
+class NotApplied(IndefiniteError):
+    """The node did not apply the index asked for in time.
+
+    :param applied_index: what it has applied.
+    """
+
+    def __init__(self, applied_index: int) -> None:
+        super().__init__("min_version not reached")
+        self.applied_index = applied_index
+
+
+class TransportError(IndefiniteError):
+    """A message got no usable answer: it may or may not have been received."""
+
+
+class SettingsError(KvstoreError):
+    """The environment holds wrong settings.
+
+    :param problems: one sentence for each.
+    """
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class StorageError(KvstoreError):
+    """The data directory cannot be used, or a write to it failed."""

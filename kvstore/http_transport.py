@@ -1,0 +1,140 @@
+"""The transport over HTTP/1.1: one kept-alive connection to each follower.
+
+The response is parsed by geventhttpclient's parser (llhttp). Its connection pool is not used: it
+checks idle sockets with ``select()``, which fails for descriptors from 1024 on.
+"""
+
+from urllib.parse import urlsplit
+
+import gevent
+from gevent import socket
+from gevent.event import Event
+from gevent.hub import get_hub
+from geventhttpclient.response import HTTPParseError, HTTPResponse
+
+from kvstore.errors import InvalidRequest, TransportError
+from kvstore.messages import (
+    ANSWERS,
+    Answer,
+    Append,
+    Claim,
+    Fetch,
+    Hello,
+    Message,
+    SnapshotChunk,
+    decode,
+    encode,
+)
+from kvstore.transport import Transport
+
+PATHS: dict[type[Message], str] = {
+    Append: "/replicate",
+    Hello: "/replicate/hello",
+    Claim: "/replicate/claim",
+    SnapshotChunk: "/replicate/snapshot",
+    Fetch: "/replicate/fetch",
+}
+
+_READABLE = 1
+
+
+class HttpTransport(Transport):
+    """A connection to one follower.
+
+    :param address: ``host:port``.
+    :param timeout_s: for one message, connecting included.
+    :param token: bearer token of the cluster; None for none.
+    """
+
+    def __init__(self, address: str, timeout_s: float, token: str | None = None) -> None:
+        url = urlsplit(f"//{address}")
+        self._endpoint = (url.hostname, url.port)
+        self._timeout_s = timeout_s
+        authorization = f"Authorization: Bearer {token}\r\n" if token else ""
+        self._heads = {
+            kind: (
+                f"POST {path} HTTP/1.1\r\nHost: {address}\r\n{authorization}"
+                "Content-Type: application/json\r\nContent-Length: "
+            ).encode()
+            for kind, path in PATHS.items()
+        }
+        self._socket: socket.socket | None = None
+
+    def send(self, message: Message) -> Answer:
+        body = encode(message)
+        request = b"%b%d\r\n\r\n%b" % (self._heads[type(message)], len(body), body)
+        kind = ANSWERS[type(message)]
+        try:
+            with gevent.Timeout(self._timeout_s):
+                response = self._exchange(request, new=isinstance(message, Hello))
+        except gevent.Timeout:
+            self.close()
+            raise TransportError(f"no answer within {self._timeout_s:g} s") from None
+        except (OSError, HTTPParseError) as error:
+            self.close()
+            raise TransportError(str(error) or type(error).__name__) from None
+        except BaseException:
+            self.close()
+            raise
+        text = bytes(response.read_body())
+        if response.status_code not in (200, 409):
+            self.close()
+            raise TransportError(f"status {response.status_code}: {text[:200]!r}")
+        try:
+            return decode(Answer if response.status_code == 409 else kind, text)
+        except InvalidRequest as error:
+            self.close()
+            raise TransportError(f"an answer that makes no sense: {error}") from None
+
+    def wait(self, wake: Event, timeout_s: float) -> None:
+        if self._socket is None:
+            wake.wait(timeout_s)
+            return
+        # An idle connection becomes readable only when the follower closes it: noticed here, a
+        # killed follower stops counting for the quorum at once, not at the next heartbeat.
+        closed = False
+
+        def notice() -> None:
+            nonlocal closed
+            closed = True
+            wake.set()
+
+        watcher = get_hub().loop.io(self._socket.fileno(), _READABLE)
+        watcher.start(notice)
+        try:
+            wake.wait(timeout_s)
+        finally:
+            watcher.stop()
+            watcher.close()
+        if closed:
+            self.close()
+            raise TransportError("the follower closed the connection")
+
+    def close(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    def _exchange(self, request: bytes, new: bool) -> "_Response":
+        if self._socket is None:
+            if not new:
+                raise ConnectionResetError("the connection was closed")
+            self._socket = socket.create_connection(self._endpoint)
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._socket.sendall(request)
+        response = _Response("POST")
+        while not response.message_complete:
+            data = self._socket.recv(65536)
+            if not data:
+                raise ConnectionResetError("the follower closed the connection")
+            response.feed(data)
+        if response.should_close():
+            self.close()
+        return response
+
+
+class _Response(HTTPResponse):
+    """A response whose whole body is read at once."""
+
+    def read_body(self) -> bytearray:
+        return self._body_buffer

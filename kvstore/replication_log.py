@@ -1,0 +1,111 @@
+"""The ordered log: entries without gaps behind a base.
+
+The base is the position just before the oldest entry kept. What lies before it is only in the
+key-value map any more; a follower that needs it gets a snapshot.
+"""
+
+from collections.abc import Iterable
+
+from kvstore.entries import START, Entry, Position
+
+
+class ReplicationLog:
+    """Entries ``base.index + 1 … last.index``, in order.
+
+    :param base: position of the last entry that is no longer kept.
+    :param entries: those after it.
+    """
+
+    def __init__(self, base: Position = START, entries: Iterable[Entry] = ()) -> None:
+        self.base = base
+        self.last = base
+        self.size = 0
+        self._entries: list[Entry] = []
+        self._appended_at_s: list[float] = []
+        for entry in entries:
+            self.append(entry)
+
+    def append(self, entry: Entry, now_s: float = 0.0) -> None:
+        """Put one entry at the end.
+
+        :param entry: must have the next index and no lower epoch than the last.
+        :param now_s: time of the append, for lag figures.
+        """
+        assert entry.index == self.last.index + 1, "the log has no gaps"
+        assert entry.epoch >= self.last.epoch, "epochs never fall along the log"
+        self._entries.append(entry)
+        self._appended_at_s.append(now_s)
+        self.last = entry.position
+        self.size += entry.size
+
+    def __getitem__(self, index: int) -> Entry:
+        assert self.base.index < index <= self.last.index, f"index {index} is not in the log"
+        return self._entries[index - self.base.index - 1]
+
+    def appended_at_s(self, index: int) -> float:
+        """When the entry at this index was appended; the oldest one's time for cut entries."""
+        return self._appended_at_s[max(index - self.base.index - 1, 0)]
+
+    def position_at(self, index: int) -> Position | None:
+        """Position at an index from the base to the end; None outside of that."""
+        if index == self.base.index:
+            return self.base
+        if self.base.index < index <= self.last.index:
+            return self[index].position
+        return None
+
+    def contains(self, position: Position) -> bool:
+        """Whether the log, or its base, holds exactly this position."""
+        return self.position_at(position.index) == position
+
+    def after(self, index: int, through: int, max_entries: int, max_bytes: int) -> list[Entry]:
+        """Entries behind an index, bounded; at least one if there is any.
+
+        :param index: at least ``base.index``.
+        :param through: highest index wanted.
+        :return: entries ``index + 1 …`` in order.
+        """
+        assert index >= self.base.index, "a cut entry was asked for"
+        start = index - self.base.index
+        batch = self._entries[start : min(start + max_entries, through - self.base.index)]
+        total = 0
+        for count, entry in enumerate(batch):
+            total += entry.size
+            if total > max_bytes and count > 0:
+                return batch[:count]
+        return batch
+
+    def entries(self) -> list[Entry]:
+        """All entries kept, oldest first."""
+        return list(self._entries)
+
+    def cut(self, through: int) -> None:
+        """Forget entries up to and including an index, which becomes the base."""
+        position = self.position_at(through)
+        assert position is not None, f"cannot cut to index {through}"
+        count = through - self.base.index
+        self.size -= sum(entry.size for entry in self._entries[:count])
+        del self._entries[:count]
+        del self._appended_at_s[:count]
+        self.base = position
+
+    def retention_cut(self, floor: int, max_entries: int, max_bytes: int) -> int | None:
+        """Where to cut so that the log keeps its retention, or None while it is not worth it.
+
+        :param floor: highest index that may go.
+        :param max_entries: entries to keep; the log may exceed it by a tenth between cuts.
+        :param max_bytes: bytes to keep, likewise.
+        """
+        slack = 1.1
+        if len(self._entries) > max_entries * slack:
+            target = self.last.index - max_entries
+        elif self.size > max_bytes * slack:
+            target, size = self.base.index, self.size
+            for entry in self._entries:
+                if size <= max_bytes:
+                    break
+                target, size = entry.index, size - entry.size
+        else:
+            return None
+        target = min(target, floor)
+        return target if target > self.base.index else None

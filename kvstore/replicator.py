@@ -1,0 +1,140 @@
+"""One long-lived greenlet per follower: asks the leader what to send, sends it, reports back.
+
+A slow or dead follower delays nobody else, and the delivery of an entry belongs to the senders,
+not to the client's request: a follower that did not make the quorum gets every entry as well.
+"""
+
+import logging
+import random
+import time
+from collections.abc import Callable
+
+import gevent
+from gevent import Greenlet
+from gevent.event import Event
+
+from kvstore.errors import TransportError
+from kvstore.leader import Leader
+from kvstore.takeover import HEARTBEAT_S
+from kvstore.transport import Transport
+
+BACKOFF_MIN_S = 0.01
+BACKOFF_MAX_S = 0.5
+
+logger = logging.getLogger("kvstore")
+
+
+class Sender:
+    """The conversation with one follower.
+
+    :param after_change: called whenever an answer, or the lack of one, may have changed the
+        leader's state.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        leader: Leader,
+        transport: Transport,
+        after_change: Callable[[], None],
+    ) -> None:
+        self.wake = Event()
+        self._address = address
+        self._leader = leader
+        self._transport = transport
+        self._after_change = after_change
+        self._failures = 0
+
+    def run(self) -> None:
+        """Converse for ever."""
+        while True:
+            self.wake.clear()
+            message = self._leader.next_message(self._address, time.monotonic())
+            try:
+                if message is None:
+                    self._transport.wait(self.wake, self._idle_s())
+                    continue
+                answer = self._transport.send(message)
+            except TransportError as error:
+                self._lost(str(error))
+                continue
+            self._report_contact()
+            self._leader.receive(self._address, message, answer, time.monotonic())
+            self._after_change()
+            if answer.error is not None:
+                self._pause()
+
+    def _idle_s(self) -> float:
+        last_sent_s = self._leader.followers[self._address].last_sent_s
+        return min(max(last_sent_s + HEARTBEAT_S - time.monotonic(), 0.001), HEARTBEAT_S)
+
+    def _lost(self, reason: str) -> None:
+        if self._failures == 0:
+            logger.warning("follower %s is not reachable: %s", self._address, reason)
+        self._failures += 1
+        self._leader.lost(self._address, reason)
+        self._after_change()
+        self._pause()
+
+    def _report_contact(self) -> None:
+        if self._failures > 0:
+            logger.info("follower %s is reachable", self._address)
+            self._failures = 0
+
+    def _pause(self) -> None:
+        backoff_s = min(BACKOFF_MAX_S, BACKOFF_MIN_S * 2 ** min(self._failures, 10))
+        gevent.sleep(backoff_s * random.uniform(0.5, 1.0))
+
+
+class Replicator:
+    """All senders of a leader.
+
+    :param transports: one for each follower, by address.
+    """
+
+    def __init__(
+        self,
+        leader: Leader,
+        transports: dict[str, Transport],
+        after_change: Callable[[], None],
+    ) -> None:
+        self._leader = leader
+        self._transports = transports
+        self._senders = [
+            Sender(address, leader, transport, after_change)
+            for address, transport in transports.items()
+        ]
+        self._greenlets: "list[Greenlet[[], None]]" = []
+
+    def start(self, spawn: "Callable[[Callable[[], None]], Greenlet[[], None]]") -> None:
+        """Start the senders.
+
+        :param spawn: starts a greenlet.
+        """
+        self._greenlets = [spawn(sender.run) for sender in self._senders]
+
+    def wake(self) -> None:
+        """Tell every sender that there may be something to say."""
+        for sender in self._senders:
+            sender.wake.set()
+
+    def drain(self, timeout_s: float) -> bool:
+        """Wait until every reachable follower holds the whole log.
+
+        :return: whether they do; False when time was up.
+        """
+        deadline_s = time.monotonic() + timeout_s
+        while any(
+            progress.counts and self._leader.lag(progress.address, 0.0)[0] > 0
+            for progress in self._leader.followers.values()
+        ):
+            if time.monotonic() >= deadline_s:
+                return False
+            gevent.sleep(0.005)
+        return True
+
+    def stop(self) -> None:
+        """End the senders and close their connections."""
+        gevent.killall(self._greenlets)
+        for transport in self._transports.values():
+            transport.close()

@@ -1,0 +1,71 @@
+"""JSON as clients may send it: everything the standard allows, and nothing it does not.
+
+Python's own parser lets pass what other programs would choke on or read differently
+(NaN, numbers that overflow to infinity, lone surrogates, repeated names, any depth). A value
+that is accepted here can be stored, sent and read back by every node alike.
+"""
+
+import json
+from typing import Any
+
+from kvstore.errors import InvalidRequest
+
+MAX_DEPTH = 100
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        raise InvalidRequest("invalid JSON: an object has the same name twice")
+    return members
+
+
+def _refuse_constant(name: str) -> None:
+    raise InvalidRequest(f"invalid JSON: {name} is not a JSON number")
+
+
+_decoder = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse_constant)
+_encoder = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+def parse(body: bytes) -> Any:
+    """Parse one JSON document.
+
+    :param body: UTF-8 text.
+    :raises InvalidRequest: it is not JSON by RFC 8259, has a repeated name, or nests deeper
+        than ``MAX_DEPTH``.
+    """
+    try:
+        value = _decoder.decode(body.decode("utf-8"))
+    except UnicodeDecodeError:
+        raise InvalidRequest("invalid JSON: the body is not UTF-8") from None
+    except RecursionError:
+        raise InvalidRequest(f"invalid JSON: nested deeper than {MAX_DEPTH}") from None
+    except ValueError as error:
+        raise InvalidRequest(f"invalid JSON: {error}") from None
+    if isinstance(value, dict | list):
+        _check_depth(value, MAX_DEPTH)
+    return value
+
+
+def canonical(value: Any) -> bytes:
+    """Encode a parsed value; equal bytes mean equal values on every node.
+
+    :param value: what :func:`parse` returned, or a part of it.
+    :return: compact UTF-8 JSON, members in the order the client gave.
+    :raises InvalidRequest: a number overflows a double, or a string holds a lone surrogate.
+    """
+    try:
+        return _encoder.encode(value).encode("utf-8")
+    except UnicodeEncodeError:
+        raise InvalidRequest("invalid JSON: a string holds a lone surrogate") from None
+    except ValueError:
+        raise InvalidRequest("invalid JSON: a number is out of range") from None
+
+
+def _check_depth(value: dict[str, Any] | list[Any], levels: int) -> None:
+    if levels == 0:
+        raise InvalidRequest(f"invalid JSON: nested deeper than {MAX_DEPTH}")
+    for child in value.values() if isinstance(value, dict) else value:
+        if isinstance(child, dict | list):
+            _check_depth(child, levels - 1)
