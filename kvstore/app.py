@@ -24,7 +24,8 @@ from kvstore.leader_node import LeaderNode
 from kvstore.replication_api import replication_api
 from kvstore.request_parts import KeyConverter, check_path
 from kvstore.responses import error_response, http_error_response, json_response
-from kvstore.storage import MemoryStorage
+from kvstore.sqlite_storage import SqliteStorage
+from kvstore.storage import MemoryStorage, Storage
 from kvstore.transport import Transport
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def create_node(settings: Settings) -> LeaderNode | FollowerNode:
 
     :raises StorageError: its data directory cannot be used.
     """
-    storage = MemoryStorage(node=_new_id())
+    storage = _create_storage(settings)
     limits = LogLimits(retain=settings.log_retain)
     state = storage.load()
     if settings.role == "follower":
@@ -80,6 +81,12 @@ def create_app(settings: Settings, node: LeaderNode | FollowerNode) -> Flask:
     app.extensions["kvstore"] = node
     app.wsgi_app = _fair(app.wsgi_app)  # type: ignore[assignment,method-assign]
     return app
+
+
+def _create_storage(settings: Settings) -> Storage:
+    if settings.data_dir is None:
+        return MemoryStorage(node=_new_id())
+    return SqliteStorage(settings.data_dir)
 
 
 def _fair(wsgi_app: "WSGIApplication") -> "WSGIApplication":

@@ -35,7 +35,7 @@ class Node(ABC):
         self._storage = storage
         self._timeout_s = timeout_s
         self._applied_waiters = IndexWaiters()
-        storage.start(self._saved, self._after_change)
+        storage.start(self._saved, self._after_change, spawn_vital)
 
     @property
     @abstractmethod

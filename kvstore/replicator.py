@@ -15,6 +15,7 @@ from gevent.event import Event
 
 from kvstore.errors import TransportError
 from kvstore.leader import Leader
+from kvstore.storage import Spawn
 from kvstore.takeover import HEARTBEAT_S
 from kvstore.transport import Transport
 
@@ -106,7 +107,7 @@ class Replicator:
         ]
         self._greenlets: "list[Greenlet[[], None]]" = []
 
-    def start(self, spawn: "Callable[[Callable[[], None]], Greenlet[[], None]]") -> None:
+    def start(self, spawn: Spawn) -> None:
         """Start the senders.
 
         :param spawn: starts a greenlet.

@@ -7,7 +7,13 @@ durable; ``flush`` waits until all that was queued before is.
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 
+from gevent import Greenlet
+
 from kvstore.records import NodeState, Record
+
+
+Spawn = Callable[[Callable[[], None]], "Greenlet[[], None]"]
+"""Starts a greenlet without which the node is of no use."""
 
 
 class Storage(ABC):
@@ -21,11 +27,17 @@ class Storage(ABC):
         """
 
     @abstractmethod
-    def start(self, on_saved: Callable[[Record], None], after_batch: Callable[[], None]) -> None:
+    def start(
+        self,
+        on_saved: Callable[[Record], None],
+        after_batch: Callable[[], None],
+        spawn: Spawn,
+    ) -> None:
         """Begin to save.
 
         :param on_saved: called on the event loop, with each record, in order.
         :param after_batch: called on the event loop when a batch was saved in the background.
+        :param spawn: starts the greenlet that saves; its failure must end the node.
         """
 
     @abstractmethod
@@ -54,7 +66,12 @@ class MemoryStorage(Storage):
     def load(self) -> NodeState:
         return NodeState(self._node)
 
-    def start(self, on_saved: Callable[[Record], None], after_batch: Callable[[], None]) -> None:
+    def start(
+        self,
+        on_saved: Callable[[Record], None],
+        after_batch: Callable[[], None],
+        spawn: Spawn,
+    ) -> None:
         self._on_saved = on_saved
 
     def save(self, records: list[Record]) -> None:

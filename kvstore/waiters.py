@@ -12,10 +12,12 @@ class IndexWaiters:
         self._waiting: defaultdict[int, set[Event]] = defaultdict(set)
         self._reached = 0
 
-    def wait(self, index: int, timeout_s: float) -> None:
+    def wait(self, index: int, timeout_s: float | None) -> None:
         """Wait until the index is reached, the waiters are abandoned, or time is up.
 
         The caller looks at the state again to see which of the three it was.
+
+        :param timeout_s: None = no limit.
         """
         event = Event()
         self._waiting[index].add(event)

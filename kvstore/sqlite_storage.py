@@ -1,0 +1,255 @@
+"""A node's state in a SQLite file: durable when it says so.
+
+One native thread owns the one connection; everything that is queued goes into one transaction
+(group commit), so the event loop never waits for the disk. On disk the map is always at the last
+position of the log: one transaction appends the entries and executes them.
+"""
+
+import fcntl
+import secrets
+import sqlite3
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import IO, Any
+
+import msgspec
+from gevent.event import Event
+from gevent.threadpool import ThreadPool
+
+from kvstore.entries import Entry, Item, Position
+from kvstore.errors import StorageError
+from kvstore.key_value_map import KeyValueMap
+from kvstore.records import (
+    CutLog,
+    NodeState,
+    Promise,
+    Record,
+    ReplaceState,
+    SaveEntries,
+    SavePromise,
+)
+from kvstore.replication_log import ReplicationLog
+from kvstore.storage import Spawn, Storage
+from kvstore.waiters import IndexWaiters
+
+FORMAT = 1
+
+_SCHEMA = """
+CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
+CREATE TABLE log (position INTEGER PRIMARY KEY, entry BLOB NOT NULL);
+CREATE TABLE map (key TEXT PRIMARY KEY, version INTEGER NOT NULL, value BLOB NOT NULL)
+    WITHOUT ROWID;
+"""
+_PROMISE = ("cluster", "epoch", "reign", "leader", "led_epoch", "deposed_by")
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(Entry).decode
+
+
+class SqliteStorage(Storage):
+    """Keeps everything in ``<directory>/kvstore.db``.
+
+    :param directory: made when it is missing; one process at a time may use it.
+    :raises StorageError: it cannot be used.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._lock = _lock(directory)
+        self._thread = ThreadPool(1)
+        self._queue: list[Record] = []
+        self._wake = Event()
+        self._queued = 0
+        self._saved = 0
+        self._waiters = IndexWaiters()
+        try:
+            self._connection: sqlite3.Connection = self._thread.apply(_open, (directory,))
+        except sqlite3.Error as error:
+            raise StorageError(f"{directory}: {error}") from None
+
+    def load(self) -> NodeState:
+        try:
+            state: NodeState = self._thread.apply(_load, (self._connection,))
+        except (sqlite3.Error, msgspec.DecodeError) as error:
+            raise StorageError(f"the data cannot be read: {error}") from None
+        return state
+
+    def start(
+        self,
+        on_saved: Callable[[Record], None],
+        after_batch: Callable[[], None],
+        spawn: Spawn,
+    ) -> None:
+        def run() -> None:
+            while True:
+                self._wake.wait()
+                self._wake.clear()
+                batch, self._queue = self._queue, []
+                self._write(batch)
+                for record in batch:
+                    on_saved(record)
+                self._saved += len(batch)
+                after_batch()
+                self._waiters.release(self._saved)
+
+        spawn(run)
+
+    def save(self, records: list[Record]) -> None:
+        self._queue += records
+        self._queued += len(records)
+        self._wake.set()
+
+    def flush(self) -> None:
+        queued = self._queued
+        while self._saved < queued:
+            self._waiters.wait(queued, None)
+
+    def close(self) -> None:
+        self.flush()
+        self._thread.apply(self._connection.close)
+        self._thread.kill()
+        self._lock.close()
+
+    def _write(self, batch: list[Record]) -> None:
+        try:
+            self._thread.apply(_write, (self._connection, batch))
+        except sqlite3.Error as error:
+            raise StorageError(f"a write to the data directory failed: {error}") from error
+
+
+def _lock(directory: Path) -> IO[str]:
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        lock = (directory / "lock").open("a+", encoding="ascii")
+    except OSError as error:
+        raise StorageError(f"{directory}: {error.strerror}") from None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.close()
+        raise StorageError(f"{directory} is in use by another process") from None
+    return lock
+
+
+# What follows runs in the native thread.
+
+
+def _open(directory: Path) -> sqlite3.Connection:
+    path = directory / "kvstore.db"
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    (mode,) = connection.execute("PRAGMA journal_mode=WAL").fetchone()
+    connection.execute("PRAGMA synchronous=FULL")
+    (synchronous,) = connection.execute("PRAGMA synchronous").fetchone()
+    if (mode, synchronous) != ("wal", 2):
+        raise StorageError(f"{path}: SQLite cannot make writes durable here (mode {mode})")
+    (found,) = connection.execute("PRAGMA user_version").fetchone()
+    if found > FORMAT:
+        raise StorageError(
+            f"{path} has format {found}, and this version reads up to {FORMAT}: it was written "
+            "by a newer version"
+        )
+    if found == 0:
+        connection.executescript(f"BEGIN;{_SCHEMA}PRAGMA user_version={FORMAT};COMMIT;")
+        _set(connection, node=secrets.token_hex(8))
+    return connection
+
+
+def _load(connection: sqlite3.Connection) -> NodeState:
+    meta: dict[str, Any] = dict(connection.execute("SELECT name, value FROM meta"))
+    base = Position(meta.get("base_epoch", 0), meta.get("base_index", 0))
+    rows = connection.execute("SELECT entry FROM log ORDER BY position")
+    log = ReplicationLog(base, (_decode(row[0]) for row in rows))
+    items = (
+        Item(key, version, msgspec.Raw(value))
+        for key, version, value in connection.execute("SELECT key, version, value FROM map")
+    )
+    return NodeState(
+        node=meta["node"],
+        promise=Promise(**{name: meta[name] for name in _PROMISE if name in meta}),
+        synced_epoch=meta.get("synced_epoch", 0),
+        map=KeyValueMap(log.last, items),
+        log=log,
+    )
+
+
+def _write(connection: sqlite3.Connection, batch: list[Record]) -> None:
+    with _transaction(connection):
+        entries: list[Entry] = []
+        for record in batch:
+            if isinstance(record, SaveEntries):
+                entries += record.entries
+                _set(connection, synced_epoch=record.synced_epoch)
+                continue
+            _append(connection, entries)
+            entries = []
+            match record:
+                case SavePromise():
+                    _set_promise(connection, record.promise)
+                case ReplaceState():
+                    _replace(connection, record)
+                case CutLog():
+                    _cut(connection, record.through)
+        _append(connection, entries)
+
+
+class _transaction:  # noqa: N801 (used like a function)
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def __enter__(self) -> None:
+        self._connection.execute("BEGIN IMMEDIATE")
+
+    def __exit__(self, kind: object, error: object, traceback: object) -> None:
+        self._connection.execute("COMMIT" if kind is None else "ROLLBACK")
+
+
+def _append(connection: sqlite3.Connection, entries: list[Entry]) -> None:
+    connection.executemany(
+        "INSERT INTO log VALUES (?, ?)", [(entry.index, _encode(entry)) for entry in entries]
+    )
+    newest = {entry.key: entry for entry in entries}
+    connection.executemany(
+        "DELETE FROM map WHERE key = ?",
+        [(entry.key,) for entry in newest.values() if entry.operation == "delete"],
+    )
+    connection.executemany(
+        "INSERT OR REPLACE INTO map VALUES (?, ?, ?)",
+        [
+            (entry.key, entry.index, bytes(entry.value))
+            for entry in newest.values()
+            if isinstance(entry.value, msgspec.Raw)
+        ],
+    )
+
+
+def _replace(connection: sqlite3.Connection, record: ReplaceState) -> None:
+    connection.execute("DELETE FROM log")
+    connection.execute("DELETE FROM map")
+    _set_promise(connection, record.promise)
+    _set_base(connection, record.base)
+    _set(connection, synced_epoch=record.synced_epoch)
+    connection.executemany(
+        "INSERT INTO log VALUES (?, ?)", ((e.index, _encode(e)) for e in record.entries)
+    )
+    connection.executemany(
+        "INSERT INTO map VALUES (?, ?, ?)",
+        ((item.key, item.version, bytes(item.value)) for item in record.items),
+    )
+
+
+def _cut(connection: sqlite3.Connection, through: int) -> None:
+    (entry,) = connection.execute("SELECT entry FROM log WHERE position = ?", (through,)).fetchone()
+    _set_base(connection, _decode(entry).position)
+    connection.execute("DELETE FROM log WHERE position <= ?", (through,))
+
+
+def _set_base(connection: sqlite3.Connection, base: Position) -> None:
+    _set(connection, base_epoch=base.epoch, base_index=base.index)
+
+
+def _set_promise(connection: sqlite3.Connection, promise: Promise) -> None:
+    _set(connection, **{name: getattr(promise, name) for name in _PROMISE})
+
+
+def _set(connection: sqlite3.Connection, **values: Any) -> None:
+    rows: Iterable[tuple[str, Any]] = values.items()
+    connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", rows)
