@@ -1,5 +1,7 @@
 """The routes for clients: put, get and delete."""
 
+import re
+
 from flask import Blueprint, Response, request
 from msgspec import Raw
 from werkzeug.datastructures import ETags
@@ -8,6 +10,7 @@ from kvstore import strict_json
 from kvstore.entries import Operation
 from kvstore.errors import InvalidRequest, NotLeader, TooLarge
 from kvstore.follower_node import FollowerNode
+from kvstore.leader_log import Write
 from kvstore.leader_node import LeaderNode
 from kvstore.preconditions import Precondition
 from kvstore.request_parts import check_key, min_version, read_body
@@ -62,7 +65,8 @@ def _leader(node: LeaderNode | FollowerNode) -> LeaderNode:
 
 
 def _write(leader: LeaderNode, operation: Operation, key: str, value: Raw | None) -> Response:
-    confirmed = leader.write(operation, key, value, _precondition())
+    write = Write(operation, key, value, _idempotency_key())
+    confirmed = leader.write(write, _precondition())
     body = {
         "status": "ok",
         "key": key,
@@ -80,6 +84,13 @@ def _value(body: bytes, max_bytes: int) -> Raw:
     if len(value) > max_bytes:
         raise TooLarge(f"the value is larger than {max_bytes} bytes")
     return Raw(value)
+
+
+def _idempotency_key() -> str | None:
+    key = request.headers.get("Idempotency-Key")
+    if key is not None and not re.fullmatch(r"[\x21-\x7e]{1,255}", key):
+        raise InvalidRequest("Idempotency-Key must be 1 to 255 printable ASCII characters")
+    return key
 
 
 def _precondition() -> Precondition:

@@ -91,6 +91,9 @@ class PreconditionFailed(DefiniteError):
 class KeyReused(DefiniteError):
     """An idempotency key came back with another payload."""
 
+    def __init__(self) -> None:
+        super().__init__("the idempotency key was used with another payload")
+
 
 class NothingToForce(DefiniteError):
     """force_start was asked of a node that waits for nobody."""

@@ -6,11 +6,10 @@ the node only when every record in ``unsaved`` has been saved: it confirms what 
 
 import msgspec
 
-from kvstore.entries import Entry, Item, Position
+from kvstore.entries import Entry, Item, Position, Request
 from kvstore.errors import InvalidRequest, NotReady
 from kvstore.key_value_map import KeyValueMap
 from kvstore.messages import (
-    MAX_BYTES,
     Answer,
     Append,
     Claim,
@@ -19,6 +18,7 @@ from kvstore.messages import (
     Hello,
     Message,
     SnapshotChunk,
+    bounded,
 )
 from kvstore.records import CutLog, NodeState, Promise, Record, ReplaceState, SaveEntries, SavePromise
 from kvstore.replication_log import ReplicationLog
@@ -33,6 +33,12 @@ class _Staging:
     def __init__(self, chunk: SnapshotChunk) -> None:
         self.snapshot = chunk.snapshot
         self.items: list[Item] = []
+        self.requests: list[Request] = []
+
+    @property
+    def count(self) -> int:
+        """How many items and requests have arrived."""
+        return len(self.items) + len(self.requests)
 
 
 class Follower:
@@ -57,7 +63,7 @@ class Follower:
         self._target_index: int | None = None
         self._caught_up = False
         self._staging: _Staging | None = None
-        self._export: list[Item | Entry] = []
+        self._export: list[Item | Request | Entry] = []
 
     # What this node may serve
 
@@ -125,7 +131,7 @@ class Follower:
             if self.log[entry.index].epoch != entry.epoch:
                 return self._answer("an entry differs from the one held")
         held = self.log.last.index
-        new = [_own(entry) for entry in message.entries if entry.index > held]
+        new = [entry.detached() for entry in message.entries if entry.index > held]
         for entry in new:
             self.log.append(entry)
         self._note_synced(message, new)
@@ -148,12 +154,13 @@ class Follower:
         staging = self._staging
         if staging is None or staging.snapshot != message.snapshot:
             return self._answer("the snapshot's first chunks are missing")
-        if message.offset > len(staging.items):
+        if message.offset > staging.count:
             return self._answer("a chunk of the snapshot is missing")
-        if message.offset == len(staging.items):
-            staging.items += [Item(i.key, i.version, i.value.copy()) for i in message.items]
+        if message.offset == staging.count:
+            staging.items += [item.detached() for item in message.items]
+            staging.requests += message.requests
         if message.done:
-            self._install(message.position, staging.items)
+            self._install(message.position, staging)
         return self._answer()
 
     def fetch(self, message: Fetch) -> Fetched | Answer:
@@ -166,24 +173,16 @@ class Follower:
         if self.map.position != self.log.last:
             return self._answer("the last entries are not durable yet")
         if message.offset == 0:
-            self._export = [*self.map.items(), *self.log.entries()]
-        size = 0
-        items: list[Item] = []
-        entries: list[Entry] = []
-        for part in self._export[message.offset :]:
-            size += part.size
-            if size > MAX_BYTES and (items or entries):
-                break
-            if isinstance(part, Item):
-                items.append(part)
-            else:
-                entries.append(part)
+            map = self.map
+            self._export = [*map.items(), *map.requests.requests(), *self.log.entries()]
+        parts = bounded(self._export, message.offset, len(self._export))
         return Fetched(
             **msgspec.structs.asdict(self._answer()),
             base_index=self.log.base.index,
             base_epoch=self.log.base.epoch,
-            items=items,
-            entries=entries,
+            items=[part for part in parts if isinstance(part, Item)],
+            requests=[part for part in parts if isinstance(part, Request)],
+            entries=[part for part in parts if isinstance(part, Entry)],
             total=len(self._export),
         )
 
@@ -201,7 +200,7 @@ class Follower:
                 self.map.apply(entry)
             self._cut_log()
         elif isinstance(record, ReplaceState):
-            self.map = KeyValueMap(record.position, record.items)
+            self.map = KeyValueMap(record.position, record.items, record.requests)
         if self._target_index is not None and self.applied_index >= self._target_index:
             self._caught_up = True
 
@@ -248,12 +247,20 @@ class Follower:
         if self.applied_index >= self._target_index:
             self._caught_up = True
 
-    def _install(self, position: Position, items: list[Item]) -> None:
+    def _install(self, position: Position, staging: _Staging) -> None:
         self._staging = None
         self._synced_epoch = self.promise.epoch
         self.log = ReplicationLog(position)
         self.unsaved.append(
-            ReplaceState(self.promise, self._synced_epoch, position, items, position, [])
+            ReplaceState(
+                promise=self.promise,
+                synced_epoch=self._synced_epoch,
+                position=position,
+                items=staging.items,
+                requests=staging.requests,
+                base=position,
+                entries=[],
+            )
         )
 
     def _cut_log(self) -> None:
@@ -261,13 +268,6 @@ class Follower:
         if cut is not None:
             self.log.cut(cut)
             self.unsaved.append(CutLog(cut))
-
-
-def _own(entry: Entry) -> Entry:
-    # A decoded value is a view into the whole message, which it would keep in memory.
-    if isinstance(entry.value, msgspec.Raw):
-        return msgspec.structs.replace(entry, value=entry.value.copy())
-    return entry
 
 
 def _check_batch(message: Append) -> None:

@@ -1,11 +1,15 @@
-"""The state that the log builds: keys with their values and versions at one position."""
+"""The state that the log builds: keys with their values and versions at one position.
+
+With it goes the table of requests, which is part of the state but not of what clients read.
+"""
 
 import hashlib
 from collections.abc import Iterable
 
 import msgspec
 
-from kvstore.entries import START, Entry, Item, Position
+from kvstore.entries import START, Entry, Item, Position, Request
+from kvstore.request_table import RequestTable
 
 
 class KeyValueMap:
@@ -13,10 +17,17 @@ class KeyValueMap:
 
     :param position: of the last entry applied.
     :param items: the keys at that position.
+    :param requests: the requests remembered at that position.
     """
 
-    def __init__(self, position: Position = START, items: Iterable[Item] = ()) -> None:
+    def __init__(
+        self,
+        position: Position = START,
+        items: Iterable[Item] = (),
+        requests: Iterable[Request] = (),
+    ) -> None:
         self.position = position
+        self.requests = RequestTable(requests)
         self._items = {item.key: item for item in items}
 
     def __len__(self) -> int:
@@ -41,6 +52,7 @@ class KeyValueMap:
         else:
             assert isinstance(entry.value, msgspec.Raw), "a put has a value"
             self._items[entry.key] = Item(entry.key, entry.index, entry.value)
+        self.requests.apply(entry)
         self.position = entry.position
 
     def digest(self) -> str:

@@ -10,12 +10,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from enum import Enum
 
-from msgspec import Raw
-
-from kvstore.entries import Entry, Operation
-from kvstore.errors import NothingToForce, NotEnoughFollowers, NotReady, WriteRefused
+from kvstore.errors import KeyReused, NothingToForce, NotEnoughFollowers, NotReady, WriteRefused
 from kvstore.key_value_map import KeyValueMap
-from kvstore.leader_log import LeaderLog, LogLimits
+from kvstore.leader_log import LeaderLog, LogLimits, Write
 from kvstore.messages import Answer, Message
 from kvstore.preconditions import ALWAYS, Precondition
 from kvstore.progress import FollowerProgress, Stage
@@ -142,32 +139,32 @@ class Leader:
 
     # Writes
 
-    def propose(
-        self,
-        operation: Operation,
-        key: str,
-        value: Raw | None,
-        now_s: float,
-        precondition: Precondition = ALWAYS,
-    ) -> Entry:
+    def propose(self, write: Write, now_s: float, precondition: Precondition = ALWAYS) -> int:
         """Append a client's write: check, index assignment and append are one step.
 
-        :param value: canonical JSON; None for a delete.
+        A write whose idempotency key is known makes no second entry. That is looked up before
+        everything else: a definite refusal would be wrong while the first entry is pending.
+
         :param precondition: judged against the newest *appended* entry of the key.
-        :return: the entry, which is neither durable nor confirmed yet.
+        :return: index of the entry, which need not be durable or confirmed yet.
+        :raises KeyReused: the idempotency key is known with another payload.
         :raises WriteRefused: this leader takes no writes now, fewer than W followers are reachable,
             or too much is pending.
         :raises PreconditionFailed: the key has another version.
         """
+        if self._takeover is None and (known := self.log.request(write.idempotency_key)):
+            if known.fingerprint != write.fingerprint:
+                raise KeyReused
+            return known.index
         if self._reign is None:
             raise self._refusal()
         if sum(progress.counts for progress in self.followers.values()) < self.quorum.size:
             raise NotEnoughFollowers
-        precondition.check(self.log.newest_version(key))
+        precondition.check(self.log.newest_version(write.key))
         self.log.check_room()
-        entry = self.log.append(self.promise.epoch, operation, key, value, now_s)
+        entry = self.log.append(write, self.promise.epoch, now_s)
         self._unsaved.append(SaveEntries([entry], self.promise.epoch))
-        return entry
+        return entry.index
 
     def set_quorum(self, size: int) -> None:
         """Change W; pending writes are judged by the new value.
@@ -267,12 +264,13 @@ class Leader:
                 self.promise = replace(takeover.promise, led_epoch=takeover.promise.epoch)
                 self._unsaved.append(
                     ReplaceState(
-                        self.promise,
-                        self.promise.epoch,
-                        taken.position,
-                        taken.items,
-                        taken.base,
-                        taken.entries,
+                        promise=self.promise,
+                        synced_epoch=self.promise.epoch,
+                        position=taken.position,
+                        items=taken.items,
+                        requests=taken.requests,
+                        base=taken.base,
+                        entries=taken.entries,
                     )
                 )
         elif takeover.promise != self.promise:
@@ -285,7 +283,7 @@ class Leader:
         self._takeover = None
         self.log = LeaderLog(
             ReplicationLog(record.base, record.entries),
-            KeyValueMap(record.position, record.items),
+            KeyValueMap(record.position, record.items, record.requests),
             self.quorum,
             self._limits,
         )

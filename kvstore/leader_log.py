@@ -4,16 +4,18 @@
 map then holds the whole log as it was taken over, and may be read when that is confirmed.
 """
 
+import hashlib
 from collections.abc import Collection
 from dataclasses import dataclass
 
 from msgspec import UNSET, Raw
 
-from kvstore.entries import Entry, Operation
+from kvstore.entries import Entry, Operation, Request
 from kvstore.errors import Overloaded
 from kvstore.key_value_map import KeyValueMap
 from kvstore.quorum import WriteQuorum
 from kvstore.replication_log import ReplicationLog
+from kvstore.request_table import request_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +32,27 @@ class LogLimits:
     retain_bytes: int = 256 << 20
     max_pending: int = 12_000
     max_pending_bytes: int = 256 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """What a client wants to be written.
+
+    :param value: canonical JSON; None for a delete.
+    :param idempotency_key: under which the client may repeat the request; None = it may not.
+    """
+
+    operation: Operation
+    key: str
+    value: Raw | None = None
+    idempotency_key: str | None = None
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the payload: two requests with the same one ask for the same."""
+        value = b"" if self.value is None else bytes(self.value)
+        payload = b"\0".join((self.operation.encode(), self.key.encode("utf-8"), value))
+        return hashlib.sha256(payload).hexdigest()
 
 
 class LeaderLog:
@@ -50,6 +73,7 @@ class LeaderLog:
         self._start_index = log.last.index
         self._limits = limits
         self._newest_pending: dict[str, Entry] = {}
+        self._pending_requests: dict[str, Request] = {}
         self._pending_bytes = 0
 
     @property
@@ -77,6 +101,13 @@ class LeaderLog:
         item = self.map.get(key)
         return None if item is None else item.version
 
+    def request(self, idempotency_key: str | None) -> Request | None:
+        """The request under this key that made an entry; None when none is remembered."""
+        if idempotency_key is None:
+            return None
+        pending = self._pending_requests.get(idempotency_key)
+        return pending or self.map.requests.get(idempotency_key)
+
     def check_room(self) -> None:
         """:raises Overloaded: too many entries, or too many bytes, are pending."""
         pending = self.last_index - self.map.position.index
@@ -84,22 +115,22 @@ class LeaderLog:
         if pending >= limits.max_pending or self._pending_bytes >= limits.max_pending_bytes:
             raise Overloaded
 
-    def append(
-        self, epoch: int, operation: Operation, key: str, value: Raw | None, now_s: float
-    ) -> Entry:
-        """Give the next index to a write.
-
-        :param value: canonical JSON; None for a delete.
-        """
+    def append(self, write: Write, epoch: int, now_s: float) -> Entry:
+        """Give the next index to a write."""
         entry = Entry(
             index=self.last_index + 1,
             epoch=epoch,
-            operation=operation,
-            key=key,
-            value=UNSET if value is None else value,
+            operation=write.operation,
+            key=write.key,
+            value=UNSET if write.value is None else write.value,
+            idempotency_key=UNSET if write.idempotency_key is None else write.idempotency_key,
+            fingerprint=UNSET if write.idempotency_key is None else write.fingerprint,
         )
         self.entries.append(entry, now_s)
-        self._newest_pending[key] = entry
+        self._newest_pending[write.key] = entry
+        request = request_of(entry)
+        if request is not None:
+            self._pending_requests[request.idempotency_key] = request
         self._pending_bytes += entry.size
         return entry
 
@@ -115,6 +146,8 @@ class LeaderLog:
             self._pending_bytes -= entry.size
             if self._newest_pending.get(entry.key) is entry:
                 del self._newest_pending[entry.key]
+            if isinstance(entry.idempotency_key, str):
+                self._pending_requests.pop(entry.idempotency_key, None)
 
     def cut(self, pinned: Collection[int]) -> int | None:
         """Forget the oldest entries beyond the retention.

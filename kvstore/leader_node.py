@@ -5,13 +5,11 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from msgspec import Raw
-
 from kvstore.delay import DelayRange, SimulatedDelay
-from kvstore.entries import Operation
 from kvstore.errors import QuorumNotReached
 from kvstore.key_value_map import KeyValueMap
 from kvstore.leader import Leader, LeaderState
+from kvstore.leader_log import Write
 from kvstore.node import Node, spawn_vital
 from kvstore.preconditions import Precondition
 from kvstore.records import Record
@@ -86,23 +84,20 @@ class LeaderNode(Node):
         self._replicator.stop()
         super().stop()
 
-    def write(
-        self, operation: Operation, key: str, value: Raw | None, precondition: Precondition
-    ) -> Confirmed:
+    def write(self, write: Write, precondition: Precondition) -> Confirmed:
         """Append a write and wait for its quorum.
 
-        :param value: canonical JSON; None for a delete.
         :raises DefiniteError: it was refused, and nothing happened.
         :raises QuorumNotReached: it is in the log, and may still be confirmed.
         """
-        entry = self._leader.propose(operation, key, value, time.monotonic(), precondition)
+        index = self._leader.propose(write, time.monotonic(), precondition)
         self._after_change()
-        if self._leader.quorum.commit_index < entry.index:
-            self._commit_waiters.wait(entry.index, self._timeout_s)
-        replicas = self._leader.replicas(entry.index)
-        if self._leader.quorum.commit_index < entry.index:
-            raise QuorumNotReached(entry.index, replicas)
-        return Confirmed(entry.index, replicas)
+        if self._leader.quorum.commit_index < index and self._leader.state is not LeaderState.DEPOSED:
+            self._commit_waiters.wait(index, self._timeout_s)
+        replicas = self._leader.replicas(index)
+        if self._leader.quorum.commit_index < index:
+            raise QuorumNotReached(index, replicas)
+        return Confirmed(index, replicas)
 
     def set_quorum(self, size: int) -> None:
         """Change W for pending and later writes.
@@ -196,7 +191,8 @@ class LeaderNode(Node):
         elif leader.state is LeaderState.LEADING:
             logger.info("leads in epoch %d, W=%d", leader.promise.epoch, leader.quorum.size)
         else:
-            logger.info("%s, waiting for %s", leader.state_text, ", ".join(leader.waiting_for))
+            waiting_for = ", ".join(leader.waiting_for) or "nobody"
+            logger.info("%s, waiting for %s", leader.state_text, waiting_for)
 
     def _take_unsaved(self) -> list[Record]:
         return self._leader.take_unsaved()

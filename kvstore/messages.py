@@ -4,13 +4,13 @@ Every message carries the cluster's id and the reign it belongs to; every answer
 answers, what it follows and what it holds. An answer with ``error`` set is a refusal (409).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypedDict, TypeVar
 
 import msgspec
 from msgspec import Struct
 
-from kvstore.entries import Entry, Epoch, Index, Item, Position
+from kvstore.entries import Entry, Epoch, Index, Item, Position, Request
 from kvstore.errors import InvalidRequest
 
 T = TypeVar("T", bound=Struct)
@@ -18,6 +18,24 @@ T = TypeVar("T", bound=Struct)
 MAX_ENTRIES = 1000
 MAX_BYTES = 1 << 20  # of entries or items in one message; a single larger one travels alone
 BODY_LIMIT = 64 << 20  # of any message; far above MAX_BYTES and the largest value allowed
+
+
+P = TypeVar("P", Entry, Item, Request, Item | Request, Item | Request | Entry)
+
+
+def bounded(parts: Sequence[P], start: int, stop: int, max_bytes: int = MAX_BYTES) -> list[P]:
+    """The parts that fit into one message; at least one if there is any.
+
+    :param start: index of the first.
+    :param stop: index behind the last wanted.
+    """
+    taken = list(parts[start : min(stop, start + MAX_ENTRIES)])
+    total = 0
+    for count, part in enumerate(taken):
+        total += part.size
+        if total > max_bytes and count > 0:
+            return taken[:count]
+    return taken
 
 
 class Header(TypedDict):
@@ -78,7 +96,9 @@ class SnapshotChunk(Message, frozen=True, kw_only=True):
     :param snapshot: id of the snapshot that this is a chunk of.
     :param index: index of the map's position.
     :param index_epoch: epoch of the map's position.
-    :param offset: how many items came in the chunks before.
+    :param offset: how many items and requests came in the chunks before.
+    :param items: a part of the map.
+    :param requests: a part of the requests remembered at that position.
     :param done: whether this is the last chunk.
     :param last_index: as in :class:`Append`.
     """
@@ -88,6 +108,7 @@ class SnapshotChunk(Message, frozen=True, kw_only=True):
     index_epoch: Epoch
     offset: Index
     items: list[Item]
+    requests: list[Request]
     done: bool
     last_index: Index
 
@@ -97,9 +118,9 @@ class SnapshotChunk(Message, frozen=True, kw_only=True):
 
 
 class Fetch(Message, frozen=True, kw_only=True):
-    """Asks a claimed follower for a part of its state: its items, then its log.
+    """Asks a claimed follower for a part of its state.
 
-    :param offset: how many items and entries came in the answers before.
+    :param offset: how many items, requests and entries came in the answers before.
     """
 
     offset: Index
@@ -138,13 +159,15 @@ class Fetched(Answer, frozen=True, kw_only=True, omit_defaults=True):
     :param base_index: index of the position before the first entry of its log.
     :param base_epoch: epoch of that position.
     :param items: a part of its map, which is at ``last_index``.
+    :param requests: a part of the requests it remembers.
     :param entries: a part of its log.
-    :param total: items and entries in all.
+    :param total: items, requests and entries in all.
     """
 
     base_index: Index = 0
     base_epoch: Epoch = 0
     items: list[Item] = []
+    requests: list[Request] = []
     entries: list[Entry] = []
     total: Index = 0
 

@@ -2,8 +2,9 @@
 
 from enum import Enum
 
-from kvstore.entries import Item, Position
-from kvstore.messages import MAX_BYTES, MAX_ENTRIES, Answer
+from kvstore.entries import Item, Request
+from kvstore.key_value_map import KeyValueMap
+from kvstore.messages import Answer, bounded
 
 
 class Stage(Enum):
@@ -20,26 +21,21 @@ class SnapshotTransfer:
     """A copy of the map on its way to one follower.
 
     :param snapshot: random id.
-    :param position: position of the map.
-    :param items: the map's items.
+    :param map: what to copy.
     """
 
-    def __init__(self, snapshot: str, position: Position, items: list[Item]) -> None:
+    def __init__(self, snapshot: str, map: KeyValueMap) -> None:
         self.snapshot = snapshot
-        self.position = position
+        self.position = map.position
         self.offset = 0
-        self._items = items
+        self._parts: list[Item | Request] = [*map.items(), *map.requests.requests()]
 
-    def chunk(self) -> tuple[list[Item], bool]:
-        """The next items, bounded in number and bytes, and whether they are the last."""
-        size = 0
-        items: list[Item] = []
-        for item in self._items[self.offset : self.offset + MAX_ENTRIES]:
-            size += item.size
-            if size > MAX_BYTES and items:
-                break
-            items.append(item)
-        return items, self.offset + len(items) == len(self._items)
+    def chunk(self) -> tuple[list[Item], list[Request], bool]:
+        """The next items and requests, bounded in bytes, and whether they are the last."""
+        parts = bounded(self._parts, self.offset, len(self._parts))
+        items = [part for part in parts if isinstance(part, Item)]
+        requests = [part for part in parts if isinstance(part, Request)]
+        return items, requests, self.offset + len(parts) == len(self._parts)
 
 
 class FollowerProgress:

@@ -6,7 +6,7 @@ storage reports it saved, the core goes on: only then is the change confirmed, s
 
 from dataclasses import dataclass, field
 
-from kvstore.entries import Entry, Item, Position
+from kvstore.entries import Entry, Item, Position, Request
 from kvstore.key_value_map import KeyValueMap
 from kvstore.messages import Header
 from kvstore.replication_log import ReplicationLog
@@ -70,6 +70,7 @@ class ReplaceState:
     synced_epoch: int
     position: Position
     items: list[Item]
+    requests: list[Request]
     base: Position
     entries: list[Entry]
 

@@ -7,11 +7,9 @@ snapshot. There is no other back-up or truncation rule.
 
 from collections.abc import Callable
 
-from kvstore.entries import START, Entry
+from kvstore.entries import START
 from kvstore.leader_log import LeaderLog
 from kvstore.messages import (
-    MAX_BYTES,
-    MAX_ENTRIES,
     Answer,
     Append,
     Claim,
@@ -129,9 +127,7 @@ class Reign:
         if prev is None:
             self._begin_snapshot(progress)
             return self._next_chunk(progress)
-        entries: list[Entry] = self._log.entries.after(
-            prev.index, self._log.durable_index, MAX_ENTRIES, MAX_BYTES
-        )
+        entries = self._log.entries.after(prev.index, self._log.durable_index)
         progress.entries_sent += len(entries)
         return Append(
             **self._promise.header(),
@@ -143,14 +139,13 @@ class Reign:
         )
 
     def _begin_snapshot(self, progress: FollowerProgress) -> None:
-        map = self._log.map
         progress.stage = Stage.SNAPSHOT
-        progress.transfer = SnapshotTransfer(self._new_id(), map.position, map.items())
+        progress.transfer = SnapshotTransfer(self._new_id(), self._log.map)
 
     def _next_chunk(self, progress: FollowerProgress) -> Message:
         transfer = progress.transfer
         assert transfer is not None
-        items, done = transfer.chunk()
+        items, requests, done = transfer.chunk()
         return SnapshotChunk(
             **self._promise.header(),
             snapshot=transfer.snapshot,
@@ -158,6 +153,7 @@ class Reign:
             index_epoch=transfer.position.epoch,
             offset=transfer.offset,
             items=items,
+            requests=requests,
             done=done,
             last_index=self._log.durable_index,
         )
@@ -166,7 +162,7 @@ class Reign:
         transfer = progress.transfer
         if transfer is None or transfer.snapshot != message.snapshot:
             return
-        transfer.offset += len(message.items)
+        transfer.offset += len(message.items) + len(message.requests)
         if message.done:
             progress.snapshots_sent += 1
             progress.synced_node = progress.node

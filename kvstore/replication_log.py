@@ -7,6 +7,7 @@ key-value map any more; a follower that needs it gets a snapshot.
 from collections.abc import Iterable
 
 from kvstore.entries import START, Entry, Position
+from kvstore.messages import bounded
 
 
 class ReplicationLog:
@@ -58,22 +59,15 @@ class ReplicationLog:
         """Whether the log, or its base, holds exactly this position."""
         return self.position_at(position.index) == position
 
-    def after(self, index: int, through: int, max_entries: int, max_bytes: int) -> list[Entry]:
-        """Entries behind an index, bounded; at least one if there is any.
+    def after(self, index: int, through: int) -> list[Entry]:
+        """Entries behind an index, as many as fit into one message.
 
         :param index: at least ``base.index``.
         :param through: highest index wanted.
         :return: entries ``index + 1 …`` in order.
         """
         assert index >= self.base.index, "a cut entry was asked for"
-        start = index - self.base.index
-        batch = self._entries[start : min(start + max_entries, through - self.base.index)]
-        total = 0
-        for count, entry in enumerate(batch):
-            total += entry.size
-            if total > max_bytes and count > 0:
-                return batch[:count]
-        return batch
+        return bounded(self._entries, index - self.base.index, through - self.base.index)
 
     def entries(self) -> list[Entry]:
         """All entries kept, oldest first."""

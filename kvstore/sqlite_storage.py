@@ -16,7 +16,7 @@ import msgspec
 from gevent.event import Event
 from gevent.threadpool import ThreadPool
 
-from kvstore.entries import Entry, Item, Position
+from kvstore.entries import Entry, Item, Position, Request
 from kvstore.errors import StorageError
 from kvstore.key_value_map import KeyValueMap
 from kvstore.records import (
@@ -29,6 +29,7 @@ from kvstore.records import (
     SavePromise,
 )
 from kvstore.replication_log import ReplicationLog
+from kvstore.request_table import REMEMBERED_ENTRIES, request_of
 from kvstore.storage import Spawn, Storage
 from kvstore.waiters import IndexWaiters
 
@@ -39,6 +40,7 @@ CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE log (position INTEGER PRIMARY KEY, entry BLOB NOT NULL);
 CREATE TABLE map (key TEXT PRIMARY KEY, version INTEGER NOT NULL, value BLOB NOT NULL)
     WITHOUT ROWID;
+CREATE TABLE requests (position INTEGER PRIMARY KEY, idempotency_key TEXT, fingerprint TEXT);
 """
 _PROMISE = ("cluster", "epoch", "reign", "leader", "led_epoch", "deposed_by")
 
@@ -162,11 +164,15 @@ def _load(connection: sqlite3.Connection) -> NodeState:
         Item(key, version, msgspec.Raw(value))
         for key, version, value in connection.execute("SELECT key, version, value FROM map")
     )
+    requests = (
+        Request(key, position, fingerprint)
+        for position, key, fingerprint in connection.execute("SELECT * FROM requests")
+    )
     return NodeState(
         node=meta["node"],
         promise=Promise(**{name: meta[name] for name in _PROMISE if name in meta}),
         synced_epoch=meta.get("synced_epoch", 0),
-        map=KeyValueMap(log.last, items),
+        map=KeyValueMap(log.last, items, requests),
         log=log,
     )
 
@@ -206,6 +212,11 @@ def _append(connection: sqlite3.Connection, entries: list[Entry]) -> None:
     connection.executemany(
         "INSERT INTO log VALUES (?, ?)", [(entry.index, _encode(entry)) for entry in entries]
     )
+    requests = [request for entry in entries if (request := request_of(entry)) is not None]
+    _insert_requests(connection, requests)
+    if entries:
+        forgotten = entries[-1].index - REMEMBERED_ENTRIES
+        connection.execute("DELETE FROM requests WHERE position <= ?", (forgotten,))
     newest = {entry.key: entry for entry in entries}
     connection.executemany(
         "DELETE FROM map WHERE key = ?",
@@ -224,6 +235,7 @@ def _append(connection: sqlite3.Connection, entries: list[Entry]) -> None:
 def _replace(connection: sqlite3.Connection, record: ReplaceState) -> None:
     connection.execute("DELETE FROM log")
     connection.execute("DELETE FROM map")
+    connection.execute("DELETE FROM requests")
     _set_promise(connection, record.promise)
     _set_base(connection, record.base)
     _set(connection, synced_epoch=record.synced_epoch)
@@ -233,6 +245,14 @@ def _replace(connection: sqlite3.Connection, record: ReplaceState) -> None:
     connection.executemany(
         "INSERT INTO map VALUES (?, ?, ?)",
         ((item.key, item.version, bytes(item.value)) for item in record.items),
+    )
+    _insert_requests(connection, record.requests)
+
+
+def _insert_requests(connection: sqlite3.Connection, requests: list[Request]) -> None:
+    connection.executemany(
+        "INSERT INTO requests VALUES (?, ?, ?)",
+        [(r.index, r.idempotency_key, r.fingerprint) for r in requests],
     )
 
 

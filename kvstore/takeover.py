@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
-from kvstore.entries import START, Entry, Item, Position
+from kvstore.entries import START, Entry, Item, Position, Request
 from kvstore.errors import NothingToForce
 from kvstore.messages import Answer, Claim, Fetch, Fetched, Hello, Message
 from kvstore.progress import FollowerProgress, Stage, find_twin
@@ -39,6 +39,7 @@ class TakenState:
 
     position: Position
     items: list[Item]
+    requests: list[Request]
     base: Position
     entries: list[Entry]
     commit_index: int
@@ -81,6 +82,7 @@ class Takeover:
         self._without: set[str] = set()
         self._best: str | None = None
         self._items: list[Item] = []
+        self._requests: list[Request] = []
         self._entries: list[Entry] = []
         self.taken: TakenState | None = None
         self._claim_if_complete()
@@ -120,8 +122,7 @@ class Takeover:
             if address not in self._claimed and self.promise_saved:
                 return Claim(**self.promise.header())
         elif self.phase is Phase.FETCHING and connected and address == self._best:
-            offset = len(self._items) + len(self._entries)
-            return Fetch(**self.promise.header(), offset=offset)
+            return Fetch(**self.promise.header(), offset=self._fetched)
         unseen = self.phase is Phase.LOOKING and address not in self._seen
         if unseen or not connected or now_s - progress.last_sent_s >= HEARTBEAT_S:
             return Hello(cluster=None, epoch=0, reign="", leader=self._leader)
@@ -193,6 +194,7 @@ class Takeover:
         self._seen = {}
         self._claimed = {}
         self._items = []
+        self._requests = []
         self._entries = []
         self._best = None
 
@@ -216,7 +218,7 @@ class Takeover:
                 self._best = best
                 self.phase = Phase.FETCHING
                 return
-        self._finish(TakenState(START, [], START, [], 0))
+        self._finish(TakenState(START, [], [], START, [], 0))
 
     # Fetching
 
@@ -229,12 +231,18 @@ class Takeover:
         if not isinstance(answer, Fetched) or answer.error is not None or not same:
             self._look_again()
             return
-        self._items += answer.items
-        self._entries += answer.entries
-        if len(self._items) + len(self._entries) >= answer.total:
+        self._items += [item.detached() for item in answer.items]
+        self._requests += answer.requests
+        self._entries += [entry.detached() for entry in answer.entries]
+        if self._fetched >= answer.total:
             self._finish(
                 TakenState(
-                    answer.position, self._items, answer.base, self._entries, answer.commit_index
+                    position=answer.position,
+                    items=self._items,
+                    requests=self._requests,
+                    base=answer.base,
+                    entries=self._entries,
+                    commit_index=answer.commit_index,
                 )
             )
 
@@ -243,6 +251,10 @@ class Takeover:
         self.phase = Phase.DONE
 
     # Helpers
+
+    @property
+    def _fetched(self) -> int:
+        return len(self._items) + len(self._requests) + len(self._entries)
 
     def _takes_part(self, address: str) -> bool:
         return address not in self._without
