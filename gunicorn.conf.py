@@ -5,6 +5,7 @@ import os
 import resource
 import signal
 import sys
+from typing import Any
 
 from kvstore.app_log import log_start, use_handlers
 from kvstore.config import load_settings
@@ -37,7 +38,7 @@ timeout = 0
 graceful_timeout = int(2 * _settings.repl_timeout_s + 5)
 
 
-def on_starting(server):
+def on_starting(server: Any) -> None:
     """Refuse what would give the node two states, or none."""
     wrong = []
     if server.cfg.workers != 1:
@@ -49,26 +50,26 @@ def on_starting(server):
     if server.cfg.reload:
         wrong.append("reload: a new worker starts without the old one's state")
     if wrong:
-        server.log.error("kvstore: gunicorn's settings do not fit a node:\n  %s", "\n  ".join(wrong))
+        server.log.error("gunicorn's settings do not fit a node:\n  %s", "\n  ".join(wrong))
         sys.exit(1)
     if worker_connections < 12_000:
         server.log.warning("only %d connections: the descriptor limit is low", worker_connections)
 
 
-def when_ready(server):
+def when_ready(_server: Any) -> None:
     """Ignore the signals that would start a second worker beside the first."""
     for number in (signal.SIGHUP, signal.SIGTTIN, signal.SIGTTOU, signal.SIGUSR2, signal.SIGWINCH):
         signal.signal(number, signal.SIG_IGN)
 
 
-def post_worker_init(worker):
+def post_worker_init(worker: Any) -> None:
     """Start the node: its greenlets live in the worker, after monkey-patching."""
     use_handlers(logging.getLogger("gunicorn.error").handlers)
     log_start(_settings)
     worker.wsgi.extensions["kvstore"].start()
 
 
-def worker_exit(server, worker):
+def worker_exit(_server: Any, worker: Any) -> None:
     """Drain the senders and close the storage."""
     app = getattr(worker, "wsgi", None)
     if app is not None:

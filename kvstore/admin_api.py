@@ -52,15 +52,15 @@ def admin_api(
 
     @api.get("/store")
     def store() -> Response:
-        map = node.map
-        items = map.items()
+        served = node.map
+        items = served.items()
         return json_response(
             {
                 "store": {item.key: item.value for item in items},
                 "versions": {item.key: item.version for item in items},
-                "index": map.position.index,
-                "epoch": map.position.epoch,
-                "digest": map.digest(),
+                "index": served.position.index,
+                "epoch": served.position.epoch,
+                "digest": served.digest(),
             }
         )
 

@@ -2,7 +2,7 @@
 
 import logging
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import gevent
@@ -49,9 +49,9 @@ def create_node(settings: Settings) -> LeaderNode | FollowerNode:
         state,
         list(settings.followers),
         settings.write_quorum,
-        settings.advertise_url,
-        limits,
-        _new_id,
+        url=settings.advertise_url,
+        limits=limits,
+        new_id=_new_id,
     )
     # Half of the time that a write waits, so that a lost request can be sent again.
     request_timeout_s = settings.repl_timeout_s / 2
@@ -104,7 +104,7 @@ def _fair(wsgi_app: "WSGIApplication") -> "WSGIApplication":
 
 
 def _internal_error(error: Exception) -> Response:
-    logger.exception("a request failed", exc_info=error)
+    logger.error("a request failed", exc_info=error)
     return json_response({"error": "internal server error"}, 500)
 
 

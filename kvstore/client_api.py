@@ -21,7 +21,9 @@ BODY_PER_VALUE = 3
 BODY_EXTRA_BYTES = 4096
 
 
-def client_api(node: LeaderNode | FollowerNode, max_key_bytes: int, max_value_bytes: int) -> Blueprint:
+def client_api(
+    node: LeaderNode | FollowerNode, max_key_bytes: int, max_value_bytes: int
+) -> Blueprint:
     """Build the routes.
 
     :param node: what serves them.
@@ -53,7 +55,9 @@ def client_api(node: LeaderNode | FollowerNode, max_key_bytes: int, max_value_by
         etag = {"ETag": f'"{item.version}"'}
         if request.if_none_match and request.if_none_match.contains(str(item.version)):
             return Response(status=304, headers=etag)
-        return json_response({"found": True, "value": item.value, "version": item.version}, 200, etag)
+        return json_response(
+            {"found": True, "value": item.value, "version": item.version}, 200, etag
+        )
 
     return api
 

@@ -198,6 +198,6 @@ def _url(text: str) -> str:
 
 
 def _default_url(host: str, port: int) -> str:
-    if host in ("0.0.0.0", "::"):
+    if host in ("0.0.0.0", "::"):  # noqa: S104 (recognised here, not chosen)
         host = socket.gethostname()
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

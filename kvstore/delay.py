@@ -53,15 +53,15 @@ class DelayStatistics:
 class SimulatedDelay:
     """The delay before every replication request to one follower.
 
-    :param range: shared by all followers; may change at run time.
+    :param delay_range: shared by all followers; may change at run time.
     :param draw: a function like :func:`random.uniform`.
     """
 
     def __init__(
-        self, range: DelayRange, draw: Callable[[float, float], float] = random.uniform
+        self, delay_range: DelayRange, draw: Callable[[float, float], float] = random.uniform
     ) -> None:
         self.statistics = DelayStatistics()
-        self._range = range
+        self._range = delay_range
         self._draw = draw
         self._timer = PreciseTimer()
 

@@ -20,7 +20,15 @@ from kvstore.messages import (
     SnapshotChunk,
     bounded,
 )
-from kvstore.records import CutLog, NodeState, Promise, Record, ReplaceState, SaveEntries, SavePromise
+from kvstore.records import (
+    CutLog,
+    NodeState,
+    Promise,
+    Record,
+    ReplaceState,
+    SaveEntries,
+    SavePromise,
+)
 from kvstore.replication_log import ReplicationLog
 
 MAX_EPOCH_JUMP = 1_000_000
@@ -173,8 +181,8 @@ class Follower:
         if self.map.position != self.log.last:
             return self._answer("the last entries are not durable yet")
         if message.offset == 0:
-            map = self.map
-            self._export = [*map.items(), *map.requests.requests(), *self.log.entries()]
+            requests = self.map.requests.requests()
+            self._export = [*self.map.items(), *requests, *self.log.entries()]
         parts = bounded(self._export, message.offset, len(self._export))
         return Fetched(
             **msgspec.structs.asdict(self._answer()),

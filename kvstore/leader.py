@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from enum import Enum
 
-from kvstore.errors import KeyReused, NothingToForce, NotEnoughFollowers, NotReady, WriteRefused
+from kvstore.errors import KeyReused, NotEnoughFollowers, NothingToForce, NotReady, WriteRefused
 from kvstore.key_value_map import KeyValueMap
 from kvstore.leader_log import LeaderLog, LogLimits, Write
 from kvstore.messages import Answer, Message
@@ -48,6 +48,7 @@ class Leader:
         state: NodeState,
         addresses: list[str],
         write_quorum: int,
+        *,
         url: str,
         limits: LogLimits,
         new_id: Callable[[], str],

@@ -59,15 +59,15 @@ class LeaderLog:
     """The log of one reign.
 
     :param log: as it was when the reign began, durable.
-    :param map: at the log's last position.
+    :param kv_map: at the log's last position.
     :param quorum: decides what is confirmed.
     """
 
     def __init__(
-        self, log: ReplicationLog, map: KeyValueMap, quorum: WriteQuorum, limits: LogLimits
+        self, log: ReplicationLog, kv_map: KeyValueMap, quorum: WriteQuorum, limits: LogLimits
     ) -> None:
         self.entries = log
-        self.map = map
+        self.map = kv_map
         self.quorum = quorum
         self.durable_index = log.last.index
         self._start_index = log.last.index

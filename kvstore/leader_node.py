@@ -92,7 +92,8 @@ class LeaderNode(Node):
         """
         index = self._leader.propose(write, time.monotonic(), precondition)
         self._after_change()
-        if self._leader.quorum.commit_index < index and self._leader.state is not LeaderState.DEPOSED:
+        pending = self._leader.quorum.commit_index < index
+        if pending and self._leader.state is not LeaderState.DEPOSED:
             self._commit_waiters.wait(index, self._timeout_s)
         replicas = self._leader.replicas(index)
         if self._leader.quorum.commit_index < index:
@@ -143,7 +144,7 @@ class LeaderNode(Node):
             "write_quorum": leader.quorum.size,
             "waiting_for": leader.waiting_for,
             "problem": leader.problem,
-            "followers": [self._follower_status(address, now_s) for address in leader.followers],
+            "followers": [self._follower_status(each, now_s) for each in leader.followers],
         }
 
     def _follower_status(self, address: str, now_s: float) -> dict[str, Any]:

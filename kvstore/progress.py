@@ -21,14 +21,14 @@ class SnapshotTransfer:
     """A copy of the map on its way to one follower.
 
     :param snapshot: random id.
-    :param map: what to copy.
+    :param kv_map: what to copy.
     """
 
-    def __init__(self, snapshot: str, map: KeyValueMap) -> None:
+    def __init__(self, snapshot: str, kv_map: KeyValueMap) -> None:
         self.snapshot = snapshot
-        self.position = map.position
+        self.position = kv_map.position
         self.offset = 0
-        self._parts: list[Item | Request] = [*map.items(), *map.requests.requests()]
+        self._parts: list[Item | Request] = [*kv_map.items(), *kv_map.requests.requests()]
 
     def chunk(self) -> tuple[list[Item], list[Request], bool]:
         """The next items and requests, bounded in bytes, and whether they are the last."""

@@ -34,10 +34,9 @@ class Promise:
 
     def header(self) -> Header:
         """What the leader of this reign puts into every message."""
-        assert self.reign is not None and self.leader is not None, "no reign has begun"
-        return Header(
-            cluster=self.cluster, epoch=self.epoch, reign=self.reign, leader=self.leader
-        )
+        assert self.reign is not None, "no reign has begun"
+        assert self.leader is not None, "a reign has a leader"
+        return Header(cluster=self.cluster, epoch=self.epoch, reign=self.reign, leader=self.leader)
 
 
 @dataclass(frozen=True, slots=True)

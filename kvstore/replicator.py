@@ -105,7 +105,7 @@ class Replicator:
             Sender(address, leader, transport, after_change)
             for address, transport in transports.items()
         ]
-        self._greenlets: "list[Greenlet[[], None]]" = []
+        self._greenlets: list[Greenlet[[], None]] = []
 
     def start(self, spawn: Spawn) -> None:
         """Start the senders.

@@ -11,7 +11,6 @@ from gevent import Greenlet
 
 from kvstore.records import NodeState, Record
 
-
 Spawn = Callable[[Callable[[], None]], "Greenlet[[], None]"]
 """Starts a greenlet without which the node is of no use."""
 
@@ -69,8 +68,8 @@ class MemoryStorage(Storage):
     def start(
         self,
         on_saved: Callable[[Record], None],
-        after_batch: Callable[[], None],
-        spawn: Spawn,
+        after_batch: Callable[[], None],  # noqa: ARG002 (nothing is saved in the background)
+        spawn: Spawn,  # noqa: ARG002
     ) -> None:
         self._on_saved = on_saved
 

@@ -45,7 +45,7 @@ class TakenState:
     commit_index: int
 
 
-class Deposed(Exception):  # noqa: N818 (not an error: a reign ends)
+class Deposed(Exception):
     """Another reign has begun; the text says which."""
 
 
