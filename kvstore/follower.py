@@ -131,6 +131,7 @@ class Follower:
         _check_batch(message)
         if refusal := self._other_reign(message):
             return self._answer(refusal)
+        self._export = []
         if not self.log.contains(message.prev):
             return self._answer("the position before the entries is not held")
         for entry in message.entries:

@@ -12,7 +12,7 @@ from kvstore.leader import Leader, LeaderState
 from kvstore.leader_log import Write
 from kvstore.node import Node, spawn_vital
 from kvstore.preconditions import Precondition
-from kvstore.records import Record
+from kvstore.records import Record, SavePromise
 from kvstore.replicator import Replicator
 from kvstore.storage import Storage
 from kvstore.transport import DelayedTransport, Transport
@@ -200,3 +200,5 @@ class LeaderNode(Node):
 
     def _saved(self, record: Record) -> None:
         self._leader.saved(record)
+        if isinstance(record, SavePromise):
+            self._replicator.wake()

@@ -67,7 +67,8 @@ class Sender:
 
     def _idle_s(self) -> float:
         last_sent_s = self._leader.followers[self._address].last_sent_s
-        return min(max(last_sent_s + HEARTBEAT_S - time.monotonic(), 0.001), HEARTBEAT_S)
+        due_s = last_sent_s + HEARTBEAT_S - time.monotonic()
+        return due_s if due_s > 0 else HEARTBEAT_S
 
     def _lost(self, reason: str) -> None:
         if self._failures == 0:
