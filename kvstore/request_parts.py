@@ -13,7 +13,7 @@ BODY_TIMEOUT_S = 20.0
 class KeyConverter(BaseConverter):
     """A key is the rest of the path, slashes included."""
 
-    regex = ".+"
+    regex = "(?s:.+)"  # a key may hold line breaks
     part_isolating = False
 
 
