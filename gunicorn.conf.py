@@ -30,7 +30,6 @@ worker_connections = min(_MAX_CONNECTIONS, max(_limit - _OWN_DESCRIPTORS, 1))
 backlog = 16_384
 keepalive = 60
 limit_request_line = 8190
-http_parser = "auto"
 control_socket_disable = True
 # A worker that was frozen and thawed must not be killed: the state lives in it.
 timeout = 0
