@@ -2,6 +2,7 @@
 
 import gevent
 from flask import request
+from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.routing import BaseConverter
 
@@ -37,7 +38,7 @@ def read_body(max_bytes: int) -> bytes:
 
     :raises TooLarge: it is over its limit.
     :raises RequestTimeout: it did not arrive in time.
-    :raises InvalidRequest: it ended early.
+    :raises InvalidRequest: it ended early, or is malformed.
     """
     request.max_content_length = max_bytes
     length = request.content_length
@@ -48,6 +49,8 @@ def read_body(max_bytes: int) -> bytes:
         raise TooLarge(f"the body is larger than {max_bytes} bytes") from None
     except gevent.Timeout:
         raise RequestTimeout(f"the body did not arrive within {BODY_TIMEOUT_S:g} s") from None
+    except ParseException as error:
+        raise InvalidRequest(f"the body is malformed: {error}") from None
     if length is not None and len(body) < length:
         raise InvalidRequest("the body ended early")
     return body
