@@ -22,7 +22,7 @@ from kvstore.leader import Leader
 from kvstore.leader_log import LogLimits
 from kvstore.leader_node import LeaderNode
 from kvstore.replication_api import replication_api
-from kvstore.request_parts import KeyConverter, check_path
+from kvstore.request_parts import KeyConverter, check_target
 from kvstore.responses import error_response, http_error_response, json_response
 from kvstore.sqlite_storage import SqliteStorage
 from kvstore.storage import MemoryStorage, Storage
@@ -69,7 +69,7 @@ def create_app(settings: Settings, node: LeaderNode | FollowerNode) -> Flask:
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     app.url_map.merge_slashes = False
     app.url_map.converters["key"] = KeyConverter
-    app.before_request(check_path)
+    app.before_request(check_target)
     app.register_error_handler(errors.KvstoreError, error_response)
     app.register_error_handler(HTTPException, http_error_response)
     app.register_error_handler(Exception, _internal_error)

@@ -10,7 +10,7 @@ import gevent
 from gevent import Greenlet
 
 from kvstore.entries import Item
-from kvstore.errors import NotApplied
+from kvstore.errors import NotApplied, StorageError
 from kvstore.key_value_map import KeyValueMap
 from kvstore.records import Record
 from kvstore.storage import Storage
@@ -104,6 +104,13 @@ def end_node(reason: object) -> None:
 
 def spawn_vital(function: Callable[[], None]) -> "Greenlet[[], None]":
     """Start a greenlet without which the node is of no use: its failure ends the node."""
-    greenlet = gevent.spawn(function)
+
+    def run() -> None:
+        try:
+            function()
+        except StorageError as error:
+            end_node(f"its data directory failed: {error}")
+
+    greenlet = gevent.spawn(run)
     greenlet.link_exception(lambda failed: end_node(failed.exception))
     return greenlet

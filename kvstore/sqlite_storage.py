@@ -10,7 +10,7 @@ import secrets
 import sqlite3
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, ParamSpec, TypeVar
 
 import msgspec
 from gevent.event import Event
@@ -33,15 +33,18 @@ from kvstore.request_table import REMEMBERED_ENTRIES, request_of
 from kvstore.storage import Spawn, Storage
 from kvstore.waiters import IndexWaiters
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
 FORMAT = 1
 
-_SCHEMA = """
-CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
-CREATE TABLE log (position INTEGER PRIMARY KEY, entry BLOB NOT NULL);
-CREATE TABLE map (key TEXT PRIMARY KEY, version INTEGER NOT NULL, value BLOB NOT NULL)
-    WITHOUT ROWID;
-CREATE TABLE requests (position INTEGER PRIMARY KEY, idempotency_key TEXT, fingerprint TEXT);
-"""
+_SCHEMA = (
+    "CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID",
+    "CREATE TABLE log (position INTEGER PRIMARY KEY, entry BLOB NOT NULL)",
+    "CREATE TABLE map (key TEXT PRIMARY KEY, version INTEGER NOT NULL, value BLOB NOT NULL)",
+    "CREATE TABLE requests (position INTEGER PRIMARY KEY, idempotency_key TEXT, fingerprint TEXT)",
+    f"PRAGMA user_version={FORMAT}",
+)
 _PROMISE = ("cluster", "epoch", "reign", "leader", "led_epoch", "deposed_by")
 
 _encode = msgspec.json.Encoder().encode
@@ -64,16 +67,14 @@ class SqliteStorage(Storage):
         self._saved = 0
         self._waiters = IndexWaiters()
         try:
-            self._connection: sqlite3.Connection = self._thread.apply(_open, (directory,))
-        except sqlite3.Error as error:
+            self._connection = self._call(_open, directory)
+        except StorageError as error:
+            self._thread.kill()
+            self._lock.close()
             raise StorageError(f"{directory}: {error}") from None
 
     def load(self) -> NodeState:
-        try:
-            state: NodeState = self._thread.apply(_load, (self._connection,))
-        except (sqlite3.Error, msgspec.DecodeError) as error:
-            raise StorageError(f"the data cannot be read: {error}") from None
-        return state
+        return self._call(_load, self._connection)
 
     def start(
         self,
@@ -86,7 +87,7 @@ class SqliteStorage(Storage):
                 self._wake.wait()
                 self._wake.clear()
                 batch, self._queue = self._queue, []
-                self._write(batch)
+                self._call(_write, self._connection, batch)
                 for record in batch:
                     on_saved(record)
                 self._saved += len(batch)
@@ -107,15 +108,27 @@ class SqliteStorage(Storage):
 
     def close(self) -> None:
         self.flush()
-        self._thread.apply(self._connection.close)
+        self._call(self._connection.close)
         self._thread.kill()
         self._lock.close()
 
-    def _write(self, batch: list[Record]) -> None:
-        try:
-            self._thread.apply(_write, (self._connection, batch))
-        except sqlite3.Error as error:
-            raise StorageError(f"a write to the data directory failed: {error}") from error
+    def _call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a function in the native thread.
+
+        :raises StorageError: it failed.
+        """
+
+        def run() -> T | Exception:
+            # An error is returned, because gevent would print one that is raised.
+            try:
+                return function(*args, **kwargs)
+            except (sqlite3.Error, msgspec.MsgspecError, StorageError) as error:
+                return error
+
+        result: T | Exception = self._thread.apply(run)
+        if isinstance(result, Exception):
+            raise StorageError(str(result)) from result
+        return result
 
 
 def _lock(directory: Path) -> IO[str]:
@@ -138,21 +151,30 @@ def _lock(directory: Path) -> IO[str]:
 def _open(directory: Path) -> sqlite3.Connection:
     path = directory / "kvstore.db"
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    try:
+        _prepare(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _prepare(connection: sqlite3.Connection) -> None:
     (mode,) = connection.execute("PRAGMA journal_mode=WAL").fetchone()
     connection.execute("PRAGMA synchronous=FULL")
     (synchronous,) = connection.execute("PRAGMA synchronous").fetchone()
     if (mode, synchronous) != ("wal", 2):
-        raise StorageError(f"{path}: SQLite cannot make writes durable here (mode {mode})")
+        raise StorageError(f"SQLite cannot make writes durable here (journal mode {mode})")
     (found,) = connection.execute("PRAGMA user_version").fetchone()
     if found > FORMAT:
         raise StorageError(
-            f"{path} has format {found}, and this version reads up to {FORMAT}: it was written "
-            "by a newer version"
+            f"a newer version wrote it: its format is {found}, and this version knows {FORMAT}"
         )
     if found == 0:
-        connection.executescript(f"BEGIN;{_SCHEMA}PRAGMA user_version={FORMAT};COMMIT;")
-        _set(connection, node=secrets.token_hex(8))
-    return connection
+        with _transaction(connection):
+            for statement in _SCHEMA:
+                connection.execute(statement)
+            _set(connection, node=secrets.token_hex(8))
 
 
 def _load(connection: sqlite3.Connection) -> NodeState:

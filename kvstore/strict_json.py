@@ -1,16 +1,19 @@
 """JSON as clients may send it: everything the standard allows, and nothing it does not.
 
 Python's own parser lets pass what other programs would choke on or read differently
-(NaN, numbers that overflow to infinity, lone surrogates, repeated names, any depth). A value
-that is accepted here can be stored, sent and read back by every node alike.
+(NaN, numbers beyond a double's range, lone surrogates, repeated names, any depth). A value that is
+accepted here can be stored, sent and read back by every node alike.
 """
 
 import json
+import sys
 from typing import Any
 
 from kvstore.errors import InvalidRequest
 
 MAX_DEPTH = 100
+_MAX_DIGITS = len(str(int(sys.float_info.max))) + 1  # and the sign
+_OUT_OF_RANGE = "invalid JSON: a number is out of range"
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -24,7 +27,16 @@ def _refuse_constant(name: str) -> None:
     raise InvalidRequest(f"invalid JSON: {name} is not a JSON number")
 
 
-_decoder = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse_constant)
+def _whole_number(digits: str) -> int:
+    # The length first: Python takes its time for very many digits, or refuses them in its own words.
+    if len(digits) > _MAX_DIGITS or abs(number := int(digits)) > sys.float_info.max:
+        raise InvalidRequest(_OUT_OF_RANGE)
+    return number
+
+
+_decoder = json.JSONDecoder(
+    object_pairs_hook=_unique, parse_int=_whole_number, parse_constant=_refuse_constant
+)
 _encoder = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
@@ -32,8 +44,9 @@ def parse(body: bytes) -> Any:
     """Parse one JSON document.
 
     :param body: UTF-8 text.
-    :raises InvalidRequest: it is not JSON by RFC 8259, has a repeated name, or nests deeper
-        than ``MAX_DEPTH``.
+    :return: a fraction that overflows a double is infinite: :func:`canonical` refuses it.
+    :raises InvalidRequest: it is not JSON by RFC 8259, has a repeated name, nests deeper than
+        ``MAX_DEPTH``, or holds a whole number beyond a double's range.
     """
     try:
         value = _decoder.decode(body.decode("utf-8"))
@@ -60,7 +73,7 @@ def canonical(value: Any) -> bytes:
     except UnicodeEncodeError:
         raise InvalidRequest("invalid JSON: a string holds a lone surrogate") from None
     except ValueError:
-        raise InvalidRequest("invalid JSON: a number is out of range") from None
+        raise InvalidRequest(_OUT_OF_RANGE) from None
 
 
 def _check_depth(value: dict[str, Any] | list[Any], levels: int) -> None:

@@ -1,23 +1,50 @@
-"""The gunicorn worker of a node: gevent's, with JSON errors and a prompt end.
+"""The gunicorn worker of a node: gevent's, with bounded waits, JSON errors and a prompt end.
 
-gunicorn answers requests that it cannot parse in HTML, and its graceful stop waits for kept-alive
-connections on which nothing happens.
+gunicorn waits without limit for a client that stops sending a head or stops reading its answer,
+answers requests that it cannot parse in HTML that quotes them, and its graceful stop waits for
+kept-alive connections on which nothing happens.
 """
 
 import ctypes
+import errno
 import json
 import os
 import signal
-import socket
 import sys
-from types import FrameType, TracebackType
-from typing import Any, Literal
+import time
+from contextlib import AbstractContextManager, nullcontext
+from types import FrameType
+from typing import Any
 
 import gevent
+from gevent.socket import socket
 from gunicorn import util
+from gunicorn.http import Request, errors
+from gunicorn.http.body import Body, ChunkedReader, LengthReader
+from gunicorn.http.parser import RequestParser
 from gunicorn.workers.ggevent import GeventWorker
 
+HEAD_TIMEOUT_S = 10.0
+"""How long a client may take to send a request's head, from its first byte on."""
+ANSWER_TIMEOUT_S = 20.0
+"""How long a client may take to read each mebibyte of an answer."""
+
+_ANSWER_PART_BYTES = 1 << 20
+_LINGER_S = 2.0
+_LINGER_BYTES = 64 << 20
 _PR_SET_PDEATHSIG = 1
+
+_REFUSALS: dict[type[Exception], tuple[str, str]] = {
+    errors.LimitRequestLine: ("414 URI Too Long", "the request line is too long"),
+    errors.LimitRequestHeaders: ("431 Request Header Fields Too Large", "the headers are too large"),
+    errors.ExpectationFailed: ("417 Expectation Failed", "Expect can only be 100-continue"),
+    errors.InvalidRequestLine: ("400 Bad Request", "invalid request line"),
+    errors.InvalidRequestMethod: ("400 Bad Request", "invalid method"),
+    errors.InvalidHTTPVersion: ("400 Bad Request", "the HTTP version must be 1.0 or 1.1"),
+    # RFC 9112 has 501 here, but a client's mistake is never a 5xx.
+    errors.UnsupportedTransferCoding: ("400 Bad Request", "Transfer-Encoding can only be chunked"),
+}
+_BAD_REQUEST = ("400 Bad Request", "invalid headers")
 
 
 class NodeWorker(GeventWorker):
@@ -25,7 +52,12 @@ class NodeWorker(GeventWorker):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.idle: set[_NextRequest] = set()
+        self.idle: set[_Connection] = set()
+
+    @property
+    def idle_timeout_s(self) -> float:
+        """How long a connection may wait for its next request."""
+        return float(self.cfg.keepalive) if self.alive else 0.0
 
     def init_process(self) -> None:
         """Tie the worker to the arbiter: together they are one node, and end together."""
@@ -33,12 +65,43 @@ class NodeWorker(GeventWorker):
             ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != self.ppid:
             sys.exit(0)
-        util.write_error = _write_json_error
+        RequestParser.mesg_class = _Request
         super().init_process()
 
-    def timeout_ctx(self) -> "_NextRequest":  # type: ignore[override]  # the stubs say None
-        """What bounds the wait for a connection's next request."""
-        return _NextRequest(self, self.cfg.keepalive if self.alive else 0)
+    def handle(self, listener: socket, client: socket, addr: Any) -> None:
+        """Serve a connection to its end."""
+        super().handle(listener, _Connection(client, self), addr)  # type: ignore[arg-type]
+
+    def timeout_ctx(self) -> AbstractContextManager[None]:  # type: ignore[override]
+        """What gunicorn bounds the wait for the next request with: the connection does it."""
+        return nullcontext()
+
+    def handle_request(self, listener_name: Any, req: Request, sock: Any, addr: Any) -> bool:
+        """Serve one request, whose head has been read."""
+        sock.in_hand = True
+        try:
+            return super().handle_request(listener_name, req, sock, addr)
+        finally:
+            sock.next_request(is_whole=_is_read(req.body))
+
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
+        """Answer what did not become a request, or failed outside of the app.
+
+        The text never quotes the request, which may hold the cluster's token.
+        """
+        if isinstance(exc, _HeadTimeout):
+            status, text = "408 Request Timeout", f"no whole request within {HEAD_TIMEOUT_S:g} s"
+        elif isinstance(exc, errors.ParseException):
+            status, text = _REFUSALS.get(type(exc), _BAD_REQUEST)
+        else:
+            self.log.error("a request failed", exc_info=exc)
+            status, text = "500 Internal Server Error", "internal server error"
+        body = json.dumps({"error": text})
+        head = (
+            f"HTTP/1.1 {status}\r\nConnection: close\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
+        client.end_with((head + body).encode())
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """SIGTERM: requests in hand are finished, idle connections end now."""
@@ -47,38 +110,112 @@ class NodeWorker(GeventWorker):
             gevent.spawn(waiting.end)
 
 
-class _NextRequest(gevent.Timeout):
-    """The wait of one connection for its next request."""
+class _HeadTimeout(Exception):
+    """A request's head began to arrive, and did not end in time."""
 
-    def __init__(self, worker: NodeWorker, seconds: float) -> None:
-        super().__init__(seconds, False)  # type: ignore[arg-type]  # False: raise nothing
+
+class _Request(Request):
+    """A request after which the connection closes, unless all of it was read.
+
+    Otherwise the rest of a refused body would have to be read, however long it is, to find where
+    the next request begins.
+    """
+
+    def should_close(self) -> bool:
+        return super().should_close() or not _is_read(self.body)
+
+
+def _is_read(body: Body | None) -> bool:
+    reader = None if body is None else body.reader
+    if isinstance(reader, LengthReader):
+        return reader.length == 0
+    if isinstance(reader, ChunkedReader):
+        return reader.parser is None
+    return True
+
+
+class _Connection:
+    """A client's socket, on which every wait for the client has a bound.
+
+    :ivar in_hand: whether a request is being served; its body has a bound of its own.
+    """
+
+    def __init__(self, client: socket, worker: NodeWorker) -> None:
+        self.in_hand = False
+        self._socket = client
         self._worker = worker
         self._greenlet = gevent.getcurrent()
+        self._waiting = gevent.Timeout()
+        self._head_deadline_s: float | None = None
+        self._is_read = True
 
-    def __enter__(self) -> "_NextRequest":
-        self._worker.idle.add(self)
-        super().__enter__()
-        return self
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._socket, name)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> Literal[True] | None:
-        self._worker.idle.discard(self)
-        return super().__exit__(kind, value, traceback)
+    def recv(self, size: int) -> bytes:
+        """What the client sends next; nothing when it has no more requests, or took too long."""
+        if self.in_hand:
+            return self._socket.recv(size)
+        if self._head_deadline_s is None:
+            return self._first_part(size)
+        left_s = self._head_deadline_s - time.monotonic()
+        self._is_read = False
+        with gevent.Timeout(max(left_s, 0.0), _HeadTimeout()):
+            return self._socket.recv(size)
+
+    def sendall(self, data: bytes) -> None:
+        """Send a part of an answer.
+
+        :raises ConnectionResetError: the client does not read it.
+        """
+        rest = memoryview(data)
+        self._socket.settimeout(ANSWER_TIMEOUT_S)
+        try:
+            while rest:
+                self._socket.sendall(rest[:_ANSWER_PART_BYTES])
+                rest = rest[_ANSWER_PART_BYTES:]
+        except TimeoutError:
+            raise ConnectionResetError(errno.ECONNRESET, "the client does not read") from None
+        finally:
+            self._socket.settimeout(None)
+
+    def next_request(self, *, is_whole: bool) -> None:
+        """A request was answered.
+
+        :param is_whole: whether it was read to its end.
+        """
+        self.in_hand = False
+        self._head_deadline_s = None
+        self._is_read = is_whole
+
+    def end_with(self, answer: bytes) -> None:
+        """Send a last answer."""
+        self._is_read = False
+        try:
+            self.sendall(answer)
+        except OSError:
+            pass  # the client is gone
 
     def end(self) -> None:
-        """End the wait as if its time were up."""
+        """End the wait for the next request as if its time were up."""
         if self in self._worker.idle:
-            self._greenlet.throw(self)
+            self._greenlet.throw(self._waiting)
 
+    def close(self) -> None:
+        """Close it; what the client still sends must not destroy the answer on its way (RST)."""
+        if self._is_read:
+            self._socket.close()
+        else:
+            util.close_graceful(self._socket, _LINGER_S, _LINGER_BYTES)
 
-def _write_json_error(sock: socket.socket, status_int: int, reason: str, mesg: str) -> None:
-    body = json.dumps({"error": mesg or reason.lower()})
-    head = (
-        f"HTTP/1.1 {status_int} {reason}\r\nConnection: close\r\n"
-        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-    )
-    util.write_nonblock(sock, (head + body).encode("latin-1"))
+    def _first_part(self, size: int) -> bytes:
+        self._waiting = gevent.Timeout(self._worker.idle_timeout_s, False)
+        self._worker.idle.add(self)
+        try:
+            with self._waiting:
+                data = self._socket.recv(size)
+                self._head_deadline_s = time.monotonic() + HEAD_TIMEOUT_S
+                return data
+        finally:
+            self._worker.idle.discard(self)
+        return b""
