@@ -1,4 +1,4 @@
-"""The node's log: gunicorn's handlers, and one line at start."""
+"""The node's log: gunicorn's handlers, and what is said at start."""
 
 import logging
 
@@ -15,7 +15,7 @@ def use_handlers(handlers: list[logging.Handler]) -> None:
 
 
 def log_start(settings: Settings) -> None:
-    """The one line at start."""
+    """One line about the node, and a warning where its routes for nodes and operators are open."""
     logger.info(
         "%s at %s, W=%s, delay %g-%g ms, timeout %g s, %s",
         settings.role,
@@ -26,3 +26,8 @@ def log_start(settings: Settings) -> None:
         settings.repl_timeout_s,
         settings.data_dir or "memory only",
     )
+    if settings.cluster_token is None:
+        logger.warning(
+            "no cluster token: /replicate and /admin serve every caller with a loopback or private "
+            "address; set CLUSTER_TOKEN or CLUSTER_TOKEN_FILE, the same on every node"
+        )

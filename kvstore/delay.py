@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from gevent.event import Event
+
 from kvstore.precise_timer import PreciseTimer
 
 
@@ -65,10 +67,15 @@ class SimulatedDelay:
         self._draw = draw
         self._timer = PreciseTimer()
 
-    def wait(self) -> None:
-        """Draw a delay and let it happen."""
+    def wait(self, interrupt: Event | None = None) -> bool:
+        """Draw a delay and let it happen.
+
+        :param interrupt: ends the delay when it is set.
+        :return: whether the whole delay happened; else it does not count.
+        """
         drawn_ms = self._draw(self._range.min_ms, self._range.max_ms)
         start_s = time.perf_counter()
-        if drawn_ms > 0:
-            self._timer.sleep(drawn_ms / 1000)
+        if drawn_ms > 0 and not self._timer.sleep(drawn_ms / 1000, interrupt):
+            return False
         self.statistics.add(drawn_ms, (time.perf_counter() - start_s) * 1000)
+        return True

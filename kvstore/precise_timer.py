@@ -9,9 +9,13 @@ import os
 import struct
 import sys
 import time
+from typing import TYPE_CHECKING
 
-import gevent
-from gevent.hub import get_hub
+from gevent.event import Event
+from gevent.hub import Waiter, get_hub
+
+if TYPE_CHECKING:
+    from gevent._types import _IoWatcher
 
 _READABLE = 1
 _NON_BLOCKING = os.O_NONBLOCK | os.O_CLOEXEC
@@ -34,20 +38,40 @@ class PreciseTimer:
         self._fd = _create() if sys.platform == "linux" else None
         self._watcher = None if self._fd is None else get_hub().loop.io(self._fd, _READABLE)
 
-    def sleep(self, seconds: float) -> None:
+    def sleep(self, seconds: float, interrupt: Event | None = None) -> bool:
         """Let other greenlets run for this long.
 
         :param seconds: more than 0.
+        :param interrupt: ends the sleep when it is set.
+        :return: whether the sleep was whole.
         """
         start_s = time.perf_counter()
         if self._fd is None or self._watcher is None:
-            gevent.sleep(seconds)
-            return
+            return not (interrupt or Event()).wait(seconds)
         _set(self._fd, max(int((seconds - self._lead_s) * 1e9), 1))
-        get_hub().wait(self._watcher)
+        if interrupt is None:
+            get_hub().wait(self._watcher)
+        elif not _wait_either(self._watcher, interrupt):
+            return False
         late = time.perf_counter() - start_s > seconds
         lead_s = self._lead_s + (_STEP_S if late else -_STEP_S)
         self._lead_s = min(max(lead_s, 0.0), _MAX_LEAD_S)
+        return True
+
+
+def _wait_either(watcher: "_IoWatcher", interrupt: Event) -> bool:
+    waiter: "Waiter[bool]" = Waiter()
+
+    def give_up(_: Event) -> None:
+        waiter.switch(False)  # noqa: FBT003
+
+    watcher.start(waiter.switch, True)  # noqa: FBT003
+    interrupt.rawlink(give_up)
+    try:
+        return waiter.get()
+    finally:
+        interrupt.unlink(give_up)
+        watcher.stop()
 
 
 if sys.version_info >= (3, 13):

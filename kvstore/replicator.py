@@ -55,9 +55,11 @@ class Sender:
                 if message is None:
                     self._transport.wait(self.wake, self._idle_s())
                     continue
-                answer = self._transport.send(message)
+                answer = self._transport.send(message, self.wake)
             except TransportError as error:
                 self._lost(str(error))
+                continue
+            if answer is None:
                 continue
             self._report_contact()
             self._leader.receive(self._address, message, answer, time.monotonic())

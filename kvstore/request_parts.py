@@ -1,4 +1,4 @@
-"""What every route needs of a request: its target, its body within bounds, its key, its conditions."""
+"""What routes need of a request: its target, key, body within bounds, and headers."""
 
 import re
 from typing import Literal
@@ -82,6 +82,8 @@ def read_body(max_bytes: int) -> bytes:
     :raises InvalidRequest: it ended early, or its chunks are not as HTTP wants them.
     """
     length = request.content_length
+    if request.headers.get("Transfer-Encoding", "chunked").lower() != "chunked":
+        raise InvalidRequest("Transfer-Encoding can only be chunked")
     if length is not None and length > max_bytes:
         raise TooLarge(f"the body is larger than {max_bytes} bytes")
     try:

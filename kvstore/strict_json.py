@@ -28,7 +28,7 @@ def _refuse_constant(name: str) -> None:
 
 
 def _whole_number(digits: str) -> int:
-    # The length first: Python takes its time for very many digits, or refuses them in its own words.
+    # The length first: Python refuses very many digits in words of its own.
     if len(digits) > _MAX_DIGITS or abs(number := int(digits)) > sys.float_info.max:
         raise InvalidRequest(_OUT_OF_RANGE)
     return number

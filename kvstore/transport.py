@@ -16,9 +16,11 @@ class Transport(ABC):
     """One connection to one follower; one message at a time."""
 
     @abstractmethod
-    def send(self, message: Message) -> Answer:
+    def send(self, message: Message, wake: Event) -> Answer | None:
         """Send a message and wait for the answer, accepted or refused.
 
+        :param wake: set when there is something new to say.
+        :return: None when a heartbeat that had not left yet gave way to something new.
         :raises TransportError: there is no usable answer; the message may have been received.
         """
 
@@ -44,10 +46,12 @@ class DelayedTransport(Transport):
         self._transport = transport
         self._delay = delay
 
-    def send(self, message: Message) -> Answer:
+    def send(self, message: Message, wake: Event) -> Answer | None:
         if isinstance(message, Append | SnapshotChunk):
-            self._delay.wait()
-        return self._transport.send(message)
+            heartbeat = isinstance(message, Append) and not message.entries
+            if not self._delay.wait(wake if heartbeat else None):
+                return None
+        return self._transport.send(message, wake)
 
     def wait(self, wake: Event, timeout_s: float) -> None:
         self._transport.wait(wake, timeout_s)

@@ -7,16 +7,17 @@ kept-alive connections on which nothing happens.
 
 import ctypes
 import errno
-import json
 import os
 import signal
 import sys
 import time
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
+from http import HTTPStatus
 from types import FrameType
 from typing import Any
 
 import gevent
+import msgspec
 from gevent.socket import socket
 from gunicorn import util
 from gunicorn.http import Request, errors
@@ -34,17 +35,17 @@ _LINGER_S = 2.0
 _LINGER_BYTES = 64 << 20
 _PR_SET_PDEATHSIG = 1
 
-_REFUSALS: dict[type[Exception], tuple[str, str]] = {
-    errors.LimitRequestLine: ("414 URI Too Long", "the request line is too long"),
-    errors.LimitRequestHeaders: ("431 Request Header Fields Too Large", "the headers are too large"),
-    errors.ExpectationFailed: ("417 Expectation Failed", "Expect can only be 100-continue"),
-    errors.InvalidRequestLine: ("400 Bad Request", "invalid request line"),
-    errors.InvalidRequestMethod: ("400 Bad Request", "invalid method"),
-    errors.InvalidHTTPVersion: ("400 Bad Request", "the HTTP version must be 1.0 or 1.1"),
+_REFUSALS: dict[type[Exception], tuple[int, str]] = {
+    errors.LimitRequestLine: (414, "the request line is too long"),
+    errors.LimitRequestHeaders: (431, "the headers are too large"),
+    errors.ExpectationFailed: (417, "Expect can only be 100-continue"),
+    errors.InvalidRequestLine: (400, "invalid request line"),
+    errors.InvalidRequestMethod: (400, "invalid method"),
+    errors.InvalidHTTPVersion: (400, "the HTTP version must be 1.0 or 1.1"),
     # RFC 9112 has 501 here, but a client's mistake is never a 5xx.
-    errors.UnsupportedTransferCoding: ("400 Bad Request", "Transfer-Encoding can only be chunked"),
+    errors.UnsupportedTransferCoding: (400, "Transfer-Encoding can only be chunked"),
 }
-_BAD_REQUEST = ("400 Bad Request", "invalid headers")
+_OTHER_REFUSAL = (400, "invalid headers")
 
 
 class NodeWorker(GeventWorker):
@@ -84,24 +85,27 @@ class NodeWorker(GeventWorker):
         finally:
             sock.next_request(is_whole=_is_read(req.body))
 
-    def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
-        """Answer what did not become a request, or failed outside of the app.
-
-        The text never quotes the request, which may hold the cluster's token.
-        """
+    def handle_error(
+        self,
+        req: Request | None,  # noqa: ARG002 (it may hold the cluster's token: never quoted)
+        client: Any,
+        addr: Any,  # noqa: ARG002
+        exc: BaseException,
+    ) -> None:
+        """Answer what did not become a request, or failed outside of the app."""
         if isinstance(exc, _HeadTimeout):
-            status, text = "408 Request Timeout", f"no whole request within {HEAD_TIMEOUT_S:g} s"
+            status, text = 408, f"the request's head took longer than {HEAD_TIMEOUT_S:g} s"
         elif isinstance(exc, errors.ParseException):
-            status, text = _REFUSALS.get(type(exc), _BAD_REQUEST)
+            status, text = _REFUSALS.get(type(exc), _OTHER_REFUSAL)
         else:
             self.log.error("a request failed", exc_info=exc)
-            status, text = "500 Internal Server Error", "internal server error"
-        body = json.dumps({"error": text})
+            status, text = 500, "internal server error"
+        body = msgspec.json.encode({"error": text})
         head = (
-            f"HTTP/1.1 {status}\r\nConnection: close\r\n"
+            f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nConnection: close\r\n"
             f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
         )
-        client.end_with((head + body).encode())
+        client.end_with(head.encode() + body)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """SIGTERM: requests in hand are finished, idle connections end now."""
@@ -159,7 +163,6 @@ class _Connection:
         if self._head_deadline_s is None:
             return self._first_part(size)
         left_s = self._head_deadline_s - time.monotonic()
-        self._is_read = False
         with gevent.Timeout(max(left_s, 0.0), _HeadTimeout()):
             return self._socket.recv(size)
 
@@ -189,12 +192,10 @@ class _Connection:
         self._is_read = is_whole
 
     def end_with(self, answer: bytes) -> None:
-        """Send a last answer."""
+        """Send a last answer, if the client is still there."""
         self._is_read = False
-        try:
+        with suppress(OSError):
             self.sendall(answer)
-        except OSError:
-            pass  # the client is gone
 
     def end(self) -> None:
         """End the wait for the next request as if its time were up."""
@@ -209,7 +210,10 @@ class _Connection:
             util.close_graceful(self._socket, _LINGER_S, _LINGER_BYTES)
 
     def _first_part(self, size: int) -> bytes:
-        self._waiting = gevent.Timeout(self._worker.idle_timeout_s, False)
+        self._waiting = gevent.Timeout(
+            self._worker.idle_timeout_s,
+            exception=False,  # type: ignore[arg-type]  # False: raise nothing
+        )
         self._worker.idle.add(self)
         try:
             with self._waiting:
