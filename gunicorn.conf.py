@@ -24,7 +24,6 @@ resource.setrlimit(resource.RLIMIT_NOFILE, (_limit, _limit))
 
 _host = f"[{_settings.host}]" if ":" in _settings.host else _settings.host
 bind = f"{_host}:{_settings.port}"
-workers = 1
 worker_class = "kvstore.worker.NodeWorker"
 worker_connections = min(_MAX_CONNECTIONS, max(_limit - _OWN_DESCRIPTORS, 1))
 backlog = 16_384

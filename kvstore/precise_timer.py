@@ -60,7 +60,7 @@ class PreciseTimer:
 
 
 def _wait_either(watcher: "_IoWatcher", interrupt: Event) -> bool:
-    waiter: "Waiter[bool]" = Waiter()
+    waiter: Waiter[bool] = Waiter()
 
     def give_up(_: Event) -> None:
         waiter.switch(False)  # noqa: FBT003
