@@ -30,6 +30,8 @@ backlog = 16_384
 keepalive = 60
 limit_request_line = 8190
 control_socket_disable = True
+# No proxy is trusted: its headers could make another path of the one asked for.
+forwarded_allow_ips = ""
 # A worker that was frozen and thawed must not be killed: the state lives in it.
 timeout = 0
 # Requests in hand take up to REPL_TIMEOUT, and draining the senders as long again.

@@ -4,7 +4,7 @@ import math
 import re
 import socket
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -42,7 +42,7 @@ class Settings:
     max_key_bytes: int
     max_value_bytes: int
     log_retain: int
-    cluster_token: str | None
+    cluster_token: str | None = field(repr=False)
 
 
 def load_settings(environ: Mapping[str, str]) -> Settings:

@@ -5,6 +5,7 @@ the node only when every record in ``unsaved`` has been saved: it confirms what 
 """
 
 import msgspec
+from msgspec import UNSET
 
 from kvstore.entries import Entry, Item, Position, Request
 from kvstore.errors import InvalidRequest, NotReady
@@ -117,6 +118,9 @@ class Follower:
             raise InvalidRequest("invalid message: a claim names its cluster")
         if message.epoch <= held.epoch:
             return self._answer("another reign is in force")
+        found = (message.after_epoch, message.after_reign)
+        if message.after_epoch is not None and found != (held.epoch, held.reign):
+            return self._answer("another reign began meanwhile")
         if message.epoch > held.epoch + MAX_EPOCH_JUMP:
             return self._answer("the epoch is absurdly high")
         self.promise = Promise(message.cluster, message.epoch, message.reign, message.leader)
@@ -150,8 +154,7 @@ class Follower:
 
     def snapshot(self, message: SnapshotChunk) -> Answer:
         """Stage one chunk; with the last one, switch to the snapshot in one step."""
-        if message.index_epoch > message.epoch:
-            raise InvalidRequest("invalid message: a snapshot from a later epoch than its reign")
+        _check_chunk(message)
         if refusal := self._other_reign(message):
             return self._answer(refusal)
         self._note_target(message.last_index)
@@ -258,6 +261,8 @@ class Follower:
 
     def _install(self, position: Position, staging: _Staging) -> None:
         self._staging = None
+        if self.promise.epoch > self._synced_epoch:
+            self.commit_index = 0  # of another order, perhaps; the leader says it anew
         self._synced_epoch = self.promise.epoch
         self.log = ReplicationLog(position)
         self.unsaved.append(
@@ -279,7 +284,21 @@ class Follower:
             self.unsaved.append(CutLog(cut))
 
 
+def _check_chunk(message: SnapshotChunk) -> None:
+    if message.index_epoch > message.epoch:
+        raise InvalidRequest("invalid message: a snapshot from a later epoch than its reign")
+    if message.last_index < message.index:
+        raise InvalidRequest("invalid message: last_index is below the snapshot's index")
+    versions = [item.version for item in message.items]
+    if not all(0 < v <= message.index for v in [*versions, *(r.index for r in message.requests)]):
+        raise InvalidRequest("invalid message: a version is not from before the snapshot")
+
+
 def _check_batch(message: Append) -> None:
+    if message.last_index < message.prev_index + len(message.entries):
+        raise InvalidRequest("invalid message: last_index is below the entries' indexes")
+    if message.commit_index > message.last_index:
+        raise InvalidRequest("invalid message: commit_index is above last_index")
     before = message.prev
     for entry in message.entries:
         if entry.index != before.index + 1:
@@ -288,4 +307,6 @@ def _check_batch(message: Append) -> None:
             raise InvalidRequest("invalid message: the entries' epochs are not in order")
         if (entry.operation == "put") != isinstance(entry.value, msgspec.Raw):
             raise InvalidRequest("invalid message: a put has a value and a delete has none")
+        if (entry.idempotency_key is UNSET) != (entry.fingerprint is UNSET):
+            raise InvalidRequest("invalid message: an idempotency key goes with a fingerprint")
         before = entry.position

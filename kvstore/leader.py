@@ -248,9 +248,8 @@ class Leader:
 
     def _begin_own_reign(self) -> None:
         epoch = self.promise.epoch + 1
-        self.promise = replace(
-            self.promise, epoch=epoch, reign=self._new_id(), leader=self._url, led_epoch=epoch
-        )
+        reign = f"{self.promise.lineage}.{self._new_id()}"
+        self.promise = replace(self.promise, epoch=epoch, reign=reign, leader=self._url)
         self._unsaved.append(SavePromise(self.promise))
 
     def _begin_takeover(self) -> None:

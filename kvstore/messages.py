@@ -53,13 +53,13 @@ class Message(Struct, frozen=True, kw_only=True):
     :param cluster: id of the cluster; None while the leader does not know it.
     :param epoch: the reign's number; 0 while the leader has none.
     :param reign: random id of the reign, which tells two reigns of one epoch apart.
-    :param leader: URL under which others reach the leader.
+    :param leader: URL under which others reach the leader; None when it does not say.
     """
 
-    cluster: str | None
     epoch: Epoch
     reign: str
-    leader: str
+    cluster: str | None = None
+    leader: str | None = None
 
 
 class Hello(Message, frozen=True, kw_only=True):
@@ -67,7 +67,15 @@ class Hello(Message, frozen=True, kw_only=True):
 
 
 class Claim(Message, frozen=True, kw_only=True):
-    """Begins a reign at this follower: from now on it refuses every other."""
+    """Begins a reign at this follower: from now on it refuses every other.
+
+    :param after_epoch: the reign that the follower was found in; it refuses the claim when it
+        has accepted another meanwhile, which the leader has to know of first. None: any.
+    :param after_reign: random id of that reign; None for none.
+    """
+
+    after_epoch: Epoch | None = None
+    after_reign: str | None = None
 
 
 class Append(Message, frozen=True, kw_only=True):

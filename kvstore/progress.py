@@ -4,7 +4,7 @@ from enum import Enum
 
 from kvstore.entries import Item, Request
 from kvstore.key_value_map import KeyValueMap
-from kvstore.messages import Answer, bounded
+from kvstore.messages import Answer, Claim, Header, bounded
 
 
 class Stage(Enum):
@@ -48,6 +48,9 @@ class FollowerProgress:
         self.address = address
         self.stage = Stage.HELLO
         self.node: str | None = None
+        self.epoch = 0
+        self.reign: str | None = None
+        """The reign it belongs to, by its last answer."""
         self.synced_node: str | None = None
         """The node whose position was verified in this reign; None while none was."""
         self.match_index = 0
@@ -71,9 +74,14 @@ class FollowerProgress:
         self.reachable = True
         self.problem = None
         self.last_contact_s = now_s
+        self.epoch, self.reign = answer.epoch, answer.reign
         if self.node != answer.node:
             self.node = answer.node
             self.restart()
+
+    def claim(self, header: Header) -> Claim:
+        """The message that begins a reign at this follower."""
+        return Claim(**header, after_epoch=self.epoch, after_reign=self.reign)
 
     def lost(self, reason: str) -> None:
         """The last message got no answer; the next thing to do is to ask for the position."""

@@ -18,10 +18,11 @@ class Promise:
 
     :param cluster: id of the cluster; None before the first reign.
     :param epoch: number of the reign; 0 for none.
-    :param reign: random id of the reign; None for none.
+    :param reign: random id of the reign; None for none. The reigns of a leader that restarts
+        from its own state share what is before the dot.
     :param leader: URL of its leader; None for none.
-    :param led_epoch: the epoch this node led with its complete state; None for a follower and
-        for a leader whose takeover is not finished.
+    :param led_epoch: the epoch in which this node took over the complete state that it leads
+        with since; None for a follower and for a leader whose takeover is not finished.
     :param deposed_by: who ended this leader's reign; None while nobody did.
     """
 
@@ -31,6 +32,22 @@ class Promise:
     leader: str | None = None
     led_epoch: int | None = None
     deposed_by: str | None = None
+
+    @property
+    def lineage(self) -> str:
+        """What all reigns of this leader since its takeover have in common."""
+        assert self.reign is not None, "no reign has begun"
+        return self.reign.partition(".")[0]
+
+    def replaced_by(self, epoch: int, reign: str | None) -> bool:
+        """Whether this reign shows that another leader has taken over since this one did.
+
+        The epoch alone does not: a leader that restarts out of reach raises its own every time.
+        """
+        assert self.led_epoch is not None, "only a leader can be replaced"
+        return (
+            epoch > self.led_epoch and reign is not None and reign.partition(".")[0] != self.lineage
+        )
 
     def header(self) -> Header:
         """What the leader of this reign puts into every message."""

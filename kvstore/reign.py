@@ -55,7 +55,7 @@ class Reign:
             case Stage.HELLO:
                 return Hello(**header)
             case Stage.CLAIM:
-                return Claim(**header)
+                return progress.claim(header)
             case Stage.SNAPSHOT:
                 return self._next_chunk(progress)
             case Stage.STREAM if due or progress.match_index < self._log.durable_index:
@@ -73,7 +73,7 @@ class Reign:
             return
         own = (self._promise.epoch, self._promise.reign)
         followed = (answer.epoch, answer.reign)
-        if followed != own and answer.epoch >= own[0]:
+        if followed != own and (answer.epoch >= own[0] or self._promise.replaced_by(*followed)):
             raise Deposed(f"epoch {answer.epoch}, met at {progress.address}")
         if followed != own:
             progress.stage = Stage.CLAIM if isinstance(message, Hello) else Stage.HELLO

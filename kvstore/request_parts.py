@@ -16,8 +16,7 @@ BODY_TIMEOUT_S = 20.0
 _BAD_PERCENT = re.compile("%(?![0-9A-Fa-f]{2})")
 _MIN_VERSION = re.compile(rb"min_version=([0-9]{1,18})")
 _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
-_ENTITY_TAG = r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"'
-_ENTITY_TAGS = re.compile(rf"{_ENTITY_TAG}(?:[ \t]*,[ \t]*{_ENTITY_TAG})*")
+_ENTITY_TAGS = re.compile(r'(?:[ \t,]|(?:W/)?"[^"]*"(?=[ \t]*(?:,|$)))*')
 _VERSION_TAG = re.compile(r'(W/)?"(0|[1-9][0-9]{0,18})"')
 
 READ_ENDPOINT = "client.get"

@@ -120,7 +120,7 @@ class Takeover:
         connected = progress.stage is not Stage.HELLO
         if self.phase is Phase.CLAIMING and connected and self._takes_part(address):
             if address not in self._claimed and self.promise_saved:
-                return Claim(**self.promise.header())
+                return progress.claim(self.promise.header())
         elif self.phase is Phase.FETCHING and connected and address == self._best:
             return Fetch(**self.promise.header(), offset=self._fetched)
         unseen = self.phase is Phase.LOOKING and address not in self._seen
@@ -137,6 +137,8 @@ class Takeover:
             self._receive_hello(progress, answer)
         elif message.reign != self.promise.reign or self.phase is Phase.LOOKING:
             return
+        elif answer.epoch > self.promise.epoch:
+            raise Deposed(f"epoch {answer.epoch}, met at {progress.address}")
         elif isinstance(message, Claim):
             self._receive_claim(progress, answer)
         elif isinstance(message, Fetch):
@@ -201,8 +203,6 @@ class Takeover:
     # Claiming
 
     def _receive_claim(self, progress: FollowerProgress, answer: Answer) -> None:
-        if answer.epoch > self.promise.epoch:
-            raise Deposed(f"epoch {answer.epoch}, met at {progress.address}")
         if answer.error is not None:
             self.problem = f"{progress.address} refused the claim: {answer.error}"
             self._look_again()
