@@ -1,0 +1,147 @@
+"""A cluster in containers, driven through ``docker compose`` beside whatever else runs there."""
+
+import json
+import os
+import subprocess
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from analysis.copies import Copy, compare_copies
+from analysis.free_ports import free_ports
+from analysis.local_node import NODE_VARIABLES
+from tests.node_http import NodeHttp
+from tests.waiting import wait_until
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+FOLLOWERS = tuple(f"follower{number}" for number in range(1, 6))
+NODES = ("leader", *FOLLOWERS)
+
+_COMMAND_TIMEOUT_S = 600.0
+_CATCH_UP_TIMEOUT_S = 60.0
+
+
+@dataclass(frozen=True)
+class ComposeProject:
+    """The services of ``docker-compose.yml`` under one project name.
+
+    :param name: the project's name; also the first part of its images' names.
+    :param ports: each node's port on 127.0.0.1.
+    :param directory: where the compose file lies; its relative paths start here.
+    """
+
+    name: str
+    ports: dict[str, int]
+    directory: Path = REPOSITORY
+
+    @classmethod
+    def with_free_ports(cls) -> "ComposeProject":
+        """A project that can run beside any other."""
+        ports = free_ports(len(NODES))
+        return cls(f"kvstore-test-{ports[0]}", dict(zip(NODES, ports, strict=True)))
+
+    def compose(self, *arguments: str) -> str:
+        """Run ``docker compose`` with these arguments.
+
+        :return: what it printed on standard output.
+        :raises AssertionError: when it fails, with everything it printed.
+        """
+        # No .env file: a developer's own settings are not the test's.
+        command = ["docker", "compose", "--env-file", os.devnull, "--project-name", self.name]
+        ports = {f"{node.upper()}_PORT": str(port) for node, port in self.ports.items()}
+        return _run([*command, *arguments], self.directory, ports)
+
+    def inspect(self, service: str) -> dict[str, Any]:
+        """What the engine knows about a service's container, running or not."""
+        container = self.compose("ps", "--all", "--quiet", service).strip()
+        found: dict[str, Any] = json.loads(_run(["docker", "inspect", container]))[0]
+        return found
+
+    def shell(self, service: str, script: str) -> str:
+        """Run a shell script in a service's container, as the user the node runs as."""
+        return self.compose("exec", "--no-TTY", service, "sh", "-c", script)
+
+    def start_all(self) -> None:
+        """Build the image, start all nodes, wait until they are healthy."""
+        self.compose("up", "--build", "--detach", "--wait", "--wait-timeout", "240")
+
+    def crash(self, *nodes: str) -> None:
+        """Kill containers with SIGKILL."""
+        self.compose("kill", *nodes)
+
+    def restart(self, *nodes: str) -> None:
+        """Start containers that were killed or stopped, and wait until they are healthy.
+
+        :raises AssertionError: when one is not in time, with the last reason.
+        """
+        self.compose("start", *nodes)
+        for node in nodes:
+            wait_until(partial(self._why_not_healthy, node), _CATCH_UP_TIMEOUT_S)
+
+    def remove(self) -> None:
+        """Remove containers, networks, volumes and images, whatever state they are in."""
+        self.compose("--profile", "*", "down", "--volumes", "--remove-orphans", "--rmi", "all")
+
+    def node(self, name: str) -> NodeHttp:
+        """A node through its published port."""
+        return NodeHttp(f"http://127.0.0.1:{self.ports[name]}")
+
+    def wait_for_replication(self) -> Copy:
+        """Wait until all copies are equal in keys, values, versions, index and epoch.
+
+        :return: the copy they all hold.
+        :raises AssertionError: when they still differ at the deadline, with the difference.
+        """
+        wait_until(self._why_not_equal, _CATCH_UP_TIMEOUT_S)
+        return self.node("leader").store()
+
+    def _why_not_healthy(self, node: str) -> str | None:
+        if not self.node(node).is_ready():
+            return f"{node} is not ready"
+        health = self.inspect(node)["State"]["Health"]["Status"]
+        return None if health == "healthy" else f"{node} is {health} to the engine"
+
+    def _why_not_equal(self) -> str | None:
+        copy = self.node("leader").store()
+        for node in FOLLOWERS:
+            difference = compare_copies(copy, self.node(node).store())
+            if not difference.is_empty:
+                return f"{node}: {difference.describe()}"
+        return None
+
+
+def why_no_engine() -> str | None:
+    """Why ``docker compose`` cannot be driven here; ``None`` when it can."""
+    try:
+        _run(["docker", "compose", "version"])
+        _run(["docker", "version", "--format", "{{.Server.Version}}"])
+    except (OSError, AssertionError) as error:
+        return f"no Docker engine: {' '.join(str(error).split())}"
+    return None
+
+
+def _run(
+    command: list[str], directory: Path = REPOSITORY, environment: dict[str, str] | None = None
+) -> str:
+    done = subprocess.run(
+        command,
+        cwd=directory,
+        env=_without_settings() | (environment or {}),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=_COMMAND_TIMEOUT_S,
+        check=False,
+    )
+    assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr.strip()}"
+    return done.stdout
+
+
+def _without_settings() -> dict[str, str]:
+    # What the compose file passes on from its environment would change the cluster under test.
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name not in NODE_VARIABLES and not name.startswith("COMPOSE_")
+    }

@@ -1,0 +1,90 @@
+"""Writes, losses and returns of the cluster that ``docker compose up --build`` makes."""
+
+import pytest
+import requests
+
+from tests.containers.compose import FOLLOWERS, NODES, ComposeProject
+
+WRITES = 200
+
+
+def write_many(cluster: ComposeProject, prefix: str) -> dict[str, int]:
+    """Write through the leader; every write must be confirmed."""
+    leader = cluster.node("leader")
+    written = {f"{prefix}-{number}": number for number in range(WRITES)}
+    for key, value in written.items():
+        leader.put_confirmed(key, value)
+    return written
+
+
+def test_leader_has_the_write_quorum_of_the_compose_file(cluster: ComposeProject) -> None:
+    status = cluster.node("leader").status()
+    assert status["role"] == "leader"
+    assert status["write_quorum"] == 2
+    assert len(status["followers"]) == len(FOLLOWERS)
+
+
+def test_write_to_the_leader_is_read_everywhere(cluster: ComposeProject) -> None:
+    version = cluster.node("leader").put_confirmed("colour", {"name": "blue"})
+    cluster.wait_for_replication()
+    for node in NODES:
+        answer = cluster.node(node).get("colour").json()
+        assert answer == {"found": True, "value": {"name": "blue"}, "version": version}
+
+
+def test_follower_refuses_and_names_the_leader(cluster: ComposeProject) -> None:
+    answer = cluster.node("follower1").put("colour", "red")
+    assert answer.status_code == 403
+    assert answer.json() == {"error": "not leader", "leader": "http://leader:5000"}
+
+
+def test_killed_follower_catches_up_when_it_returns(cluster: ComposeProject) -> None:
+    cluster.crash("follower3")
+    with pytest.raises(requests.ConnectionError):
+        cluster.node("follower3").is_ready()
+    written = write_many(cluster, "killed-follower")
+
+    cluster.restart("follower3")
+
+    assert written.items() <= cluster.wait_for_replication().store.items()
+
+
+def test_killed_leader_returns_with_every_confirmed_write(cluster: ComposeProject) -> None:
+    written = write_many(cluster, "killed-leader")
+    epoch = cluster.node("leader").status()["epoch"]
+
+    cluster.crash("leader")
+    cluster.restart("leader")
+
+    assert written.items() <= cluster.wait_for_replication().store.items()
+    assert cluster.node("leader").status()["epoch"] > epoch
+
+
+def test_all_nodes_killed_at_once_return_with_every_confirmed_write(
+    cluster: ComposeProject,
+) -> None:
+    written = write_many(cluster, "killed-all")
+
+    cluster.crash(*NODES)
+    cluster.restart(*NODES)
+
+    assert written.items() <= cluster.wait_for_replication().store.items()
+
+
+def test_data_outlives_the_containers(cluster: ComposeProject) -> None:
+    written = write_many(cluster, "removed")
+
+    cluster.compose("down")
+    cluster.start_all()
+
+    assert written.items() <= cluster.wait_for_replication().store.items()
+
+
+def test_sigterm_ends_every_node_by_itself(cluster: ComposeProject) -> None:
+    # A node that outlives its grace period is killed, and has exit code 137.
+    cluster.compose("stop", "leader")
+    cluster.compose("stop", *FOLLOWERS)
+    codes = {node: cluster.inspect(node)["State"]["ExitCode"] for node in NODES}
+    assert codes == dict.fromkeys(NODES, 0)
+
+    cluster.restart(*NODES)
