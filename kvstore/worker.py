@@ -164,7 +164,11 @@ class _Connection:
             return self._first_part(size)
         left_s = self._head_deadline_s - time.monotonic()
         with gevent.Timeout(max(left_s, 0.0), _HeadTimeout()):
-            return self._socket.recv(size)
+            data = self._socket.recv(size)
+        if not data:
+            # gunicorn would log the part that came, which may hold the cluster's token.
+            raise ConnectionResetError(errno.ECONNRESET, "the client left within a head")
+        return data
 
     def sendall(self, data: bytes) -> None:
         """Send a part of an answer.

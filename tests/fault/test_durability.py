@@ -96,8 +96,8 @@ def test_a_leader_without_its_directory_takes_over_and_wipes_nobody(
     away.crash()
     shutil.rmtree(directory(leader))
     leader.restart()
-    leader.wait_for_state("looking")
-    assert leader.status()["waiting_for"] == [cluster.address(away)]
+    wait_until_waiting_for(leader, [cluster.address(away)])
+    assert leader.status()["state"] == "looking"
     assert record.put(leader, "refused", 1) == 503
     assert leader.get("key-1").status_code == 503
     for follower in cluster.followers[:2]:
@@ -108,6 +108,14 @@ def test_a_leader_without_its_directory_takes_over_and_wipes_nobody(
     record.put(leader, "key-1", "after")
     cluster.assert_nothing_lost(record)
     assert snapshots_sent(leader) == [0, 0, 0], "the log was taken over too"
+
+
+def wait_until_waiting_for(leader: Node, addresses: list[str]) -> None:
+    def why_not() -> str | None:
+        waiting_for = leader.status()["waiting_for"]
+        return None if waiting_for == addresses else f"it waits for {waiting_for}"
+
+    wait_until(why_not)
 
 
 def test_a_follower_without_its_directory_gets_a_snapshot_while_writes_go_on(
