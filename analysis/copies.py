@@ -1,0 +1,117 @@
+"""Are two nodes' copies of the data equal?"""
+
+import json
+from dataclasses import dataclass
+from typing import Any, Self
+
+_SHOWN_KEYS = 5
+
+
+class CopyError(Exception):
+    """An answer of ``/admin/store`` is not a copy."""
+
+
+@dataclass(frozen=True)
+class Copy:
+    """What one node serves at one index.
+
+    :param index: the index the copy was taken at.
+    :param epoch: the epoch the node follows.
+    :param store: value by key.
+    :param versions: version by key.
+    :param digest: the node's own digest of all that.
+    """
+
+    index: int
+    epoch: int
+    store: dict[str, Any]
+    versions: dict[str, int]
+    digest: str
+
+    @classmethod
+    def parse(cls, answer: object) -> Self:
+        """Take the answer of ``GET /admin/store`` apart.
+
+        :param answer: the decoded JSON.
+        :raises CopyError: when something is missing or has another type.
+        """
+        types = {"index": int, "epoch": int, "store": dict, "versions": dict, "digest": str}
+        if not isinstance(answer, dict):
+            raise CopyError("the store is not a JSON object")
+        for name, type_ in types.items():
+            if not isinstance(answer.get(name), type_):
+                raise CopyError(f"the store has no proper {name!r}: {answer.get(name)!r:.80}")
+        return cls(**{name: answer[name] for name in types})
+
+
+@dataclass(frozen=True)
+class CopyDifference:
+    """How a follower's copy differs from the leader's; all fields are empty for equal copies.
+
+    :param missing_keys: keys that only the leader has.
+    :param extra_keys: keys that only the follower has.
+    :param different_values: keys both have, with different values.
+    :param different_versions: keys whose versions differ or that only one has a version of.
+    :param different_facts: which of ``index``, ``epoch`` and ``digest`` differ.
+    """
+
+    missing_keys: tuple[str, ...] = ()
+    extra_keys: tuple[str, ...] = ()
+    different_values: tuple[str, ...] = ()
+    different_versions: tuple[str, ...] = ()
+    different_facts: tuple[str, ...] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the copies are equal in everything."""
+        return self == CopyDifference()
+
+    def describe(self) -> str:
+        """One line: every kind of difference with its number and a few examples."""
+        kinds = {
+            "missing keys": self.missing_keys,
+            "extra keys": self.extra_keys,
+            "different values": self.different_values,
+            "different versions": self.different_versions,
+            "different": self.different_facts,
+        }
+        return "; ".join(f"{kind}: {_some(items)}" for kind, items in kinds.items() if items)
+
+
+def compare_copies(leader: Copy, follower: Copy) -> CopyDifference:
+    """Compare two copies in everything they hold.
+
+    :param leader: the leader's copy.
+    :param follower: the follower's, meant to be taken at the same index.
+    :return: the differences, keys in ascending order.
+    """
+    ours, theirs = set(leader.store), set(follower.store)
+    return CopyDifference(
+        missing_keys=tuple(sorted(ours - theirs)),
+        extra_keys=tuple(sorted(theirs - ours)),
+        different_values=tuple(
+            key
+            for key in sorted(ours & theirs)
+            if _canonical(leader.store[key]) != _canonical(follower.store[key])
+        ),
+        different_versions=tuple(
+            key
+            for key in sorted(set(leader.versions) | set(follower.versions))
+            if leader.versions.get(key) != follower.versions.get(key)
+        ),
+        different_facts=tuple(
+            name
+            for name in ("index", "epoch", "digest")
+            if getattr(leader, name) != getattr(follower, name)
+        ),
+    )
+
+
+def _canonical(value: object) -> str:
+    # As text, because Python holds 1, 1.0 and True for equal, and JSON does not.
+    return json.dumps(value, sort_keys=True)
+
+
+def _some(items: tuple[str, ...]) -> str:
+    shown = ", ".join(items[:_SHOWN_KEYS])
+    return f"{len(items)} ({shown}{', ...' if len(items) > _SHOWN_KEYS else ''})"

@@ -1,0 +1,109 @@
+"""Which key every write of a load goes to, and what a confirmed answer looks like."""
+
+import json
+import random
+from dataclasses import dataclass
+from urllib.parse import quote
+
+
+@dataclass(frozen=True)
+class Write:
+    """One write of a load.
+
+    :param key: the key as text.
+    :param path: the request's path, with the key percent-encoded.
+    :param value: the value, different for every write of a load.
+    """
+
+    key: str
+    path: str
+    value: int
+
+
+class WritePlan:
+    """Exactly ``writes`` writes over ``keys`` keys, handed out one at a time to many users.
+
+    Every key gets the same number of writes, give or take one, in an order drawn from the seed.
+
+    :param writes: number of writes, 1 or more.
+    :param keys: number of keys, 1 or more.
+    :param key_prefix: what every key begins with.
+    :param seed: the same seed gives the same order.
+    :raises ValueError: when there is nothing to write or no key to write it to.
+    """
+
+    def __init__(self, writes: int, keys: int, key_prefix: str, seed: int) -> None:
+        if writes < 1:
+            raise ValueError(f"writes must be 1 or more, not {writes}")
+        if keys < 1:
+            raise ValueError(f"keys must be 1 or more, not {keys}")
+        self.writes = writes
+        self.answered = 0
+        width = len(str(keys - 1))
+        self._keys = [f"{key_prefix}{number:0{width}d}" for number in range(keys)]
+        self._paths = [f"/put/{quote(key, safe='')}" for key in self._keys]
+        self._order = [number % keys for number in range(writes)]
+        random.Random(seed).shuffle(self._order)
+        self._handed_out = 0
+
+    def values_by_key(self) -> dict[str, set[int]]:
+        """Every key of the plan that is written, with all values written to it."""
+        values: dict[str, set[int]] = {}
+        for value, key_number in enumerate(self._order):
+            values.setdefault(self._keys[key_number], set()).add(value)
+        return values
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every write was sent and has ended, well or badly."""
+        return self.answered == self.writes
+
+    def take(self) -> Write | None:
+        """Hand out the next write.
+
+        :return: the write, or ``None`` when all are handed out.
+        """
+        if self._handed_out == self.writes:
+            return None
+        value = self._handed_out
+        self._handed_out += 1
+        key_number = self._order[value]
+        return Write(self._keys[key_number], self._paths[key_number], value)
+
+
+def why_not_confirmed(
+    status_code: int, body: bytes | None, key: str, write_quorum: int | None
+) -> str | None:
+    """Judge the answer to one write; only a complete confirmation counts.
+
+    The reasons name no key and no version, so that equal failures are counted as one kind.
+
+    :param status_code: HTTP status; 0 when the connection was lost. The outcome is open then, and
+        an open outcome is not a confirmed write.
+    :param body: body of the answer, ``None`` when there is none.
+    :param key: the key that was written.
+    :param write_quorum: followers that must hold the write, ``None`` when that is not known.
+    :return: ``None`` when the write is confirmed, else the reason.
+    """
+    if status_code == 0:
+        return "no answer: the outcome is open"
+    try:
+        answer = json.loads(body or b"")
+    except ValueError:
+        answer = None
+    if not isinstance(answer, dict):
+        return f"HTTP {status_code} without a JSON object"
+    if status_code != 200:
+        return f"HTTP {status_code}: {answer.get('reason') or answer.get('error') or 'no reason'}"
+    expected = {
+        "status": answer.get("status") == "ok",
+        "key": answer.get("key") == key,
+        "version": _is_count(answer.get("version"), at_least=1),
+        "replicas_confirmed": _is_count(answer.get("replicas_confirmed"), write_quorum or 0),
+    }
+    wrong = ", ".join(name for name, holds in expected.items() if not holds)
+    return f"HTTP 200 with a wrong {wrong}" if wrong else None
+
+
+def _is_count(value: object, at_least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= at_least

@@ -1,0 +1,104 @@
+"""Whole HTTP requests and responses, cut out of a stream of bytes."""
+
+import json
+import re
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+_HEAD_END = b"\r\n\r\n"
+_CONTENT_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]+)", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class HttpRequest:
+    """One request, exactly as it was sent."""
+
+    raw: bytes
+
+    @property
+    def method(self) -> str:
+        return self.raw.split(b" ", 1)[0].decode("latin-1")
+
+    @property
+    def path(self) -> str:
+        """The request target, with its query."""
+        return self.raw.split(b" ", 2)[1].decode("latin-1")
+
+    @property
+    def body(self) -> bytes:
+        return self.raw.partition(_HEAD_END)[2]
+
+
+@dataclass(frozen=True)
+class HttpResponse:
+    """One response, exactly as it was sent."""
+
+    raw: bytes
+
+    @property
+    def status(self) -> int:
+        return int(self.raw.split(b" ", 2)[1])
+
+    @property
+    def head(self) -> str:
+        """Status line and headers."""
+        return self.raw.partition(_HEAD_END)[0].decode("latin-1")
+
+    @property
+    def body(self) -> bytes:
+        return self.raw.partition(_HEAD_END)[2]
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+class HttpSplitter:
+    """Cuts a stream into messages; a message without Content-Length ends with its head."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """Take in the next bytes of the stream.
+
+        :return: the messages that they complete.
+        """
+        self._buffer += data
+        while (end := self._message_end()) is not None and end <= len(self._buffer):
+            message = bytes(self._buffer[:end])
+            del self._buffer[:end]
+            yield message
+
+    def _message_end(self) -> int | None:
+        head_end = self._buffer.find(_HEAD_END)
+        if head_end < 0:
+            return None
+        length = _CONTENT_LENGTH.search(self._buffer, 0, head_end)
+        return head_end + len(_HEAD_END) + (int(length[1]) if length else 0)
+
+
+def exchange(address: tuple[str, int], request: bytes, timeout_s: float = 10.0) -> HttpResponse:
+    """Send bytes over a connection of their own, and read one response.
+
+    :param address: host and port.
+    :param request: anything, also what is no proper request.
+    :raises OSError: there is no whole response.
+    """
+    with socket.create_connection(address, timeout_s) as connection:
+        connection.sendall(request)
+        return read_response(connection)
+
+
+def read_response(connection: socket.socket) -> HttpResponse:
+    """Read one response.
+
+    :param connection: with a time-out set.
+    :raises OSError: it did not arrive as a whole.
+    """
+    splitter = HttpSplitter()
+    while data := connection.recv(65536):
+        for message in splitter.feed(data):
+            return HttpResponse(message)
+    raise ConnectionResetError("the connection was closed before a whole response came")

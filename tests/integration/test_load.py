@@ -1,0 +1,297 @@
+"""Locust, headless, as its own process, against real nodes."""
+
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from threading import Thread
+
+import pytest
+import requests
+
+from analysis.follower_lag import FollowerLag
+from analysis.latency import read_request_log
+from analysis.load import LoadSpec
+from analysis.local_cluster import LocalCluster
+from analysis.local_node import REPO_ROOT
+from analysis.locust_totals import read_locust_totals, why_disagreeing
+from analysis.node_client import NodeClient
+from analysis.write_plan import WritePlan
+from analysis.written import why_not_written
+
+TIMEOUT_S = 120.0
+FOLLOWERS = 3
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
+    with LocalCluster(FOLLOWERS, tmp_path_factory.mktemp("nodes")) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def leader(cluster: LocalCluster) -> Iterator[NodeClient]:
+    with NodeClient(cluster.leader.url) as client:
+        yield client
+
+
+@pytest.fixture
+def spec(cluster: LocalCluster, tmp_path: Path) -> LoadSpec:
+    """A small load with keys of its own."""
+    return LoadSpec(
+        leader_url=cluster.leader.url,
+        write_quorum=2,
+        writes=300,
+        keys=20,
+        users=7,
+        key_prefix=f"{tmp_path.name}-",
+        seed=1,
+        folder=tmp_path,
+    )
+
+
+def run_locust(spec: LoadSpec, *options: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*spec.command(), *options],
+        cwd=REPO_ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=False,
+    )
+
+
+def last_index(leader: NodeClient) -> int:
+    return int(leader.status()["last_index"])
+
+
+def test_exactly_the_writes_arrive_at_the_quorum_asked_for(
+    spec: LoadSpec, leader: NodeClient
+) -> None:
+    before = last_index(leader)
+    done = run_locust(spec)
+    assert done.returncode == 0, done.stdout
+    assert last_index(leader) - before == spec.writes
+    assert leader.status()["write_quorum"] == spec.write_quorum
+    plan = WritePlan(spec.writes, spec.keys, spec.key_prefix, spec.seed)
+    assert why_not_written(leader.copy(), plan, before) == []
+    ours = {key for key in leader.copy().store if key.startswith(spec.key_prefix)}
+    assert ours == set(plan.values_by_key())
+
+
+def test_the_files_tell_every_request_the_totals_and_the_lag(
+    spec: LoadSpec, cluster: LocalCluster
+) -> None:
+    assert run_locust(spec).returncode == 0
+    log = read_request_log(spec.request_log)
+    assert len(log.response_ms) == spec.writes
+    assert log.failures == {}
+    assert why_disagreeing(read_locust_totals(spec.stats_csv), log) is None
+    names = {line.split(",")[1] for line in spec.stats_csv.read_text().splitlines()[1:]}
+    assert names == {"/put/[key]", "Aggregated"}
+    lag = FollowerLag.load(spec.lag_report)
+    assert set(lag.lag_entries) == {follower.address for follower in cluster.followers}
+    assert None not in lag.caught_up_after_s.values()
+
+
+@pytest.mark.parametrize(("users", "spawn_rate"), [(50, 50), (50, 20), (1, 1)])
+def test_more_users_than_writes_and_a_single_user_end_as_well(
+    spec: LoadSpec, leader: NodeClient, users: int, spawn_rate: int
+) -> None:
+    before = last_index(leader)
+    done = run_locust(replace(spec, writes=9, users=users), f"--spawn-rate={spawn_rate}")
+    assert done.returncode == 0, done.stdout
+    assert last_index(leader) - before == 9
+
+
+def test_without_a_quorum_the_leaders_own_stays(spec: LoadSpec, leader: NodeClient) -> None:
+    leader.set_quorum(3)
+    assert run_locust(replace(spec, writes=5), "--write-quorum=").returncode == 0
+    assert leader.status()["write_quorum"] == 3
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("--write-quorum=4", "the leader refused write quorum 4: HTTP 400"),
+        ("--write-quorum=two", "invalid literal"),
+        ("--writes=0", "writes must be 1 or more"),
+        ("--keys=0", "keys must be 1 or more"),
+        ("--users=100000000", "need more open files"),
+        ("--processes=2", "counts its writes in one process"),
+    ],
+)
+def test_a_load_that_cannot_start_says_why_and_writes_nothing(
+    spec: LoadSpec, leader: NodeClient, option: str, message: str
+) -> None:
+    before = last_index(leader)
+    done = run_locust(spec, option)
+    assert done.returncode != 0
+    assert message in done.stdout
+    assert last_index(leader) == before
+
+
+def test_an_unreachable_leader_ends_the_load_with_an_error(spec: LoadSpec) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    done = run_locust(replace(spec, leader_url=f"http://127.0.0.1:{port}"))
+    assert done.returncode != 0
+    assert "cannot start the load" in done.stdout
+
+
+def test_refused_writes_end_the_load_with_an_error(spec: LoadSpec, tmp_path: Path) -> None:
+    with LocalCluster(2, tmp_path / "nodes") as damaged:
+        damaged.followers[0].kill()
+        lonely = replace(spec, leader_url=damaged.leader.url, writes=30)
+        done = run_locust(lonely)
+    assert done.returncode == 1, done.stdout
+    log = read_request_log(lonely.request_log)
+    assert len(log.response_ms) + log.failed == 30
+    assert set(log.failures) <= {"HTTP 503: not enough followers", "HTTP 504: quorum not reached"}
+    assert log.failed > 0
+
+
+@contextmanager
+def talking_server(answer: bytes) -> Iterator[tuple[str, list[bytes]]]:
+    """Give every request this answer and close; collect the request lines."""
+    request_lines: list[bytes] = []
+
+    def serve(server: socket.socket) -> None:
+        while True:
+            try:
+                connection, _ = server.accept()
+            except OSError:
+                return
+            with connection:
+                request_lines.append(connection.recv(65_536).split(b"\r\n")[0])
+                connection.sendall(answer)
+
+    with socket.create_server(("127.0.0.1", 0), backlog=128) as server:
+        thread = Thread(target=serve, args=(server,))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.getsockname()[1]}", request_lines
+        finally:
+            server.shutdown(socket.SHUT_RDWR)
+            thread.join()
+
+
+def writes_in(request_lines: list[bytes]) -> int:
+    return sum(line.split()[1].startswith(b"/put/") for line in request_lines)
+
+
+def test_a_lost_connection_is_a_failed_write_and_is_not_sent_again(spec: LoadSpec) -> None:
+    with talking_server(b"") as (url, request_lines):
+        done = run_locust(
+            replace(spec, leader_url=url, writes=12), "--write-quorum=", "--lag-report="
+        )
+    assert done.returncode == 1, done.stdout
+    assert writes_in(request_lines) == 12
+    assert read_request_log(spec.request_log).failures == {"no answer: the outcome is open": 12}
+
+
+def test_a_wrong_answer_with_status_200_is_a_failed_write(spec: LoadSpec) -> None:
+    answer = b'HTTP/1.1 200 OK\r\nContent-Length: 15\r\nConnection: close\r\n\r\n{"status":"ok"}'
+    with talking_server(answer) as (url, _):
+        done = run_locust(
+            replace(spec, leader_url=url, writes=12), "--write-quorum=", "--lag-report="
+        )
+    assert done.returncode == 1, done.stdout
+    assert read_request_log(spec.request_log).failures == {
+        "HTTP 200 with a wrong key, version, replicas_confirmed": 12
+    }
+
+
+def test_a_redirect_is_a_failed_write_and_is_not_followed(spec: LoadSpec) -> None:
+    answer = b"HTTP/1.1 307 X\r\nLocation: /put/z\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+    with talking_server(answer) as (url, request_lines):
+        done = run_locust(
+            replace(spec, leader_url=url, writes=4), "--write-quorum=", "--lag-report="
+        )
+    assert done.returncode == 1, done.stdout
+    assert writes_in(request_lines) == 4
+
+
+@pytest.mark.parametrize("stop_signal", [signal.SIGTERM, signal.SIGINT])
+def test_a_load_that_is_stopped_early_ends_with_an_error(
+    spec: LoadSpec, leader: NodeClient, stop_signal: signal.Signals
+) -> None:
+    before = last_index(leader)
+    process = subprocess.Popen(
+        replace(spec, writes=1_000_000).command(),
+        cwd=REPO_ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        deadline = time.monotonic() + TIMEOUT_S
+        while last_index(leader) == before:
+            assert time.monotonic() < deadline, "no write arrived"
+            time.sleep(0.05)
+        process.send_signal(stop_signal)
+        output, _ = process.communicate(timeout=TIMEOUT_S)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 1
+    assert "of 1000000 writes" in output
+
+
+HIGH_DESCRIPTOR = """
+import os, resource, socket
+import locustfile
+from geventhttpclient.connectionpool import ConnectionPool
+import gevent.socket
+pool = ConnectionPool("h", 1, "h", 1)
+ours, theirs = socket.socketpair()
+high = 2000
+os.dup2(ours.fileno(), high)
+sock = gevent.socket.socket(fileno=high)
+print(pool._is_socket_alive(sock))
+theirs.close()
+print(pool._is_socket_alive(sock))
+"""
+
+
+def test_a_kept_connection_with_a_high_descriptor_is_used_again() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", HIGH_DESCRIPTOR],
+        cwd=REPO_ROOT,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=True,
+    )
+    assert done.stdout.split() == ["True", "False"]
+
+
+def test_ten_thousand_users_with_one_write_each_lose_no_write(
+    spec: LoadSpec, leader: NodeClient
+) -> None:
+    users = 10_000
+    _, hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard_limit < users + 500:
+        pytest.skip(f"this process may open only {hard_limit} files, {users} users need more")
+    before = last_index(leader)
+    many = replace(spec, writes=users, users=users, keys=100)
+    done = run_locust(many)
+    assert done.returncode == 0, done.stdout
+    assert last_index(leader) - before == users
+    assert len(read_request_log(many.request_log).response_ms) == users
+
+
+def test_the_nodes_still_agree(cluster: LocalCluster) -> None:
+    digests = {
+        requests.get(f"{n.url}/admin/store", timeout=5).json()["digest"] for n in cluster.nodes
+    }
+    assert len(digests) == 1

@@ -1,0 +1,195 @@
+"""The load started in Locust's browser UI, in a real headless Chromium."""
+
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+import requests
+from playwright.sync_api import Page, expect, sync_playwright
+
+from analysis.free_ports import free_ports
+from analysis.local_cluster import LocalCluster
+from analysis.local_node import REPO_ROOT
+from analysis.node_client import NodeClient
+from analysis.write_plan import WritePlan
+from analysis.written import why_not_written
+
+TIMEOUT_S = 60.0
+CHROMIUM = next(
+    (
+        path
+        for name in ("chromium", "chromium-browser", "google-chrome")
+        if (path := shutil.which(name))
+    ),
+    None,
+)
+CHROMIUM_ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="no chromium binary is installed (on Debian: apt-get install chromium)"
+)
+
+
+@pytest.fixture(scope="module")
+def leader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NodeClient]:
+    with (
+        LocalCluster(3, tmp_path_factory.mktemp("nodes")) as cluster,
+        NodeClient(cluster.leader.url) as leader,
+    ):
+        yield leader
+
+
+class LocustInBrowser:
+    """Locust with its browser UI, and how it ended."""
+
+    def __init__(self, leader_url: str) -> None:
+        (port,) = free_ports(1)
+        self.url = f"http://127.0.0.1:{port}"
+        command = [sys.executable, "-m", "locust", "--locustfile", "locustfile.py"]
+        options = ["--host", leader_url, "--web-host", "127.0.0.1", "--web-port", str(port)]
+        self._process = subprocess.Popen(
+            [*command, *options],
+            cwd=REPO_ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+    def wait_until_it_answers(self) -> None:
+        deadline = time.monotonic() + TIMEOUT_S
+        while True:
+            with suppress(requests.ConnectionError):
+                requests.get(self.url, timeout=5).raise_for_status()
+                return
+            assert self._process.poll() is None, "Locust exited"
+            assert time.monotonic() < deadline, "Locust's browser UI does not answer"
+            time.sleep(0.1)
+
+    def stop(self) -> int:
+        self._process.terminate()
+        try:
+            return self._process.wait(TIMEOUT_S)
+        finally:
+            self._process.kill()
+            self._process.wait()
+
+
+@pytest.fixture
+def locust(leader: NodeClient) -> Iterator[LocustInBrowser]:
+    locust = LocustInBrowser(leader.url)
+    try:
+        locust.wait_until_it_answers()
+        yield locust
+    finally:
+        locust.stop()
+
+
+@pytest.fixture
+def page(locust: LocustInBrowser, tmp_path: Path) -> Iterator[Page]:
+    expect.set_options(timeout=1_000 * TIMEOUT_S)
+    with sync_playwright() as playwright:
+        context = playwright.chromium.launch_persistent_context(
+            tmp_path / "profile",
+            executable_path=CHROMIUM,
+            headless=True,
+            args=CHROMIUM_ARGUMENTS,
+        )
+        page = context.pages[0]
+        page.goto(locust.url)
+        yield page
+        context.close()
+
+
+def start_run(page: Page, **fields: str | int) -> None:
+    """Fill in the form, the parameters of this load included, and start."""
+    page.get_by_role("button", name="Custom parameters").click()
+    for name, value in fields.items():
+        page.locator(f"input[name={name}]").fill(str(value))
+    page.get_by_role("button", name="Start").click()
+
+
+def expect_the_run_to_stop(page: Page) -> None:
+    expect(page.locator("header")).to_contain_text("STOPPED", ignore_case=True)
+
+
+def expect_the_run_to_end(page: Page, requests_sent: int) -> None:
+    """One row for all keys, with so many requests and no failure; and the run has stopped."""
+    page.get_by_role("tab", name="Statistics").click()
+    row = page.locator("tbody tr").filter(has_text="/put/[key]")
+    expect(row).to_have_count(1)
+    expect(row.locator("td").nth(2)).to_have_text(str(requests_sent))
+    expect(row.locator("td").nth(3)).to_have_text("0")
+    expect_the_run_to_stop(page)
+
+
+def last_index(leader: NodeClient) -> int:
+    return int(leader.status()["last_index"])
+
+
+def test_a_run_started_in_the_form_does_what_a_headless_one_does_again_and_again(
+    page: Page, locust: LocustInBrowser, leader: NodeClient
+) -> None:
+    for run, (writes, write_quorum) in enumerate([(400, 2), (150, 3), (60, 1)]):
+        if run > 0:
+            page.get_by_role("button", name="New").click()
+        before = last_index(leader)
+        start_run(
+            page,
+            userCount=8,
+            spawnRate=8,
+            writes=writes,
+            keys=10,
+            writeQuorum=write_quorum,
+            keyPrefix=f"run-{run}-",
+        )
+        expect_the_run_to_end(page, requests_sent=writes)
+        assert last_index(leader) - before == writes
+        assert leader.status()["write_quorum"] == write_quorum
+        plan = WritePlan(writes, 10, f"run-{run}-", seed=1)
+        assert why_not_written(leader.copy(), plan, before) == []
+    assert locust.stop() == 0
+
+
+def test_a_run_that_cannot_start_says_why_and_the_next_one_starts(
+    page: Page, locust: LocustInBrowser, leader: NodeClient
+) -> None:
+    before = last_index(leader)
+    start_run(page, writeQuorum=9, writes=50)
+    expect_the_run_to_stop(page)
+    page.get_by_role("tab", name="Exceptions").click()
+    expect(page.locator("body")).to_contain_text("the leader refused write quorum 9")
+    assert last_index(leader) == before
+    page.get_by_role("button", name="New").click()
+    start_run(page, writeQuorum=1, writes=50)
+    expect_the_run_to_end(page, requests_sent=50)
+    assert last_index(leader) - before == 50
+    assert locust.stop() == 1
+
+
+def test_a_run_stopped_in_the_browser_is_no_success(
+    page: Page, locust: LocustInBrowser, leader: NodeClient
+) -> None:
+    before = last_index(leader)
+    start_run(page, userCount=2, spawnRate=2, writes=1_000_000)
+    deadline = time.monotonic() + TIMEOUT_S
+    while last_index(leader) == before:
+        assert time.monotonic() < deadline, "no write arrived"
+        time.sleep(0.1)
+    page.get_by_role("button", name="Stop").click()
+    expect_the_run_to_stop(page)
+    page.get_by_role("tab", name="Exceptions").click()
+    expect(page.locator("body")).to_contain_text("of 1000000 writes")
+    assert locust.stop() == 1

@@ -1,0 +1,217 @@
+"""A small whole study, as ``python -m analysis`` runs it."""
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+import requests
+
+from analysis.latency import read_request_log
+from analysis.local_cluster import LocalCluster
+from analysis.local_node import REPO_ROOT
+from analysis.node_client import NodeClient
+
+TIMEOUT_S = 240.0
+SMALL = ["--writes=250", "--keys=10", "--warm-up-writes=20", "--users=5"]
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+
+
+def study_command(output: Path, *options: str) -> list[str]:
+    return [sys.executable, "-m", "analysis", f"--output={output}", *SMALL, *options]
+
+
+def run_study(output: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        study_command(output, *options),
+        cwd=REPO_ROOT,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=False,
+    )
+
+
+def summary_rows(output: Path) -> list[dict[str, str]]:
+    with (output / "summary.csv").open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
+    """A whole study on local nodes: its folder, what it printed, and its progress."""
+    output = tmp_path_factory.mktemp("study")
+    (output / "report.md").write_text("of an earlier study", encoding="utf-8")
+    (output / "quorum_9").mkdir()
+    done = run_study(output)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return output, done.stdout, done.stderr
+
+
+def test_a_study_measures_every_quorum_and_finds_all_copies_equal(
+    finished: tuple[Path, str, str],
+) -> None:
+    output, printed, _ = finished
+    rows = summary_rows(output)
+    assert [row["write_quorum"] for row in rows] == ["1", "2", "3", "4", "5"]
+    assert {row["writes"] for row in rows} == {"250"}
+    assert {row["copies_equal"] for row in rows} == {"1"}
+    assert {row["problems"] for row in rows} == {"0"}
+    assert "Check passed: all copies are equal, and every write is there." in printed
+
+
+def test_a_study_keeps_the_files_of_every_load(finished: tuple[Path, str, str]) -> None:
+    output, _, _ = finished
+    for quorum in range(1, 6):
+        folder = output / f"quorum_{quorum}"
+        assert len(read_request_log(folder / "requests.csv").response_ms) == 250
+        assert (folder / "locust_stats.csv").exists()
+        assert (folder / "lag.json").exists()
+
+
+def test_a_study_writes_plot_and_report_and_clears_away_what_was_there(
+    finished: tuple[Path, str, str],
+) -> None:
+    output, _, _ = finished
+    assert (output / "quorum_latency.png").read_bytes().startswith(PNG_SIGNATURE)
+    assert "write quorum W" in (output / "quorum_latency.svg").read_text(encoding="utf-8")
+    report = (output / "report.md").read_text(encoding="utf-8")
+    assert "**Check passed.**" in report
+    assert "](quorum_latency.png)" in report
+    assert "of an earlier study" not in report
+    assert not (output / "quorum_9").exists()
+
+
+def test_a_study_shows_its_progress_and_prints_its_table(finished: tuple[Path, str, str]) -> None:
+    _, printed, progress = finished
+    assert "1,250/1,250 writes" in progress
+    assert "(5 of 5)" in progress
+    header = next(line for line in printed.splitlines() if "average" in line)
+    assert header.split()[:2] == ["W", "average"]
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[LocalCluster]:
+    settings = {"WRITE_QUORUM": "2"}
+    with LocalCluster(3, tmp_path / "nodes", leader_settings=settings) as cluster:
+        yield cluster
+
+
+def of_running(cluster: LocalCluster) -> list[str]:
+    followers = ",".join(follower.url for follower in cluster.followers)
+    return [f"--leader={cluster.leader.url}", f"--followers={followers}"]
+
+
+def test_a_running_cluster_is_studied_and_keeps_its_quorum(
+    cluster: LocalCluster, tmp_path: Path
+) -> None:
+    done = run_study(tmp_path / "out", *of_running(cluster), "--quorums=3")
+    assert done.returncode == 0, done.stdout + done.stderr
+    with NodeClient(cluster.leader.url) as leader:
+        assert leader.status()["write_quorum"] == 2
+        assert leader.status()["last_index"] == 250 + 20
+    assert all(node.is_running for node in cluster.nodes)
+
+
+def test_a_follower_that_dies_before_the_study_fails_it(
+    cluster: LocalCluster, tmp_path: Path
+) -> None:
+    command = of_running(cluster)
+    cluster.followers[1].kill()
+    done = run_study(tmp_path / "out", *command, "--quorums=1")
+    assert done.returncode == 1
+    report = (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
+    assert "**Check failed: nothing was measured**" in report
+    assert cluster.followers[1].url in report
+
+
+def test_a_follower_that_dies_during_the_study_fails_it(
+    cluster: LocalCluster, tmp_path: Path
+) -> None:
+    output = tmp_path / "out"
+    options = [*of_running(cluster), "--quorums=1,2", "--converge-timeout-s=1", "--writes=3000"]
+    study = subprocess.Popen(
+        study_command(output, *options), cwd=REPO_ROOT, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        wait_for_load(study, cluster)
+        cluster.followers[2].kill()
+        printed, _ = study.communicate(timeout=TIMEOUT_S)
+    finally:
+        study.kill()
+        study.wait()
+    assert study.returncode == 1
+    assert "Check failed" in printed
+    report = (output / "report.md").read_text(encoding="utf-8")
+    assert "**Check failed.**" in report
+    assert f"{cluster.followers[2].url}: no copy" in report
+    # Writes go on at W=1 without it: there is a curve, and it is marked as that of a failed check.
+    assert [row["copies_equal"] for row in summary_rows(output)] == ["0"]
+    assert "not measured" in report
+
+
+def test_writes_of_somebody_else_are_noticed(cluster: LocalCluster, tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    study = subprocess.Popen(
+        study_command(output, *of_running(cluster), "--quorums=1", "--writes=3000"),
+        cwd=REPO_ROOT,
+        stdout=subprocess.DEVNULL,
+        text=True,
+    )
+    try:
+        wait_for_load(study, cluster)
+        requests.put(f"{cluster.leader.url}/put/other", json={"value": 1}, timeout=5)
+        study.wait(TIMEOUT_S)
+    finally:
+        study.kill()
+        study.wait()
+    assert study.returncode == 1
+    report = (output / "report.md").read_text(encoding="utf-8")
+    assert "the leader's log grew by 3001 entries, not by 3000" in report
+
+
+def wait_for_load(study: subprocess.Popen[str], cluster: LocalCluster) -> None:
+    """Wait until the measured load, which comes after the warm-up, has written something."""
+    deadline = time.monotonic() + TIMEOUT_S
+    with NodeClient(cluster.leader.url) as leader:
+        while leader.status()["last_index"] < 20 + 100:
+            assert_goes_on(study, deadline)
+            time.sleep(0.05)
+
+
+def assert_goes_on(study: subprocess.Popen[str], deadline: float) -> None:
+    assert study.poll() is None, "the study ended before its load began"
+    assert time.monotonic() < deadline, "the load does not begin"
+
+
+@pytest.mark.parametrize("stop_signal", [signal.SIGTERM, signal.SIGINT])
+def test_a_study_that_is_stopped_leaves_no_process(
+    tmp_path: Path, stop_signal: signal.Signals
+) -> None:
+    study = subprocess.Popen(
+        study_command(tmp_path, "--writes=1000000"),
+        cwd=REPO_ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    try:
+        deadline = time.monotonic() + TIMEOUT_S
+        while not list(tmp_path.glob("quorum_*/requests.csv")):
+            assert_goes_on(study, deadline)
+            time.sleep(0.05)
+        children = psutil.Process(study.pid).children(recursive=True)
+        assert len(children) >= 6 * 2 + 1
+        os.kill(study.pid, stop_signal)
+        assert study.wait(TIMEOUT_S) == 128 + stop_signal
+    finally:
+        study.kill()
+        study.wait()
+    _, alive = psutil.wait_procs(children, timeout=10)
+    assert alive == []

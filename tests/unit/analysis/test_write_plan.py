@@ -1,0 +1,98 @@
+import json
+from collections import Counter
+from urllib.parse import unquote
+
+import pytest
+
+from analysis.write_plan import WritePlan, why_not_confirmed
+
+CONFIRMED = {"status": "ok", "key": "k", "version": 7, "replicas_confirmed": 2}
+
+
+def taken(plan: WritePlan) -> list[tuple[str, int]]:
+    return [(write.key, write.value) for write in iter(plan.take, None)]
+
+
+@pytest.mark.parametrize(
+    ("writes", "keys", "counts"),
+    [(10_000, 100, {100: 100}), (10, 4, {3: 2, 2: 2}), (7, 7, {1: 7}), (3, 9, {1: 3})],
+)
+def test_the_keys_get_the_same_number_of_writes_give_or_take_one(
+    writes: int, keys: int, counts: dict[int, int]
+) -> None:
+    per_key = Counter(key for key, _ in taken(WritePlan(writes, keys, "p-", 1)))
+    assert Counter(per_key.values()) == counts
+
+
+def test_exactly_the_writes_are_handed_out_each_with_its_own_value() -> None:
+    plan = WritePlan(1_000, 10, "p-", 1)
+    assert sorted(value for _, value in taken(plan)) == list(range(1_000))
+    assert plan.take() is None
+
+
+def test_the_seed_decides_the_order() -> None:
+    orders = [taken(WritePlan(200, 10, "p-", seed)) for seed in (1, 1, 2)]
+    assert orders[0] == orders[1] != orders[2]
+
+
+def test_a_key_is_percent_encoded_in_its_path() -> None:
+    write = WritePlan(1, 1, "a/b ü?#", 1).take()
+    assert write is not None
+    assert write.path == "/put/a%2Fb%20%C3%BC%3F%230"
+    assert unquote(write.path) == f"/put/{write.key}"
+
+
+def test_values_by_key_is_what_is_handed_out() -> None:
+    plan = WritePlan(25, 10, "p-", 3)
+    expected: dict[str, set[int]] = {}
+    for key, value in taken(WritePlan(25, 10, "p-", 3)):
+        expected.setdefault(key, set()).add(value)
+    assert plan.values_by_key() == expected
+    assert taken(plan)  # asking does not use them up
+
+
+def test_a_plan_is_complete_when_all_writes_are_answered() -> None:
+    plan = WritePlan(2, 1, "p-", 1)
+    taken(plan)
+    plan.answered = 1
+    assert not plan.is_complete
+    plan.answered = 2
+    assert plan.is_complete
+
+
+@pytest.mark.parametrize(("writes", "keys"), [(0, 1), (-1, 1), (1, 0)])
+def test_nothing_to_write_is_refused(writes: int, keys: int) -> None:
+    with pytest.raises(ValueError, match="must be 1 or more"):
+        WritePlan(writes, keys, "p-", 1)
+
+
+@pytest.mark.parametrize("write_quorum", [None, 0, 2])
+def test_a_complete_confirmation_counts(write_quorum: int | None) -> None:
+    assert why_not_confirmed(200, json.dumps(CONFIRMED).encode(), "k", write_quorum) is None
+
+
+@pytest.mark.parametrize(
+    ("status_code", "answer", "reason"),
+    [
+        (0, None, "no answer: the outcome is open"),
+        (504, {"reason": "quorum not reached"}, "HTTP 504: quorum not reached"),
+        (403, {"error": "not leader"}, "HTTP 403: not leader"),
+        (500, {}, "HTTP 500: no reason"),
+        (502, "<html>", "HTTP 502 without a JSON object"),
+        (200, "", "HTTP 200 without a JSON object"),
+        (200, [], "HTTP 200 without a JSON object"),
+        (200, {}, "HTTP 200 with a wrong status, key, version, replicas_confirmed"),
+        (201, CONFIRMED, "HTTP 201: no reason"),
+        (200, CONFIRMED | {"status": "error"}, "HTTP 200 with a wrong status"),
+        (200, CONFIRMED | {"key": "other"}, "HTTP 200 with a wrong key"),
+        (200, CONFIRMED | {"version": 0}, "HTTP 200 with a wrong version"),
+        (200, CONFIRMED | {"version": True}, "HTTP 200 with a wrong version"),
+        (200, CONFIRMED | {"version": "7"}, "HTTP 200 with a wrong version"),
+        (200, CONFIRMED | {"replicas_confirmed": 1}, "HTTP 200 with a wrong replicas_confirmed"),
+    ],
+)
+def test_everything_else_does_not(status_code: int, answer: object, reason: str) -> None:
+    body = None if answer is None else json.dumps(answer).encode()
+    if isinstance(answer, str):
+        body = answer.encode()
+    assert why_not_confirmed(status_code, body, "k", 2) == reason
