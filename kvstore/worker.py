@@ -83,6 +83,7 @@ class NodeWorker(GeventWorker):
         try:
             return super().handle_request(listener_name, req, sock, addr)
         finally:
+            sock.flush()
             sock.next_request(is_whole=_is_read(req.body))
 
     def handle_error(
@@ -152,6 +153,7 @@ class _Connection:
         self._waiting = gevent.Timeout()
         self._head_deadline_s: float | None = None
         self._is_read = True
+        self._unsent = bytearray()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._socket, name)
@@ -171,11 +173,23 @@ class _Connection:
         return data
 
     def sendall(self, data: bytes) -> None:
-        """Send a part of an answer.
+        """Send a part of an answer; head and body of a small one leave together.
 
         :raises ConnectionResetError: the client does not read it.
         """
-        rest = memoryview(data)
+        self._unsent += data
+        if len(self._unsent) > _ANSWER_PART_BYTES or not self.in_hand:
+            self.flush()
+
+    def flush(self) -> None:
+        """Send what is left of an answer.
+
+        :raises ConnectionResetError: the client does not read it.
+        """
+        if not self._unsent:
+            return
+        rest = memoryview(bytes(self._unsent))
+        self._unsent.clear()
         self._socket.settimeout(ANSWER_TIMEOUT_S)
         try:
             while rest:
