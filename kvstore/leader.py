@@ -173,8 +173,7 @@ class Leader:
         :raises ValueError: outside ``0 … number of followers``.
         """
         self.quorum.resize(size)
-        if self._reign is not None:
-            self._reign.confirm()
+        self._confirm()
 
     def force_start(self) -> list[str]:
         """Take over without the followers that do not answer; may lose confirmed writes.
@@ -212,7 +211,7 @@ class Leader:
                 self._follow_takeover(self._takeover)
             elif self._reign is not None:
                 self._reign.receive(progress, message, answer)
-                self._cut_log()
+                self._cut_log(self._reign)
         except Deposed as deposed:
             self._depose(str(deposed))
 
@@ -234,8 +233,7 @@ class Leader:
         """A record is durable. Called in the order of the records."""
         if isinstance(record, SaveEntries):
             self.log.durable_index = record.entries[-1].index
-            if self._reign is not None:
-                self._reign.confirm()
+            self._confirm()
         elif isinstance(record, SavePromise) and record.promise == self.promise:
             if self._takeover is not None:
                 self._takeover.promise_saved = True
@@ -309,8 +307,12 @@ class Leader:
             return NotEnoughFollowers()
         return WriteRefused(self._not_ready_reason)
 
-    def _cut_log(self) -> None:
-        assert self._reign is not None
-        cut = self.log.cut(self._reign.pinned())
+    def _confirm(self) -> None:
+        if self._reign is not None:
+            self._reign.confirm()
+            self._cut_log(self._reign)
+
+    def _cut_log(self, reign: Reign) -> None:
+        cut = self.log.cut(reign.pinned())
         if cut is not None:
             self._unsaved.append(CutLog(cut))
