@@ -133,6 +133,11 @@ class Takeover:
 
         :raises Deposed: another leader has begun a reign while this one was claiming.
         """
+        looked_at = self._seen.get(progress.address)
+        if self.phase in (Phase.CLAIMING, Phase.FETCHING) and looked_at is not None:
+            if answer.node != looked_at.node:
+                self._look_again()
+                return
         if isinstance(message, Hello):
             self._receive_hello(progress, answer)
         elif message.reign != self.promise.reign or self.phase is Phase.LOOKING:
@@ -146,8 +151,9 @@ class Takeover:
 
     def lost(self, progress: FollowerProgress) -> None:
         """A follower does not answer any more."""
-        self._seen.pop(progress.address, None)
-        if self.phase is Phase.FETCHING and progress.address == self._best:
+        if self.phase is Phase.LOOKING:
+            self._seen.pop(progress.address, None)
+        elif self.phase is Phase.FETCHING and progress.address == self._best:
             self._look_again()
 
     # Looking
@@ -155,10 +161,6 @@ class Takeover:
     def _receive_hello(self, progress: FollowerProgress, answer: Answer) -> None:
         progress.stage = Stage.CLAIM
         if self.phase is not Phase.LOOKING:
-            claimed = self._claimed.get(progress.address)
-            replaced = claimed is not None and claimed.node != answer.node
-            if replaced and self.phase is not Phase.DONE:
-                self._look_again()
             return
         twin = find_twin(progress, answer.node, self._followers, self._node)
         if twin is not None:
@@ -227,7 +229,7 @@ class Takeover:
         if progress.address != self._best or self.phase is not Phase.FETCHING:
             return
         claimed = self._claimed[self._best]
-        same = (answer.node, answer.position) == (claimed.node, claimed.position)
+        same = answer.position == claimed.position
         if not isinstance(answer, Fetched) or answer.error is not None or not same:
             self._look_again()
             return
