@@ -84,6 +84,7 @@ class Reign:
         elif isinstance(message, Append) and progress.stage is Stage.STREAM:
             confirmed = message.prev_index + len(message.entries)
             progress.match_index = max(progress.match_index, confirmed)
+            progress.transfer = None
             self.confirm()
         elif isinstance(message, SnapshotChunk):
             self._chunk_arrived(progress, message)
@@ -93,7 +94,7 @@ class Reign:
         self._log.confirm([progress.match_index for progress in self._followers.values()])
 
     def pinned(self) -> list[int]:
-        """Indexes of the snapshots on their way."""
+        """Indexes of the snapshots on their way, or just arrived."""
         return [p.transfer.position.index for p in self._followers.values() if p.transfer]
 
     # Conversation
@@ -166,5 +167,6 @@ class Reign:
         if message.done:
             progress.snapshots_sent += 1
             progress.synced_node = progress.node
-            progress.transfer = None
+            # It stays pinned until the first entries behind it have arrived: else a short log
+            # could be cut in between, and the follower would need one snapshot after the other.
             progress.stage = Stage.HELLO
