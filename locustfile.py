@@ -93,7 +93,14 @@ class Load:
         )
 
     def judge(self) -> None:
-        """After a run: complete or not. What was cut off counts as failed."""
+        """At the end of a run, remember its failure beyond the next one.
+
+        Locust's own counters, from which it makes its exit code, begin again with every run.
+        """
+        if self.environment is None:
+            return
+        if self.environment.stats.total.num_failures > 0:
+            self.environment.process_exit_code = 1
         if self.plan is not None and not self.plan.is_complete:
             plan, self.plan = self.plan, None
             self.fail(f"stopped after {plan.answered} of {plan.writes} writes")
@@ -241,12 +248,6 @@ def on_test_start(environment: Environment, **_: object) -> None:
     load.begin(environment)
 
 
-def on_request(exception: BaseException | None, **_: object) -> None:
-    """Remember a failed write beyond the next run, which clears Locust's own counters."""
-    if exception is not None and load.environment is not None:
-        load.environment.process_exit_code = 1
-
-
 def on_test_stop(**_: object) -> None:
     """Judge a run that has ended by itself or was stopped."""
     load.judge()
@@ -261,7 +262,6 @@ for hook, listener in (
     (events.init_command_line_parser, add_options),
     (events.init, on_init),
     (events.test_start, on_test_start),
-    (events.request, on_request),
     (events.test_stop, on_test_stop),
     (events.quitting, on_quitting),
 ):

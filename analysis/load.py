@@ -114,17 +114,18 @@ def run_load(spec: LoadSpec, on_progress: Callable[[int], None]) -> None:
 def _watch(
     process: subprocess.Popen[bytes], request_log: Path, on_progress: Callable[[int], None]
 ) -> None:
-    answered = offset = 0
+    rows = offset = 0
     last_growth = time.monotonic()
     while process.poll() is None:
         time.sleep(_POLL_INTERVAL_S)
-        rows, offset = _count_new_rows(request_log, offset)
-        if rows:
-            answered += rows
+        new_rows, offset = _count_new_rows(request_log, offset)
+        rows += new_rows
+        answered = max(0, rows - 1)  # the first row is the header
+        if new_rows > 0:
             last_growth = time.monotonic()
-            on_progress(answered - 1)  # the first row is the header
+            on_progress(answered)
         if time.monotonic() - last_growth > STALL_TIMEOUT_S:
-            raise LoadError(f"no answer for {STALL_TIMEOUT_S:g} s after {answered - 1} writes")
+            raise LoadError(f"no answer for {STALL_TIMEOUT_S:g} s after {answered} writes")
 
 
 def _count_new_rows(path: Path, offset: int) -> tuple[int, int]:

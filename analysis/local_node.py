@@ -176,12 +176,12 @@ class LocalNode:
                 return f"no answer ({type(error).__name__})"
         return None if answer.ok else f"HTTP {answer.status_code} {answer.text.strip()[:300]}"
 
-    def log_tail(self, lines: int = _LOG_TAIL_LINES) -> str:
-        """The last lines of the node's log, empty when there is none."""
+    def log_tail(self) -> str:
+        """The last 40 lines of the node's log, empty when there is none."""
         if not self.log_path.exists():
             return ""
         text = self.log_path.read_text(encoding="utf-8", errors="replace")
-        return "\n".join(text.splitlines()[-lines:])
+        return "\n".join(text.splitlines()[-_LOG_TAIL_LINES:])
 
     def _environment(self) -> dict[str, str]:
         inherited = {k: v for k, v in os.environ.items() if k not in NODE_VARIABLES}

@@ -53,10 +53,6 @@ class Progress:
         if answered in (0, self._writes):
             self._bar.refresh()
 
-    def print(self, text: str) -> None:
-        """Print a line above the bar."""
-        tqdm.write(text, file=sys.stderr)
-
     def __enter__(self) -> Self:
         return self
 

@@ -21,6 +21,7 @@ from kvstore.http_transport import HttpTransport
 from kvstore.leader import Leader
 from kvstore.leader_log import LogLimits
 from kvstore.leader_node import LeaderNode
+from kvstore.openapi import openapi_api
 from kvstore.replication_api import replication_api
 from kvstore.request_parts import KeyConverter, check_target
 from kvstore.responses import error_response, http_error_response, json_response
@@ -78,6 +79,7 @@ def create_app(settings: Settings, node: LeaderNode | FollowerNode) -> Flask:
     app.register_blueprint(replication_api(node, check_access))
     app.register_blueprint(admin_api(node, check_access, settings.repl_timeout_s))
     app.register_blueprint(health_api(node))
+    app.register_blueprint(openapi_api(settings.max_key_bytes))
     app.extensions["kvstore"] = node
     app.wsgi_app = _fair(app.wsgi_app)  # type: ignore[assignment,method-assign]
     return app

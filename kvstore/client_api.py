@@ -107,5 +107,5 @@ def _precondition() -> Precondition:
     if unwanted != "*":
         return replace(wanted, not_versions=unwanted)
     if wanted.exists:
-        raise InvalidRequest("If-Match: * and If-None-Match: * contradict each other")
+        return Precondition(versions=frozenset())  # it exists and does not: no version will do
     return replace(wanted, exists=False)

@@ -134,10 +134,10 @@ class Takeover:
         :raises Deposed: another leader has begun a reign while this one was claiming.
         """
         looked_at = self._seen.get(progress.address)
-        if self.phase in (Phase.CLAIMING, Phase.FETCHING) and looked_at is not None:
-            if answer.node != looked_at.node:
-                self._look_again()
-                return
+        replaced = looked_at is not None and answer.node != looked_at.node
+        if replaced and self.phase in (Phase.CLAIMING, Phase.FETCHING):
+            self._look_again()
+            return
         if isinstance(message, Hello):
             self._receive_hello(progress, answer)
         elif message.reign != self.promise.reign or self.phase is Phase.LOOKING:

@@ -153,7 +153,7 @@ class _Connection:
         self._waiting = gevent.Timeout()
         self._head_deadline_s: float | None = None
         self._is_read = True
-        self._unsent = bytearray()
+        self._unsent = b""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._socket, name)
@@ -177,28 +177,19 @@ class _Connection:
 
         :raises ConnectionResetError: the client does not read it.
         """
-        self._unsent += data
-        if len(self._unsent) > _ANSWER_PART_BYTES or not self.in_hand:
+        if self.in_hand and len(self._unsent) + len(data) <= _ANSWER_PART_BYTES:
+            self._unsent += data
+        else:
             self.flush()
+            self._send(data)
 
     def flush(self) -> None:
         """Send what is left of an answer.
 
         :raises ConnectionResetError: the client does not read it.
         """
-        if not self._unsent:
-            return
-        rest = memoryview(bytes(self._unsent))
-        self._unsent.clear()
-        self._socket.settimeout(ANSWER_TIMEOUT_S)
-        try:
-            while rest:
-                self._socket.sendall(rest[:_ANSWER_PART_BYTES])
-                rest = rest[_ANSWER_PART_BYTES:]
-        except TimeoutError:
-            raise ConnectionResetError(errno.ECONNRESET, "the client does not read") from None
-        finally:
-            self._socket.settimeout(None)
+        unsent, self._unsent = self._unsent, b""
+        self._send(unsent)
 
     def next_request(self, *, is_whole: bool) -> None:
         """A request was answered.
@@ -226,6 +217,18 @@ class _Connection:
             self._socket.close()
         else:
             util.close_graceful(self._socket, _LINGER_S, _LINGER_BYTES)
+
+    def _send(self, data: bytes) -> None:
+        rest = memoryview(data)
+        self._socket.settimeout(ANSWER_TIMEOUT_S)
+        try:
+            while rest:
+                self._socket.sendall(rest[:_ANSWER_PART_BYTES])
+                rest = rest[_ANSWER_PART_BYTES:]
+        except TimeoutError:
+            raise ConnectionResetError(errno.ECONNRESET, "the client does not read") from None
+        finally:
+            self._socket.settimeout(None)
 
     def _first_part(self, size: int) -> bytes:
         self._waiting = gevent.Timeout(

@@ -19,15 +19,22 @@ class BackgroundLoad:
     :param node: the leader.
     :param record: gets every write.
     :param clients: number of threads.
-    :param keys: keys of each thread, written in turn; now and then one is deleted.
+    :param keys: keys of each thread, written in turn.
+    :param deletes: whether one is deleted now and then.
     """
 
     def __init__(
-        self, node: NodeHttp, record: WriteRecord, clients: int = 4, keys: int = 25
+        self,
+        node: NodeHttp,
+        record: WriteRecord,
+        clients: int = 4,
+        keys: int = 25,
+        deletes: bool = True,
     ) -> None:
         self.record = record
         self._node = node
         self._keys = keys
+        self._deletes = deletes
         self._stopped = threading.Event()
         self._threads = [
             threading.Thread(target=self._write, args=(f"load-{client}",), daemon=True)
@@ -64,7 +71,7 @@ class BackgroundLoad:
             if self._stopped.is_set():
                 return
             key = f"{name}-{number % self._keys}"
-            if number % _DELETE_EVERY == _DELETE_EVERY - 1:
+            if self._deletes and number % _DELETE_EVERY == _DELETE_EVERY - 1:
                 status = self.record.delete(self._node, key)
             else:
                 status = self.record.put(self._node, key, number)

@@ -1,8 +1,8 @@
 """A cluster of real nodes, and what can be done to it.
 
-The words: ``crash`` (kill -9 of the whole node), ``restart``, ``freeze`` (SIGSTOP), ``thaw``,
-``partition`` and ``heal`` (the network between the leader and a follower), ``wait_for_replication``,
-``assert_copies_equal``.
+The words: ``crash`` (kill -9 of the whole node), ``restart``, ``freeze`` (SIGSTOP), ``thaw``;
+``partition`` and ``heal`` (the network between the leader and a follower);
+``wait_for_replication``, ``assert_copies_equal``, ``assert_nothing_lost``.
 """
 
 import os
@@ -89,6 +89,15 @@ class Node(NodeHttp):
             return None if follower["state"] == state else f"{self.name} shows {follower}"
 
         wait_until(why_not, timeout_s)
+
+    def wait_for_last_index(self, index: int) -> None:
+        """Wait until its log has reached an index."""
+
+        def why_not() -> str | None:
+            last_index = self.status()["last_index"]
+            return None if last_index >= index else f"the last index is {last_index}"
+
+        wait_until(why_not)
 
     @property
     def processes(self) -> list[psutil.Process]:
@@ -200,7 +209,9 @@ class ClusterHarness:
         def why_not() -> str | None:
             status = (leader or self.leader).status()
             last_index = status["last_index"]
-            known = {f"match index of {f['address']}": f["match_index"] for f in status["followers"]}
+            known = {
+                f"match index of {f['address']}": f["match_index"] for f in status["followers"]
+            }
             known["commit index"] = status["commit_index"]
             for node in self.followers:
                 known[f"applied by {node.name}"] = node.status()["applied_index"]

@@ -39,7 +39,13 @@ class NodeHttp:
         :raises requests.RequestException: there is no answer; whether something happened is open.
         """
         return self._session().request(
-            method, self.url + path, json=json, data=body, headers=headers, timeout=timeout_s
+            method,
+            self.url + path,
+            json=json,
+            data=body,
+            headers=headers,
+            timeout=timeout_s,
+            allow_redirects=False,
         )
 
     def put(self, key: str, value: Any, **headers: str) -> requests.Response:

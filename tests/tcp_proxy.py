@@ -70,11 +70,11 @@ class TcpProxy:
     # Faults
 
     def cut(self, *directions: Direction) -> None:
-        """Lose everything that goes in these directions; both when none is named."""
+        """Lose everything that goes in these directions; both if none is named."""
         self._set_flow(directions, Flow.CUT)
 
     def stall(self, *directions: Direction) -> None:
-        """Let nothing through in these directions until they are healed; both when none is named."""
+        """Let nothing through in these directions until they are healed; both if none is named."""
         self._set_flow(directions, Flow.STALLED)
 
     def refuse(self) -> None:

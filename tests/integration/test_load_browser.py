@@ -125,13 +125,13 @@ def expect_the_run_to_stop(page: Page) -> None:
     expect(page.locator("header")).to_contain_text("STOPPED", ignore_case=True)
 
 
-def expect_the_run_to_end(page: Page, requests_sent: int) -> None:
-    """One row for all keys, with so many requests and no failure; and the run has stopped."""
+def expect_the_run_to_end(page: Page, requests_sent: int, failed: int = 0) -> None:
+    """One row for all keys, with so many requests and failures; and the run has stopped."""
     page.get_by_role("tab", name="Statistics").click()
     row = page.locator("tbody tr").filter(has_text="/put/[key]")
     expect(row).to_have_count(1)
     expect(row.locator("td").nth(2)).to_have_text(str(requests_sent))
-    expect(row.locator("td").nth(3)).to_have_text("0")
+    expect(row.locator("td").nth(3)).to_have_text(str(failed))
     expect_the_run_to_stop(page)
 
 
@@ -176,6 +176,18 @@ def test_a_run_that_cannot_start_says_why_and_the_next_one_starts(
     start_run(page, writeQuorum=1, writes=50)
     expect_the_run_to_end(page, requests_sent=50)
     assert last_index(leader) - before == 50
+    assert locust.stop() == 1
+
+
+def test_a_failed_run_is_not_forgotten_after_a_good_one(
+    page: Page, locust: LocustInBrowser, leader: NodeClient
+) -> None:
+    nobody = f"http://127.0.0.1:{free_ports(1)[0]}"
+    start_run(page, host=nobody, writes=20)
+    expect_the_run_to_end(page, requests_sent=20, failed=20)
+    page.get_by_role("button", name="New").click()
+    start_run(page, host=leader.url, writes=30)
+    expect_the_run_to_end(page, requests_sent=30)
     assert locust.stop() == 1
 
 

@@ -77,9 +77,11 @@ def test_a_node_that_does_not_get_ready_is_reported_with_the_reason(tmp_path: Pa
 def test_a_frozen_node_is_killed_when_it_does_not_stop(tmp_path: Path) -> None:
     with LocalCluster(1, tmp_path) as cluster:
         (follower,) = cluster.followers
+        processes = processes_of(follower)
         os.killpg(follower.pid, signal.SIGSTOP)
         assert follower.stop(timeout_s=0.5) == -signal.SIGKILL
-        assert not follower.is_running
+        _, alive = psutil.wait_procs(processes, timeout=5)
+        assert alive == []
 
 
 def test_a_node_cannot_be_started_twice_nor_stopped_before_it_was_started(tmp_path: Path) -> None:

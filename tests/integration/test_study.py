@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -201,6 +202,7 @@ def test_a_study_that_is_stopped_leaves_no_process(
         stderr=subprocess.DEVNULL,
         text=True,
     )
+    children: list[psutil.Process] = []
     try:
         deadline = time.monotonic() + TIMEOUT_S
         while not list(tmp_path.glob("quorum_*/requests.csv")):
@@ -210,8 +212,11 @@ def test_a_study_that_is_stopped_leaves_no_process(
         assert len(children) >= 6 * 2 + 1
         os.kill(study.pid, stop_signal)
         assert study.wait(TIMEOUT_S) == 128 + stop_signal
+        _, alive = psutil.wait_procs(children, timeout=10)
+        assert alive == []
     finally:
         study.kill()
         study.wait()
-    _, alive = psutil.wait_procs(children, timeout=10)
-    assert alive == []
+        for child in children:
+            with suppress(psutil.NoSuchProcess):
+                child.kill()
