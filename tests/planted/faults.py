@@ -63,7 +63,7 @@ FAULTS = [
         "follower.py",
         "if message.after_epoch is not None and found != (held.epoch, held.reign):",
         "if False:",
-        SIMULATOR,
+        UNIT + "test_follower.py::test_claims",
     ),
     PlantedFault(
         "a snapshot is installed without its index",
@@ -160,7 +160,7 @@ FAULTS = [
         "                log.last = log.position_at(index - 1)\n"
         "                self._leader.log.durable_index = index - 1\n"
         "            raise QuorumNotReached(index, replicas)\n",
-        FAULT + "test_follower_faults.py",
+        FAULT + "test_follower_faults.py::test_follower_frozen_in_mid_write",
     ),
     PlantedFault(
         "a repeated request is confirmed at once",
@@ -169,13 +169,14 @@ FAULTS = [
         "        if index < self._leader.log.last_index or not self._leader._unsaved:\n"
         "            return Confirmed(index, self._leader.quorum.size)\n"
         "        self._after_change()\n        pending = ",
-        FAULT + "test_idempotency.py",
+        FAULT + "test_idempotency.py::test_a_retry_waits_for_the_quorum_of_the_first_entry",
     ),
     PlantedFault(
         "an emptied follower answers before it has caught up",
         "follower.py",
         "if not (self._caught_up or self._kept_state):",
         "if False:",
-        FAULT + "test_follower_faults.py",
+        UNIT
+        + "test_follower.py::test_an_emptied_follower_serves_when_it_has_reached_what_it_was_told",
     ),
 ]

@@ -11,6 +11,7 @@ import pytest
 from tests.planted.faults import FAULTS, SIMULATOR, PlantedFault
 
 ROOT = Path(__file__).parents[2]
+TABLE = ROOT / "docs" / "TESTING.md"
 TREES = ("kvstore", "analysis", "tests")
 FILES = ("wsgi.py", "gunicorn.conf.py", "locustfile.py", "pyproject.toml")
 SCHEDULES = 6000
@@ -57,3 +58,13 @@ def run_catcher(fault: PlantedFault, tree: Path) -> tuple[int, str]:
         check=False,
     )
     return done.returncode, done.stdout + done.stderr
+
+
+def test_the_table_in_the_docs_is_this_list() -> None:
+    rows = [line for line in TABLE.read_text("utf-8").splitlines() if ".py` |" in line]
+    assert rows == [row(fault) for fault in FAULTS]
+
+
+def row(fault: PlantedFault) -> str:
+    catcher = "the simulator" if fault.caught_by == SIMULATOR else f"`{fault.caught_by}`"
+    return f"| {fault.name} | `{fault.file}` | {catcher} |"
