@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from analysis.local_cluster import LocalCluster
 from analysis.node_client import NodeClient, NodeUnavailableError
@@ -38,7 +40,9 @@ def open_cluster(settings: StudySettings) -> Iterator[Cluster]:
     with ExitStack() as stack:
         leader_url, follower_urls = settings.leader_url, settings.follower_urls
         if leader_url is None:
-            local = stack.enter_context(_local_cluster(settings))
+            settings.output.mkdir(parents=True, exist_ok=True)
+            data = stack.enter_context(TemporaryDirectory(dir=settings.output, prefix="data-"))
+            local = stack.enter_context(_local_cluster(settings, Path(data)))
             leader_url = local.leader.url
             follower_urls = tuple(node.url for node in local.followers)
         leader = stack.enter_context(NodeClient(leader_url))
@@ -57,13 +61,14 @@ def open_cluster(settings: StudySettings) -> Iterator[Cluster]:
                 leader.set_quorum(write_quorum)
 
 
-def _local_cluster(settings: StudySettings) -> LocalCluster:
+def _local_cluster(settings: StudySettings, data_root: Path) -> LocalCluster:
     assert settings.delay_ms is not None
     low, high = settings.delay_ms
     return LocalCluster(
         settings.follower_count,
         settings.output / "nodes",
         settings={"MIN_DELAY": str(low), "MAX_DELAY": str(high)},
+        data_root=data_root,
     )
 
 

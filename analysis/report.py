@@ -122,7 +122,7 @@ def _settings(result: StudyResult) -> str:
     return pair_markdown(
         {
             "nodes": settings.leader_url
-            or f"local, 1 leader and {settings.follower_count} followers",
+            or f"local, 1 leader and {settings.follower_count} followers, durable (SQLite)",
             "simulated delay": describe_delay(result),
             "writes, keys, clients": f"{settings.writes:,}, {settings.keys:,}, {settings.users:,}",
             "warm-up writes": f"{settings.warm_up_writes:,}",

@@ -70,7 +70,7 @@ class Node(NodeHttp):
 
     def wait_until_ready(self, timeout_s: float = START_TIMEOUT_S) -> None:
         """Wait until ``/readyz`` answers 200."""
-        wait_until(self.process.why_not_ready, timeout_s)
+        wait_until(self._why_not_ready, timeout_s)
 
     def wait_for_state(self, state: str, timeout_s: float = START_TIMEOUT_S) -> None:
         """Wait until ``/status`` shows a state."""
@@ -109,9 +109,17 @@ class Node(NodeHttp):
         states = [process.status() for process in self.processes]
         return None if set(states) == {psutil.STATUS_STOPPED} else f"processes are {states}"
 
+    def _why_not_ready(self) -> str | None:
+        self._assert_running()
+        return self.process.why_not_ready()
+
     def _why_not_serving(self) -> str | None:
-        assert self.process.is_running, f"{self.name} exited:\n{self.process.log_tail()}"
+        self._assert_running()
         return None if self.request("GET", "/livez", timeout_s=2.0).ok else "not alive"
+
+
+    def _assert_running(self) -> None:
+        assert self.process.is_running, f"{self.name} exited:\n{self.process.log_tail()}"
 
 
 class ClusterHarness:
