@@ -29,6 +29,8 @@ worker_connections = min(_MAX_CONNECTIONS, max(_limit - _OWN_DESCRIPTORS, 1))
 backlog = 16_384
 keepalive = 60
 limit_request_line = 8190
+# The strict one, whichever is installed, so that every node refuses the same requests.
+http_parser = "python"
 control_socket_disable = True
 # No proxy is trusted: its headers could make another path of the one asked for.
 forwarded_allow_ips = ""

@@ -108,8 +108,7 @@ class Takeover:
         self._without.update(missing)
         if self.phase is Phase.CLAIMING:
             self._look_again()
-        else:
-            self._claim_if_complete()
+        self._claim_if_complete()
         return missing
 
     # Messages

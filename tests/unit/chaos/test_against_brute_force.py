@@ -1,5 +1,6 @@
-"""The checker and the witness against the definition, on random small histories."""
+"""The checker and the witness against the definition, on random short histories."""
 
+import random
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -9,14 +10,14 @@ from hypothesis import strategies as st
 from tests.chaos.linearizability import Budget, Verdict, check
 from tests.chaos.operations import Condition, Kind, Operation, Value
 from tests.chaos.witness import find_witness, until, without
-from tests.unit.chaos.brute_force import is_linearizable
+from tests.unit.chaos.brute_force import is_linearizable, is_linearizable_step_by_step
 
-_LAST_TIME = 12
 _KINDS: tuple[Kind, ...] = ("put", "delete", "read")
 
 
 @st.composite
-def _histories(draw: st.DrawFn, max_size: int) -> list[Operation]:
+def _any_histories(draw: st.DrawFn, max_size: int) -> list[Operation]:
+    """Times and answers that have nothing to do with each other."""
     kinds = draw(st.lists(st.sampled_from(_KINDS), min_size=1, max_size=max_size))
     written = [f"v{number}" for number, kind in enumerate(kinds) if kind == "put"]
     held: st.SearchStrategy[Value] = st.sampled_from([None, *written])
@@ -27,8 +28,8 @@ def _histories(draw: st.DrawFn, max_size: int) -> list[Operation]:
 def _operations(
     draw: st.DrawFn, number: int, kind: Kind, held: st.SearchStrategy[Value]
 ) -> Operation:
-    start = draw(st.integers(0, _LAST_TIME))
-    end = draw(st.integers(start, _LAST_TIME + 1))
+    start = draw(st.integers(0, 12))
+    end = draw(st.integers(start, 13))
     if kind == "read":
         return Operation(id=number, kind=kind, value=draw(held), start_ns=start, end_ns=end)
     return Operation(
@@ -41,17 +42,60 @@ def _operations(
     )
 
 
-@settings(max_examples=600, deadline=None)
-@given(_histories(max_size=6))
+def _likely_history(chance: random.Random, size: int) -> list[Operation]:
+    """Calls that took effect one after the other, at some time between their ends; or nearly so."""
+    held: Value = None
+    seen: list[Value] = [None]
+    history = []
+    for number in range(size):
+        at = 10 * number
+        start, end = at - chance.randint(0, 40), at + chance.randint(0, 40)
+        kind = chance.choice(_KINDS)
+        value = {"put": f"v{number}", "delete": None, "read": held}[kind]
+        condition = Condition(held) if kind != "read" and chance.random() < 0.2 else None
+        is_open = kind != "read" and chance.random() < 0.4
+        takes_effect = not is_open or chance.random() < 0.6
+        if kind == "read" and chance.random() < 0.05:
+            value = chance.choice(seen)
+        history.append(
+            Operation(
+                id=number,
+                kind=kind,
+                value=value,
+                start_ns=start,
+                end_ns=None if is_open else end,
+                condition=condition,
+            )
+        )
+        if takes_effect:
+            held = value
+            seen.append(held)
+    chance.shuffle(history)
+    return history
+
+
+def _expected(is_good: bool) -> Verdict:  # noqa: FBT001 (it is the only argument)
+    verdict = Verdict.LINEARIZABLE if is_good else Verdict.NOT_LINEARIZABLE
+    event(verdict.value)
+    return verdict
+
+
+@settings(max_examples=400, deadline=None)
+@given(_any_histories(max_size=6))
 def test_the_checker_agrees_with_the_definition(history: list[Operation]) -> None:
-    expected = is_linearizable(history)
-    event("linearizable" if expected else "not linearizable")
-    verdict = Verdict.LINEARIZABLE if expected else Verdict.NOT_LINEARIZABLE
-    assert check(history) is verdict
+    assert check(history) is _expected(is_linearizable(history))
+    assert is_linearizable_step_by_step(history) is is_linearizable(history)
+
+
+@settings(max_examples=800, deadline=None)
+@given(st.randoms(use_true_random=False), st.integers(6, 11))
+def test_the_checker_agrees_on_longer_histories(chance: random.Random, size: int) -> None:
+    history = _likely_history(chance, size)
+    assert check(history) is _expected(is_linearizable_step_by_step(history))
 
 
 @settings(max_examples=300, deadline=None)
-@given(_histories(max_size=7))
+@given(_any_histories(max_size=7))
 def test_a_witness_is_a_part_of_the_history_and_wrong_by_itself(history: list[Operation]) -> None:
     if check(history) is Verdict.LINEARIZABLE:
         return
@@ -60,19 +104,17 @@ def test_a_witness_is_a_part_of_the_history_and_wrong_by_itself(history: list[Op
     assert all(_is_part(op, history) for op in witness)
 
 
-@settings(max_examples=600, deadline=None)
-@given(st.data(), _histories(max_size=8))
-def test_leaving_calls_out_makes_no_good_history_wrong(
-    data: st.DataObject, history: list[Operation]
-) -> None:
+@settings(max_examples=800, deadline=None)
+@given(st.randoms(use_true_random=False), st.integers(3, 11))
+def test_leaving_calls_out_makes_no_good_history_wrong(chance: random.Random, size: int) -> None:
+    history = _likely_history(chance, size)
     if check(history) is not Verdict.LINEARIZABLE:
         return
-    chosen = data.draw(st.sets(st.sampled_from([op.id for op in history])))
+    chosen = {op.id for op in history if chance.random() < 0.5}
     values = {op.value for op in history if op.kind == "put" and op.id in chosen}
     chosen |= {op.id for op in history if op.kind == "read" and op.value in values}
     assert check(without(history, chosen)) is Verdict.LINEARIZABLE
-    time_ns = data.draw(st.integers(0, _LAST_TIME))
-    assert check(until(history, time_ns)) is Verdict.LINEARIZABLE
+    assert check(until(history, chance.randint(-40, 150))) is Verdict.LINEARIZABLE
 
 
 def _is_part(op: Operation, history: Sequence[Operation]) -> bool:

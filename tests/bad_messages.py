@@ -1,0 +1,139 @@
+"""Bad replication messages, as changes to one that a follower would take."""
+
+import json
+from typing import Any
+
+from tests.bad_requests import request
+from tests.harness import Node
+
+MAX_INDEX = 2**63 - 1
+
+# Numbers that depend on what the follower holds: its epoch, its next index, one far beyond both.
+ENTRY = {"index": "NEXT", "epoch": "EPOCH", "operation": "put", "key": "known", "value": 2}
+CHUNK = {
+    "snapshot": "s",
+    "index": "NEXT",
+    "index_epoch": "EPOCH",
+    "offset": 0,
+    "items": [],
+    "requests": [],
+    "done": True,
+}
+GOOD_MESSAGES: dict[str, tuple[str, dict[str, Any]]] = {
+    "hello": ("/hello", {}),
+    "claim of the reign in force": ("/claim", {}),
+    "fetch": ("/fetch", {"offset": 0}),
+    "heartbeat": ("", {}),
+    "entry": ("", {"entries": [ENTRY]}),
+    "snapshot": ("/snapshot", CHUNK),
+}
+# No messages of their kind, for whoever reads them.
+BAD_MESSAGES: dict[str, tuple[str, dict[str, Any]]] = {
+    "entries that are none": ("", {"entries": {}}),
+    "entry that is a number": ("", {"entries": [1]}),
+    "entry without a key": ("", {"entries": [{**ENTRY, "key": None}]}),
+    "entry whose key is a number": ("", {"entries": [{**ENTRY, "key": 1}]}),
+    "entry with an unknown operation": ("", {"entries": [{**ENTRY, "operation": "add"}]}),
+    "index that is a word": ("", {"entries": [{**ENTRY, "index": "1"}]}),
+    "index that is a fraction": ("", {"entries": [{**ENTRY, "index": 1.5}]}),
+    "index that is true": ("", {"entries": [{**ENTRY, "index": True}]}),
+    "index 0": ("", {"prev_index": 0, "prev_epoch": 0, "entries": [{**ENTRY, "index": 0}]}),
+    "negative index": ("", {"entries": [{**ENTRY, "index": -1}]}),
+    "huge index": ("", {"entries": [{**ENTRY, "index": MAX_INDEX + 1}]}),
+    "index of 400 digits": ("", {"entries": [{**ENTRY, "index": 10**400}]}),
+    "epoch 0": ("", {"entries": [{**ENTRY, "epoch": 0}]}),
+    "negative prev_index": ("", {"prev_index": -1}),
+    "huge prev_index": ("", {"prev_index": MAX_INDEX + 1}),
+    "prev_index that is null": ("", {"prev_index": None}),
+    "negative last_index": ("", {"last_index": -1}),
+    "negative commit_index": ("", {"commit_index": -1}),
+    "cluster that is a number": ("", {"cluster": 1}),
+    "reign that is null": ("", {"reign": None}),
+    "epoch that is a word": ("", {"epoch": "1"}),
+    "negative epoch": ("/claim", {"epoch": -1}),
+    "huge epoch": ("/claim", {"epoch": MAX_INDEX + 1}),
+    "claim by a number": ("/claim", {"leader": 1, "epoch": "BEYOND"}),
+    "hello from a list": ("/hello", {"leader": []}),
+    "negative offset": ("/fetch", {"offset": -1}),
+    "offset that is a word": ("/fetch", {"offset": "0"}),
+    "snapshot without its index": ("/snapshot", {**CHUNK, "index": None}),
+    "snapshot at a negative index": ("/snapshot", {**CHUNK, "index": -1}),
+    "snapshot with broken items": ("/snapshot", {**CHUNK, "items": [["known"]]}),
+    "snapshot with a negative version": ("/snapshot", {**CHUNK, "items": [["known", -1, 2]]}),
+    "snapshot with items that are none": ("/snapshot", {**CHUNK, "items": "known"}),
+    "snapshot that is done maybe": ("/snapshot", {**CHUNK, "done": "yes"}),
+}
+# What the rules of a follower refuse; a leader answers that it takes no messages.
+CONTRADICTIONS: dict[str, tuple[str, dict[str, Any]]] = {
+    "gap before the entries": (
+        "",
+        {"entries": [{**ENTRY, "index": "BEYOND"}], "last_index": "BEYOND"},
+    ),
+    "gap among the entries": (
+        "",
+        {"entries": [ENTRY, {**ENTRY, "index": "BEYOND"}], "last_index": "BEYOND"},
+    ),
+    "the same entry twice": ("", {"entries": [ENTRY, ENTRY], "last_index": "BEYOND"}),
+    "entry from a later epoch": ("", {"entries": [{**ENTRY, "epoch": MAX_INDEX}]}),
+    "put without a value": ("", {"entries": [{k: v for k, v in ENTRY.items() if k != "value"}]}),
+    "delete with a value": ("", {"entries": [{**ENTRY, "operation": "delete"}]}),
+    "last_index below the entries": ("", {"entries": [ENTRY], "last_index": 0}),
+    "commit_index above last_index": ("", {"commit_index": "BEYOND"}),
+    "idempotency key without its hash": ("", {"entries": [{**ENTRY, "idempotency_key": "k"}]}),
+    "hash without an idempotency key": ("", {"entries": [{**ENTRY, "fingerprint": "f"}]}),
+    "snapshot beyond last_index": ("/snapshot", {**CHUNK, "last_index": 0}),
+    "snapshot with a later version": ("/snapshot", {**CHUNK, "items": [["known", "BEYOND", 2]]}),
+    "snapshot with version 0": ("/snapshot", {**CHUNK, "items": [["known", 0, 2]]}),
+    "snapshot with a later request": ("/snapshot", {**CHUNK, "requests": [["k", "BEYOND", "f"]]}),
+    "snapshot from a later epoch": ("/snapshot", {**CHUNK, "index_epoch": MAX_INDEX}),
+}
+REFUSED_MESSAGES: dict[str, tuple[str, dict[str, Any]]] = {
+    "another cluster": ("", {"cluster": "other"}),
+    "hello of another cluster": ("/hello", {"cluster": "other"}),
+    "no cluster": ("", {"cluster": None}),
+    "another reign of this epoch": ("", {"reign": "other"}),
+    "epoch of the past": ("", {"epoch": 0}),
+    "epoch without a claim": ("", {"epoch": "BEYOND"}),
+    "position that is not held": ("", {"prev_index": "BEYOND", "last_index": "BEYOND"}),
+    "position of another epoch": ("", {"prev_epoch": 0}),
+    "claim for no cluster": ("/claim", {"cluster": None, "epoch": "BEYOND"}),
+    "claim of another cluster": ("/claim", {"cluster": "other", "epoch": "BEYOND"}),
+    "claim of an equal epoch": ("/claim", {"reign": "other"}),
+    "claim of the past": ("/claim", {"reign": "other", "epoch": 0}),
+    "claim of an absurd epoch": ("/claim", {"reign": "other", "epoch": MAX_INDEX}),
+    "snapshot of another reign": ("/snapshot", {**CHUNK, "reign": "other"}),
+    "snapshot without its first chunk": ("/snapshot", {**CHUNK, "offset": 5}),
+    "fetch of another reign": ("/fetch", {"offset": 0, "reign": "other"}),
+}
+NO_MESSAGES = {
+    "nothing": b"",
+    "no JSON": b"replicate",
+    "list": b"[]",
+    "missing fields": b"{}",
+    "invalid UTF-8": b'{"cluster": "\xff"}',
+    "lone surrogate": b'{"cluster": "\\ud800"}',
+    "a million levels": b'{"x":' + b"[" * 500_000,
+    "number beyond a double": b'{"epoch": 1e400}',
+}
+
+
+def message(follower: Node, route: str, changes: dict[str, Any]) -> bytes:
+    """A message that the follower would take, with changes."""
+    hello = {"cluster": None, "epoch": 0, "reign": "", "leader": ""}
+    held = follower.request("POST", "/replicate/hello", json=hello).json()
+    names = {"EPOCH": held["epoch"], "NEXT": held["last_index"] + 1}
+    names["BEYOND"] = held["last_index"] + 10
+    document = {
+        **{name: held[name] for name in ("cluster", "epoch", "reign")},
+        "leader": "http://127.0.0.1:1",
+        "prev_index": held["last_index"],
+        "prev_epoch": held["last_epoch"],
+        "entries": [],
+        "last_index": held["last_index"] + 1,
+        "commit_index": 0,
+        **changes,
+    }
+    text = json.dumps(document)
+    for name, number in names.items():
+        text = text.replace(f'"{name}"', str(number))
+    return request("POST", f"/replicate{route}", text.encode())

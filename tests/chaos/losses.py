@@ -1,0 +1,78 @@
+"""How many copies of the data may be lost now.
+
+A confirmed write is held by the leader and at least W followers, so at most W of these may lose
+their directories before it is held by as many nodes again.
+"""
+
+import threading
+from typing import Any
+
+
+class Loss:
+    """One directory that was deleted."""
+
+    def __init__(self) -> None:
+        self.returned = False
+        """Whether the node was started again."""
+
+
+class Losses:
+    """The nodes that lost their directories and may not hold everything again yet.
+
+    :param write_quorum: W, at least 1.
+    :param leader: the leader's name.
+    """
+
+    def __init__(self, write_quorum: int, leader: str) -> None:
+        self._write_quorum = write_quorum
+        self._leader = leader
+        self._losses: dict[str, Loss] = {}
+        self._lock = threading.Lock()
+
+    def allow(self, names: list[str]) -> list[str]:
+        """Say which of these nodes may lose their directories now; they count as lost at once."""
+        allowed = []
+        with self._lock:
+            for name in names:
+                if name in self._losses or len(self._losses) < self._write_quorum:
+                    self._losses[name] = Loss()
+                    allowed.append(name)
+        return allowed
+
+    def returned(self, name: str) -> None:
+        """A node that had lost its directory was started again."""
+        with self._lock:
+            self._losses[name].returned = True
+
+    def waiting(self) -> dict[str, Loss]:
+        """The nodes that were started again and may hold everything by now."""
+        with self._lock:
+            return {name: loss for name, loss in self._losses.items() if loss.returned}
+
+    def look(
+        self,
+        waiting: dict[str, Loss],
+        leader: dict[str, Any],
+        followers: dict[str, tuple[str, str]],
+    ) -> None:
+        """Forget the losses that are made good.
+
+        :param waiting: what was waiting before anyone was asked.
+        :param leader: its ``/status``.
+        :param followers: for each of them that is a follower: its address, as the leader calls it,
+            and its node id, from its own ``/status``.
+        """
+        if leader["state"] != "leading":
+            return
+        # A leader that leads holds everything confirmed; a follower does up to its match index.
+        good = {self._leader}
+        holding = {
+            (shown["address"], shown["node"])
+            for shown in leader["followers"]
+            if shown["match_index"] >= leader["commit_index"]
+        }
+        good.update(name for name, identity in followers.items() if identity in holding)
+        with self._lock:
+            for name in good & waiting.keys():
+                if self._losses.get(name) is waiting[name]:
+                    del self._losses[name]

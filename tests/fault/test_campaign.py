@@ -1,0 +1,70 @@
+"""A short fault campaign on real nodes, with a seed that never changes and with a new one."""
+
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from analysis.local_node import REPO_ROOT
+from tests.chaos.campaign import Options, plan, run
+from tests.chaos.fault import LEADER
+from tests.chaos.history import History, read_history
+from tests.chaos.judgement import judge
+from tests.chaos.verdict import verdict_lines
+from tests.waiting import wait_until
+
+FIXED_SEED = 236  # its schedule has nearly every kind of fault
+FRESH_SEED = random.randrange(1_000_000)
+SECONDS = 20.0
+SEARCH_S = 60.0
+
+
+def _run_campaign(seed: int, directory: Path, capsys: pytest.CaptureFixture[str]) -> History:
+    options = Options(seed=seed, seconds=SECONDS, followers=3)
+    with capsys.disabled():
+        print(f"\nfault campaign: {options.command}", flush=True)
+    path = run(plan(options), directory, lambda _tick: None)
+    history = read_history(path)
+    judgement = judge(history, SEARCH_S)
+    verdict = "\n".join(verdict_lines(history, judgement))
+    assert judgement.passed, f"{verdict}\nhistory: {path}\nrepeat with: {options.command}"
+    return history
+
+
+def test_a_campaign_with_the_fixed_seed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    history = _run_campaign(FIXED_SEED, tmp_path, capsys)
+    emptied = {loss.node for loss in history.emptied}
+    assert LEADER in emptied, "the leader's directory was deleted"
+    assert emptied - {LEADER}, "a follower's directory was deleted"
+
+
+def test_a_campaign_with_a_fresh_seed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _run_campaign(FRESH_SEED, tmp_path, capsys)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_campaign_leaves_nothing_behind(
+    tmp_path: Path, number: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    command = [sys.executable, "-m", "tests.chaos", "--seconds", "300", "--followers", "2"]
+    with subprocess.Popen(command, cwd=REPO_ROOT, stdout=subprocess.DEVNULL) as process:
+        try:
+            family = psutil.Process(process.pid)
+            wait_until(lambda: None if len(family.children()) >= 3 else "not all nodes run", 60.0)
+            nodes = family.children(recursive=True)
+            process.send_signal(number)
+            assert process.wait(60.0) == 130
+        finally:
+            process.kill()
+    deadline_s = time.monotonic() + 10.0
+    _, alive = psutil.wait_procs(nodes, timeout=deadline_s - time.monotonic())
+    assert [node.pid for node in alive if node.status() != psutil.STATUS_ZOMBIE] == []
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,382 @@
+"""A write that is sent again under its idempotency key gets the outcome of its first entry."""
+
+import socket
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from tests.conftest import StartCluster
+from tests.harness import ClusterHarness, Node
+from tests.waiting import wait_until
+
+# A write waits this long for its quorum; a frozen follower is noticed after half of it.
+QUORUM_2 = {"WRITE_QUORUM": "2", "REPL_TIMEOUT": "1"}
+ATTEMPTS = 10
+
+
+def put(
+    node: Node, value: Any, idempotency_key: str, key: str = "k", **headers: str
+) -> requests.Response:
+    """``PUT /kv/<key>``.
+
+    :param headers: their names with ``_`` for ``-``.
+    """
+    names = {name.replace("_", "-"): text for name, text in headers.items()}
+    names["Idempotency-Key"] = idempotency_key
+    return node.request("PUT", f"/kv/{key}", json={"value": value}, headers=names)
+
+
+def delete(node: Node, idempotency_key: str, key: str = "k") -> requests.Response:
+    return node.request("DELETE", f"/kv/{key}", headers={"Idempotency-Key": idempotency_key})
+
+
+def confirmed(answer: requests.Response) -> int:
+    """The version of a write that must have been confirmed."""
+    assert answer.status_code == 200, answer.text
+    version: int = answer.json()["version"]
+    assert answer.headers["ETag"] == f'"{version}"'
+    return version
+
+
+def left_open(answer: requests.Response) -> int:
+    """The version of a write whose quorum must not have been reached."""
+    assert answer.status_code == 504, answer.text
+    assert answer.json()["reason"] == "quorum not reached"
+    version: int = answer.json()["version"]
+    return version
+
+
+def last_index(node: Node) -> int:
+    index: int = node.status()["last_index"]
+    return index
+
+
+def freeze(followers: list[Node]) -> None:
+    for follower in followers:
+        follower.freeze()
+
+
+def thaw(followers: list[Node]) -> None:
+    for follower in followers:
+        follower.thaw()
+
+
+def write_and_freeze(
+    leader: Node, followers: list[Node], *writes: Callable[[], requests.Response]
+) -> list[int]:
+    """Freeze followers, and write before the leader has noticed: the outcomes stay open.
+
+    :param writes: sent at the same time; each under an idempotency key, because they are sent
+        again where the leader was faster.
+    :return: their versions.
+    """
+    for _ in range(ATTEMPTS):
+        freeze(followers)
+        with ThreadPoolExecutor(len(writes)) as pool:
+            answers = [future.result() for future in [pool.submit(write) for write in writes]]
+        if 503 not in {answer.status_code for answer in answers}:
+            return [left_open(answer) for answer in answers]
+        thaw(followers)
+        for follower in followers:
+            leader.wait_for_follower(follower.process.address, "streaming")
+    raise AssertionError("the leader always noticed first")
+
+
+def wait_until_refusing(leader: Node) -> None:
+    """Wait until the leader has noticed that too few followers are there for a new write."""
+
+    def why_not() -> str | None:
+        reachable = [f["state"] for f in leader.status()["followers"] if f["state"] == "streaming"]
+        return None if len(reachable) < leader.status()["write_quorum"] else f"{reachable}"
+
+    wait_until(why_not)
+
+
+def assert_in_order(cluster: ClusterHarness, leader: Node | None = None) -> None:
+    cluster.wait_for_replication(leader)
+    cluster.assert_copies_equal(leader)
+
+
+# While all is well
+
+
+def test_the_same_request_makes_one_entry(start_cluster: StartCluster) -> None:
+    leader = start_cluster(1).leader
+    first = put(leader, {"a": [1, "é"]}, "one")
+    version = confirmed(first)
+    assert put(leader, {"a": [1, "é"]}, "one").json() == first.json()
+    deleted = confirmed(delete(leader, "two"))
+    assert deleted == version + 1
+    assert confirmed(delete(leader, "two")) == deleted
+    assert confirmed(put(leader, {"a": [1, "é"]}, "one")) == version, "nor does it come back"
+    assert leader.get("k").status_code == 404
+    assert last_index(leader) == deleted
+    assert confirmed(put(leader, {"a": [1, "é"]}, "three")) == deleted + 1, "another key is new"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("PUT", "/put/k", b'{"value":"\xc3\xa9"}'),
+        ("POST", "/put/k", b'{"value":"\xc3\xa9"}'),
+        ("PUT", "/kv/k", b' { "value" : "\\u00e9" } '),
+        ("PUT", "/kv/%6B", b'{"ignored": 1, "value":"\xc3\xa9"}'),
+    ],
+)
+def test_the_payload_counts_and_not_how_it_was_written(
+    start_cluster: StartCluster, method: str, path: str, body: bytes
+) -> None:
+    leader = start_cluster(0).leader
+    version = confirmed(put(leader, "é", "one"))
+    again = leader.request(method, path, body=body, headers={"Idempotency-Key": "one"})
+    assert confirmed(again) == version
+    assert last_index(leader) == version
+
+
+def test_many_at_a_time_make_one_entry(start_cluster: StartCluster) -> None:
+    cluster = start_cluster(2, leader_settings=QUORUM_2)
+    with ThreadPoolExecutor(20) as pool:
+        answers = list(pool.map(lambda _: put(cluster.leader, 1, "one"), range(100)))
+    assert {confirmed(answer) for answer in answers} == {1}
+    assert last_index(cluster.leader) == 1
+    assert_in_order(cluster)
+
+
+def test_another_payload_is_refused(start_cluster: StartCluster) -> None:
+    """Other value, other key, other operation; while the first is pending, and when it is not."""
+    cluster = start_cluster(2, leader_settings=QUORUM_2)
+    leader = cluster.leader
+    confirmed(put(leader, 1, "done"))
+    [index] = write_and_freeze(leader, cluster.followers, partial(put, leader, 1, "pending"))
+    for idempotency_key in ("done", "pending"):
+        for answer in (
+            put(leader, 2, idempotency_key),
+            put(leader, 1.0, idempotency_key),
+            put(leader, 1, idempotency_key, key="other"),
+            put(leader, None, idempotency_key),
+            delete(leader, idempotency_key),
+        ):
+            assert answer.status_code == 422
+            assert answer.json() == {"error": "the idempotency key was used with another payload"}
+    assert last_index(leader) == index
+    thaw(cluster.followers)
+    assert confirmed(put(leader, 1, "pending")) == index
+    assert_in_order(cluster)
+
+
+def test_a_refused_write_does_not_use_its_key_up(start_cluster: StartCluster) -> None:
+    cluster = start_cluster(2, leader_settings=QUORUM_2)
+    leader = cluster.leader
+    version = confirmed(put(leader, 1, "first"))
+    assert put(leader, 2, "next", If_Match='"99"').status_code == 412
+    freeze(cluster.followers)
+    wait_until_refusing(leader)
+    assert put(leader, 3, "next").status_code == 503
+    thaw(cluster.followers)
+    wait_until(lambda: None if leader.put("other", 1).ok else "still refusing")
+    assert confirmed(put(leader, 4, "next", If_Match=f'"{version}"')) > version
+    assert leader.get("k").json()["value"] == 4
+
+
+# While the outcome is open
+
+
+def test_a_retry_waits_for_the_quorum_of_the_first_entry(start_cluster: StartCluster) -> None:
+    cluster = start_cluster(3, leader_settings=QUORUM_2)
+    leader, frozen = cluster.leader, cluster.followers[:2]
+    [version] = write_and_freeze(leader, frozen, partial(put, leader, 1, "one"))
+    again = put(leader, 1, "one")
+    assert left_open(again) == version
+    assert again.json()["replicas_confirmed"] == 1
+    assert last_index(leader) == version, "no second entry"
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(put, leader, 1, "one")
+        thaw(frozen)
+        wait_until(lambda: None if leader.status()["commit_index"] >= version else "not confirmed")
+        # Either this retry has waited long enough, or the next one finds it confirmed.
+        outcome = waiting.result()
+    if outcome.status_code == 504:
+        outcome = put(leader, 1, "one")
+    assert confirmed(outcome) == version
+    assert outcome.json()["replicas_confirmed"] >= 2
+    assert last_index(leader) == version
+    assert_in_order(cluster)
+
+
+def test_a_known_entry_is_never_refused(start_cluster: StartCluster) -> None:
+    """Neither for too few followers (503) nor for its precondition (412), which it broke itself."""
+    cluster = start_cluster(3, leader_settings=QUORUM_2)
+    leader, frozen = cluster.leader, cluster.followers[:2]
+    old = confirmed(put(leader, "old", "first"))
+    second = partial(put, leader, "new", "second", If_Match=f'"{old}"')
+    third = partial(put, leader, 1, "third", key="fresh", If_None_Match="*")
+    version, created = write_and_freeze(leader, frozen, second, third)
+    wait_until_refusing(leader)
+    assert put(leader, "x", "fourth", If_Match=f'"{old}"').status_code == 503
+    for _ in range(2):
+        assert left_open(second()) == version
+        assert left_open(third()) == created
+    thaw(frozen)
+    cluster.wait_for_replication()
+    assert put(leader, "x", "fourth", If_Match=f'"{old}"').status_code == 412
+    assert confirmed(second()) == version
+    assert confirmed(third()) == created
+    assert leader.get("k").json() == {"found": True, "value": "new", "version": version}
+    assert_in_order(cluster)
+
+
+def test_a_retry_after_a_lost_connection(start_cluster: StartCluster) -> None:
+    cluster = start_cluster(2, leader_settings={**QUORUM_2, "REPL_TIMEOUT": "30"})
+    leader = cluster.leader
+    index = last_index(leader)
+    freeze(cluster.followers)
+    request = (
+        b"PUT /kv/k HTTP/1.1\r\nHost: node\r\nIdempotency-Key: one\r\n"
+        b'Content-Length: 11\r\n\r\n{"value":1}'
+    )
+    with socket.create_connection(leader.endpoint, timeout=10) as connection:
+        connection.sendall(request)
+        wait_until(lambda: None if last_index(leader) > index else "not in the log")
+    thaw(cluster.followers)
+    assert confirmed(put(leader, 1, "one")) == index + 1
+    assert last_index(leader) == index + 1
+    assert_in_order(cluster)
+
+
+# Over the end of a reign
+
+
+def kill_all_and_restart(cluster: ClusterHarness) -> None:
+    for node in cluster.nodes:
+        node.crash()
+    for node in cluster.nodes:
+        node.restart()
+
+
+def kill_the_leader_and_restart(cluster: ClusterHarness) -> None:
+    cluster.leader.crash()
+    cluster.leader.restart()
+
+
+@pytest.mark.parametrize(
+    ("restart", "durable"),
+    [
+        (kill_the_leader_and_restart, False),
+        (kill_the_leader_and_restart, True),
+        (kill_all_and_restart, True),
+    ],
+)
+def test_a_key_survives_the_leader(
+    start_cluster: StartCluster,
+    tmp_path: Path,
+    restart: Callable[[ClusterHarness], None],
+    *,
+    durable: bool,
+) -> None:
+    """From the leader's own disk, or taken over from a follower that held the entry."""
+    cluster = start_cluster(
+        3, leader_settings=QUORUM_2, data_root=tmp_path / "data" if durable else None
+    )
+    leader, frozen = cluster.leader, cluster.followers[:2]
+    done = confirmed(put(leader, 1, "done", key="a"))
+    gone = confirmed(delete(leader, "gone", key="b"))
+    [version] = write_and_freeze(leader, frozen, partial(put, leader, 1, "open"))
+    wait_until(
+        lambda: None if last_index(cluster.followers[2]) == version else "not on the third follower"
+    )
+    if restart is kill_the_leader_and_restart:
+        thaw(frozen)
+    restart(cluster)
+    leader.wait_until_ready()
+    index = last_index(leader)
+    assert index == version
+    assert confirmed(put(leader, 1, "done", key="a")) == done
+    assert confirmed(delete(leader, "gone", key="b")) == gone
+    assert confirmed(put(leader, 1, "open")) == version
+    assert put(leader, 2, "open").status_code == 422
+    assert last_index(leader) == index, "no second entry"
+    assert confirmed(put(leader, 1, "new")) == index + 1
+    assert_in_order(cluster)
+
+
+def test_a_restarted_leader_knows_what_it_cannot_confirm_yet(
+    start_cluster: StartCluster, tmp_path: Path
+) -> None:
+    """Before it has followers it refuses new writes, but not those it has in its log."""
+    cluster = start_cluster(2, leader_settings=QUORUM_2, data_root=tmp_path / "data")
+    leader = cluster.leader
+    write = partial(put, leader, 1, "open", If_None_Match="*")
+    [version] = write_and_freeze(leader, cluster.followers, write)
+    leader.crash()
+    leader.restart()
+    assert leader.put("other", 1).status_code == 503
+    assert left_open(write()) == version
+    assert put(leader, 2, "open").status_code == 422
+    thaw(cluster.followers)
+    leader.wait_until_ready()
+    assert confirmed(write()) == version
+    assert last_index(leader) == version
+    assert_in_order(cluster)
+
+
+def test_a_second_leader_knows_the_keys_of_the_first(start_cluster: StartCluster) -> None:
+    cluster = start_cluster(3, leader_settings=QUORUM_2)
+    first, second = cluster.leader, cluster.add_leader("second")
+    done = confirmed(put(first, 1, "done"))
+    cluster.wait_for_replication()
+    first.freeze()
+    second.start()
+    second.wait_until_ready()
+    assert confirmed(put(second, 1, "done")) == done
+    assert put(second, 2, "done").status_code == 422
+    assert last_index(second) == done
+    new = confirmed(put(second, 3, "new"))
+    first.thaw()
+    first.wait_for_state("deposed")
+    assert put(first, 3, "new").status_code == 503
+    assert confirmed(put(first, 1, "done")) == done, "what it confirmed in its reign stays so"
+    assert confirmed(put(second, 3, "new")) == new
+    assert_in_order(cluster, second)
+
+
+@pytest.mark.parametrize("durable", [True, False], ids=["durable", "memory only"])
+def test_a_key_survives_a_snapshot(
+    start_cluster: StartCluster, tmp_path: Path, *, durable: bool
+) -> None:
+    """The only copy left came to its node as a snapshot: the log had been cut long before."""
+    cluster = start_cluster(
+        1, settings={"LOG_RETAIN": "5"}, data_root=tmp_path / "data" if durable else None
+    )
+    leader, follower = cluster.leader, cluster.followers[0]
+    version = confirmed(put(leader, 1, "one"))
+    gone = confirmed(delete(leader, "two", key="never there"))
+    for number in range(50):
+        leader.put_confirmed("other", number)
+    empty(follower)
+    follower.restart()
+    follower.wait_until_ready()
+    assert leader.follower_status(follower.process.address)["snapshots_sent"] == 1
+    index = last_index(leader)
+    empty(leader)
+    leader.restart()
+    leader.wait_until_ready()
+    assert last_index(leader) == index, "the leader has the follower's state"
+    assert confirmed(put(leader, 1, "one")) == version
+    assert confirmed(delete(leader, "two", key="never there")) == gone
+    assert put(leader, 2, "one").status_code == 422
+    assert last_index(leader) == index
+    assert_in_order(cluster)
+
+
+def empty(node: Node) -> None:
+    """Kill a node, and delete what it kept."""
+    node.crash()
+    directory = node.process.settings.get("DATA_DIR")
+    if directory is not None:
+        for path in Path(directory).iterdir():
+            path.unlink()

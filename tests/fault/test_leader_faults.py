@@ -1,0 +1,240 @@
+"""The leader is killed, frozen and replaced: nothing confirmed is lost, and one leads at a time."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from analysis.copies import Copy
+from tests.background_load import BackgroundLoad
+from tests.conftest import StartCluster
+from tests.harness import ClusterHarness, Node
+from tests.waiting import wait_until
+from tests.write_record import WriteRecord
+
+FORCED_EPOCH_JUMP = 1_000
+
+
+def assert_not_poorer(before: list[Copy], followers: list[Node]) -> None:
+    """No follower has lost a key, or holds an older version of one."""
+    for old, follower in zip(before, followers, strict=True):
+        new = follower.store()
+        older = {
+            key: (version, new.versions.get(key))
+            for key, version in old.versions.items()
+            if new.versions.get(key, 0) < version
+        }
+        assert older == {}, f"{follower.name} has become poorer"
+
+
+@pytest.mark.parametrize("quorum", ["1", "2"])
+def test_leader_killed_under_load_and_started_again(
+    start_cluster: StartCluster, quorum: str
+) -> None:
+    cluster = start_cluster(3, leader_settings={"WRITE_QUORUM": quorum})
+    record = WriteRecord()
+    for _ in range(2):
+        epoch = cluster.leader.status()["epoch"]
+        with BackgroundLoad(cluster.leader, record, clients=8, deletes=False) as load:
+            load.wait_for_confirmed(200)
+            cluster.leader.crash()
+        copies = [follower.store() for follower in cluster.followers]
+        confirmed = list(record.confirmed)
+        cluster.leader.restart()
+        cluster.wait_until_ready()
+        cluster.wait_for_replication()
+        assert_not_poorer(copies, cluster.followers)
+        assert record.confirmed == confirmed
+        cluster.assert_nothing_lost(record)
+        assert cluster.leader.status()["epoch"] > epoch
+
+
+def test_clients_that_do_not_stop_while_the_leader_restarts(start_cluster: StartCluster) -> None:
+    cluster = start_cluster(3, leader_settings={"WRITE_QUORUM": "2"})
+    record = WriteRecord()
+    with BackgroundLoad(cluster.leader, record) as load:
+        for _ in range(2):
+            load.wait_for_confirmed(50)
+            cluster.leader.crash()
+            cluster.leader.restart()
+            load.wait_for_confirmed(50)
+    cluster.assert_nothing_lost(record)
+
+
+def test_write_that_only_one_follower_holds_survives_the_leader(
+    start_cluster: StartCluster,
+) -> None:
+    cluster = start_cluster(3, proxied=True)
+    record = WriteRecord()
+    assert record.put(cluster.leader, "key", "old") == 200
+    cluster.wait_for_replication()
+    for follower in cluster.followers[:2]:
+        cluster.partition(follower)
+    for number in range(20):
+        assert record.put(cluster.leader, f"key{number}", number) == 200
+    assert record.delete(cluster.leader, "key") == 200
+    cluster.leader.crash()
+    for follower in cluster.followers[:2]:
+        cluster.heal(follower)
+        assert follower.status()["last_index"] == 1
+    cluster.leader.restart()
+    cluster.leader.wait_until_ready()
+    copy = cluster.assert_nothing_lost(record)
+    assert copy.store == {f"key{number}": number for number in range(20)}
+
+
+def test_indexes_go_on_after_a_restart(start_cluster: StartCluster) -> None:
+    cluster = start_cluster(1)
+    record = WriteRecord()
+    assert record.put(cluster.leader, "key", 1) == 200
+    version = cluster.leader.put_confirmed("key", 2)
+    cluster.leader.crash()
+    cluster.leader.restart()
+    cluster.leader.wait_until_ready()
+    assert cluster.leader.get("key").json() == {"found": True, "value": 2, "version": version}
+    assert cluster.leader.put_confirmed("key", 3) == version + 1
+    cluster.assert_nothing_lost(record)
+
+
+def test_leader_without_state_waits_for_every_follower(start_cluster: StartCluster) -> None:
+    """A write confirmed at W=1 may be on any single follower."""
+    cluster = start_cluster(3)
+    record = WriteRecord()
+    assert record.put(cluster.leader, "key", 1) == 200
+    cluster.wait_for_replication()
+    missing = cluster.followers[2]
+    missing.freeze()
+    cluster.leader.crash()
+    epochs = [follower.status()["epoch"] for follower in cluster.followers[:2]]
+    cluster.leader.restart()
+
+    def why_not_waiting() -> str | None:
+        waiting_for = cluster.leader.status()["waiting_for"]
+        return None if waiting_for == [cluster.address(missing)] else f"waits for {waiting_for}"
+
+    wait_until(why_not_waiting)
+    refused = cluster.leader.put("key", 2)
+    assert (refused.status_code, refused.json()["reason"]) == (503, "not enough followers")
+    assert cluster.leader.get("key").status_code == 503
+    assert cluster.leader.request("GET", "/admin/store").status_code == 503
+    assert not cluster.leader.is_ready()
+    assert cluster.leader.status()["last_index"] == 0
+    # It only looks, until all have answered.
+    assert [follower.status()["epoch"] for follower in cluster.followers[:2]] == epochs
+    assert cluster.followers[0].get("key").json()["value"] == 1
+
+    missing.thaw()
+    cluster.leader.wait_until_ready()
+    assert record.put(cluster.leader, "key", 3) == 200
+    cluster.assert_nothing_lost(record)
+
+
+def test_second_leader_takes_over_while_the_first_is_frozen(start_cluster: StartCluster) -> None:
+    cluster = start_cluster(3, leader_settings={"WRITE_QUORUM": "2"}, proxied=True)
+    record = WriteRecord()
+    first = cluster.leader
+    for number in range(50):
+        assert record.put(first, f"first{number}", number) == 200
+    cluster.wait_for_replication()
+    second = cluster.add_leader("second")
+    with ThreadPoolExecutor(1) as pool:
+        # The first leader freezes with a write on its way, which arrives after the claims.
+        for follower in cluster.followers:
+            cluster.link(follower).stall()
+        pending = pool.submit(first.put, "pending", "of the first")
+        first.wait_for_last_index(51)
+        first.freeze()
+        second.start()
+        second.wait_until_ready()
+        for number in range(50):
+            assert record.put(second, f"second{number}", number) == 200
+        first.thaw()
+        for follower in cluster.followers:
+            cluster.heal(follower)
+        answer = pending.result()
+    assert (answer.status_code, answer.json()["version"]) == (504, 51)
+    assert_deposed(first, second)
+    assert cluster.followers[0].put("key", 1).json()["leader"] == second.url
+    copy = cluster.assert_nothing_lost(record, second)
+    assert "pending" not in copy.store
+    assert copy.versions["second0"] == 51
+
+
+def assert_deposed(first: Node, second: Node) -> None:
+    """The first stays up, says by whom it was deposed, and confirms nothing."""
+    first.wait_for_state("deposed")
+    assert first.process.is_running
+    assert first.request("GET", "/livez").status_code == 200
+    assert first.request("GET", "/readyz").status_code == 503
+    assert str(second.status()["epoch"]) in first.status()["problem"]
+    for answer in (first.put("key", 1), first.delete("key")):
+        assert (answer.status_code, answer.json()["replicas_confirmed"]) == (503, 0)
+        assert answer.json()["status"] == "error"
+    assert first.get("first1").status_code == 503
+    assert first.request("GET", "/admin/store").status_code == 503
+    assert second.status()["state"] == "leading"
+
+
+def test_first_leader_under_load_is_deposed_by_a_second(start_cluster: StartCluster) -> None:
+    """Whatever the first confirms up to its last moment, the second has taken over."""
+    cluster = start_cluster(3, leader_settings={"WRITE_QUORUM": "2"})
+    record = WriteRecord()
+    second = cluster.add_leader("second")
+    with BackgroundLoad(cluster.leader, record, clients=8) as load:
+        load.wait_for_confirmed(100)
+        second.start()
+        cluster.leader.wait_for_state("deposed")
+    confirmed = len(record.confirmed)
+    second.wait_until_ready()
+    cluster.assert_nothing_lost(record, second)
+    with BackgroundLoad(second, record) as load:
+        load.wait_for_confirmed(50)
+    assert_deposed(cluster.leader, second)
+    assert len(record.confirmed) > confirmed
+    cluster.assert_nothing_lost(record, second)
+
+
+def forced_leader(cluster: ClusterHarness, missing: Node) -> dict[str, object]:
+    """Start the leader again while a follower is missing, and force it to go on."""
+    missing.crash()
+    cluster.leader.crash()
+    cluster.leader.restart()
+
+    def why_not_waiting() -> str | None:
+        waiting_for = cluster.leader.status()["waiting_for"]
+        return None if waiting_for == [cluster.address(missing)] else f"waits for {waiting_for}"
+
+    wait_until(why_not_waiting)
+    answer = cluster.leader.request("POST", "/admin/force_start")
+    assert answer.status_code == 200
+    document: dict[str, object] = answer.json()
+    return document
+
+
+def test_force_start_goes_on_without_a_missing_follower(start_cluster: StartCluster) -> None:
+    cluster = start_cluster(3, leader_settings={"WRITE_QUORUM": "2"})
+    record = WriteRecord()
+    for number in range(20):
+        assert record.put(cluster.leader, f"key{number}", number) == 200
+    cluster.wait_for_replication()
+    epoch = cluster.leader.status()["epoch"]
+    missing = cluster.followers[2]
+    answer = forced_leader(cluster, missing)
+    assert cluster.address(missing) in str(answer)
+    assert "lost" in str(answer["risk"])
+    assert "force_start" in cluster.leader.process.log_tail()
+
+    cluster.leader.wait_until_ready()
+    assert cluster.leader.status()["epoch"] >= epoch + FORCED_EPOCH_JUMP
+    assert record.put(cluster.leader, "forced", 1) == 200
+    missing.restart()
+    missing.wait_until_ready()
+    cluster.assert_nothing_lost(record)
+
+
+def test_force_start_is_the_leaders_alone(start_cluster: StartCluster) -> None:
+    cluster = start_cluster(1)
+    record = WriteRecord()
+    assert record.put(cluster.leader, "key", 1) == 200
+    assert cluster.followers[0].request("POST", "/admin/force_start").status_code == 403
+    assert cluster.leader.request("POST", "/admin/force_start").status_code == 409
+    cluster.assert_nothing_lost(record)

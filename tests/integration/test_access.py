@@ -1,0 +1,378 @@
+"""Who may use the routes between nodes and for operators: with a token, and without one."""
+
+import hmac
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kvstore.app import create_app, create_node
+from kvstore.config import load_settings
+from tests.conftest import StartCluster
+from tests.harness import ClusterHarness, Node
+from tests.http_stream import HttpResponse, HttpSplitter, exchange
+from tests.waiting import wait_until
+
+TOKEN = "s3cret-of-the-test-cluster"
+OTHER_TOKEN = "an0ther-secret"
+
+PROTECTED = [
+    ("POST", "/replicate"),
+    ("POST", "/replicate/hello"),
+    ("POST", "/replicate/claim"),
+    ("POST", "/replicate/snapshot"),
+    ("POST", "/replicate/fetch"),
+    ("GET", "/admin/store"),
+    ("POST", "/admin/set_quorum"),
+    ("POST", "/admin/set_delay"),
+    ("POST", "/admin/force_start"),
+]
+OPEN = [
+    ("GET", "/livez", 200),
+    ("GET", "/readyz", 200),
+    ("GET", "/status", 200),
+    ("GET", "/openapi.json", 200),
+    ("GET", "/get/known", 200),
+    ("GET", "/kv/known", 200),
+]
+WRONG = {
+    "nothing": [],
+    "another token": [f"Bearer {OTHER_TOKEN}"],
+    "no token": ["Bearer"],
+    "empty token": ["Bearer "],
+    "token without a scheme": [TOKEN],
+    "another scheme": [f"Basic {TOKEN}"],
+    "beginning of the token": [f"Bearer {TOKEN[:-1]}"],
+    "more than the token": [f"Bearer {TOKEN}x"],
+    "token in capitals": [f"Bearer {TOKEN.upper()}"],
+    "token twice": [f"Bearer {TOKEN}", f"Bearer {TOKEN}"],
+    "not ASCII": [f"Bearer {TOKEN}\xe9"],
+}
+RIGHT = {"Authorization": f"Bearer {TOKEN}"}
+
+
+@pytest.fixture(scope="module")
+def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterHarness]:
+    """A leader that has the token from its environment, a follower that reads it from a file.
+
+    They log as much as gunicorn can, and every request.
+    """
+    directory = tmp_path_factory.mktemp("secured")
+    token_file = directory / "token"
+    token_file.write_text(f"{TOKEN}\n", "utf-8")
+    with ClusterHarness(
+        1,
+        directory,
+        settings={"GUNICORN_CMD_ARGS": "--log-level debug --access-logfile -"},
+        leader_settings={"CLUSTER_TOKEN": TOKEN},
+        follower_settings={"CLUSTER_TOKEN_FILE": str(token_file)},
+    ) as harness:
+        harness.leader.put_confirmed("known", 1)
+        harness.wait_for_replication()
+        yield harness
+
+
+def raw_request(method: str, path: str, authorization: list[str], rest: bytes = b"\r\n") -> bytes:
+    """A request with these Authorization headers, up to and including ``rest``."""
+    headers = [f"Authorization: {value}" for value in authorization]
+    head = "\r\n".join([f"{method} {path} HTTP/1.1", "Host: node", *headers])
+    return head.encode("latin-1") + b"\r\n" + rest
+
+
+def assert_unauthorized(answer: HttpResponse) -> None:
+    assert answer.status == 401, answer.raw
+    assert "\r\nWWW-Authenticate: Bearer" in answer.head
+    assert answer.json() == {"error": "this route needs the cluster's bearer token"}
+
+
+def indexes(nodes: list[Node]) -> list[tuple[int, int]]:
+    return [(node.status()["epoch"], node.status()["last_index"]) for node in nodes]
+
+
+# With a token
+
+
+@pytest.mark.parametrize(("method", "path"), PROTECTED)
+@pytest.mark.parametrize("name", WRONG)
+def test_no_entry_without_the_token(
+    secured: ClusterHarness, method: str, path: str, name: str
+) -> None:
+    before = indexes(secured.nodes)
+    for node in secured.nodes:
+        answer = exchange(node.endpoint, raw_request(method, path, WRONG[name]))
+        assert_unauthorized(answer)
+    assert indexes(secured.nodes) == before
+
+
+@pytest.mark.parametrize(("method", "path"), PROTECTED)
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
+def test_the_token_opens(secured: ClusterHarness, method: str, path: str, scheme: str) -> None:
+    for node in secured.nodes:
+        answer = node.request(method, path, headers={"Authorization": f"{scheme} {TOKEN}"})
+        # What is said about the rest of the request differs from route to route.
+        assert answer.status_code in (200, 400, 403, 409)
+        assert answer.json() != {"error": "this route needs the cluster's bearer token"}
+
+
+@pytest.mark.parametrize(("method", "path", "status"), OPEN)
+def test_clients_need_no_token(
+    secured: ClusterHarness, method: str, path: str, status: int
+) -> None:
+    for node in secured.nodes:
+        assert node.request(method, path).status_code == status
+
+
+def test_nodes_send_the_token_themselves(secured: ClusterHarness) -> None:
+    secured.leader.put_confirmed("known", 2)
+    secured.leader.delete_confirmed("never there")
+    secured.leader.put_confirmed("known", 1)
+    secured.wait_for_replication()
+    stores = [node.request("GET", "/admin/store", headers=RIGHT).json() for node in secured.nodes]
+    assert stores[0] == stores[1]
+    assert stores[0]["store"] == {"known": 1}
+
+
+UNREAD_BODIES = {
+    "huge": b"Content-Length: 1000000000000\r\n\r\n",
+    "in chunks": b"Transfer-Encoding: chunked\r\n\r\n",
+    "in one huge chunk": b"Transfer-Encoding: chunked\r\n\r\nffffffff\r\n",
+    "that never comes": b"Content-Length: 5\r\n\r\n",
+    "that is no chunk": b"Transfer-Encoding: chunked\r\n\r\nno chunk\r\n",
+    "that is announced only": b"Expect: 100-continue\r\nContent-Length: 5\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize(("method", "path"), PROTECTED)
+@pytest.mark.parametrize("body", UNREAD_BODIES)
+def test_the_token_is_asked_for_before_the_body_is_read(
+    secured: ClusterHarness, method: str, path: str, body: str
+) -> None:
+    """A node that waited for the body would not answer before its time was up, and not with 401."""
+    for node in secured.nodes:
+        with socket.create_connection(node.endpoint, timeout=10) as connection:
+            head = raw_request(method, path, WRONG["another token"], UNREAD_BODIES[body])
+            connection.sendall(head)
+            *interim, answer = responses(connection)
+            assert [response.status for response in interim] in ([], [100])
+            assert_unauthorized(answer)
+            assert "\r\nConnection: close" in answer.head
+
+
+def responses(connection: socket.socket) -> list[HttpResponse]:
+    """All that come until the node closes the connection."""
+    splitter = HttpSplitter()
+    found: list[HttpResponse] = []
+    while data := connection.recv(65536):
+        found += [HttpResponse(message) for message in splitter.feed(data)]
+    return found
+
+
+def test_the_comparison_takes_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What :func:`hmac.compare_digest` says is what counts, and it sees both tokens."""
+    seen: list[set[bytes]] = []
+
+    def never_equal(one: bytes, other: bytes) -> bool:
+        seen.append({one, other})
+        return False
+
+    settings = load_settings({"CLUSTER_TOKEN": TOKEN})
+    client = create_app(settings, create_node(settings)).test_client()
+    assert client.post("/admin/set_quorum", headers=RIGHT).status_code == 403
+    monkeypatch.setattr(hmac, "compare_digest", never_equal)
+    assert client.post("/admin/set_quorum", headers=RIGHT).status_code == 401
+    assert seen == [{TOKEN.encode()}]
+
+
+# Where the token must not be
+
+LEAKS = {
+    "in a good request": raw_request("GET", "/admin/store", [f"Bearer {TOKEN}"]),
+    "in a request that is refused": raw_request("POST", "/admin/set_quorum", [f"Bearer {TOKEN}"]),
+    "with another scheme": raw_request("GET", "/admin/store", [f"Token {TOKEN}"]),
+    "beside a bad header": raw_request("GET", "/status", [f"Bearer {TOKEN}"], b"X y: z\r\n\r\n"),
+    "in a header without a colon": (
+        b"GET /admin/store HTTP/1.1\r\nHost: node\r\nAuthorization Bearer %b\r\n\r\n"
+    ),
+    "in a header with a NUL": b"GET /status HTTP/1.1\r\nHost: node\r\nAuthorization: %b\0\r\n\r\n",
+    "in a header's name": b"GET /status HTTP/1.1\r\nHost: node\r\nBearer(%b): 1\r\n\r\n",
+    "in a folded header": b"GET /status HTTP/1.1\r\nHost: node\r\nA: b\r\n %b\r\n\r\n",
+    "in the method": b"%b /status HTTP/1.1\r\nHost: node\r\n\r\n",
+    "in the version": b"GET /status HTTP/%b\r\nHost: node\r\n\r\n",
+    "in the request line": b"GET /admin/store Bearer %b HTTP/1.1\r\nHost: node\r\n\r\n",
+    "in a message's field": raw_request(
+        "POST",
+        "/replicate/hello",
+        [f"Bearer {TOKEN}"],
+        b'Content-Length: 45\r\n\r\n{"cluster": 1, "x": "%b"}',
+    ),
+    "as JSON": b"PUT /put/k HTTP/1.1\r\nHost: node\r\nContent-Length: 26\r\n\r\n%b",
+    "in the expectation": b"GET /status HTTP/1.1\r\nHost: node\r\nExpect: %b\r\n\r\n",
+    "in the coding": b"GET /status HTTP/1.1\r\nHost: node\r\nTransfer-Encoding: %b\r\n\r\n",
+    "as the length": b"GET /status HTTP/1.1\r\nHost: node\r\nContent-Length: %b\r\n\r\n",
+    "as a chunk": (
+        b"PUT /put/k HTTP/1.1\r\nHost: node\r\nTransfer-Encoding: chunked\r\n\r\n%b\r\n"
+    ),
+    "as idempotency key": (
+        b"PUT /put/k HTTP/1.1\r\nHost: node\r\nContent-Length: 2\r\nIdempotency-Key: a %b\r\n\r\n{}"
+    ),
+    "as tag": (
+        b"PUT /put/k HTTP/1.1\r\nHost: node\r\nContent-Length: 11\r\nIf-Match: %b\r\n\r\n"
+        b'{"value":1}'
+    ),
+}
+CUT_OFF = raw_request("GET", "/admin/store", [f"Bearer {TOKEN}"], b"X: cut o")
+
+
+def test_the_token_shows_up_nowhere(secured: ClusterHarness) -> None:
+    answers = []
+    for node in secured.nodes:
+        secret = [raw.replace(b"%b", TOKEN.encode()) for raw in LEAKS.values()]
+        answers += [exchange(node.endpoint, raw).raw for raw in secret]
+        with socket.create_connection(node.endpoint, timeout=10) as connection:
+            connection.sendall(CUT_OFF)
+            connection.shutdown(socket.SHUT_WR)
+            answers.append(connection.recv(65536))
+        paths = ("/status", "/readyz", "/livez", "/openapi.json", "/nothing")
+        answers += [node.request("GET", path).content for path in paths]
+    assert [answer for answer in answers if TOKEN.encode() in answer] == []
+    for node in secured.nodes:
+        log = node.process.log_path.read_text("utf-8")
+        assert "Closing connection" in log, "the log is gunicorn's most verbose one"
+        assert "GET /admin/store HTTP/1.1" in log, "requests are logged"
+        assert TOKEN not in log
+
+
+def test_a_wrong_token_between_nodes_is_said(tmp_path: Path) -> None:
+    with ClusterHarness(2, tmp_path, settings={"CLUSTER_TOKEN": TOKEN}) as cluster:
+        odd = cluster.followers[0]
+        odd.crash()
+        odd.process.settings["CLUSTER_TOKEN"] = OTHER_TOKEN
+        odd.restart()
+        cluster.leader.wait_for_follower(cluster.address(odd), "unreachable")
+
+        def why_not() -> str | None:
+            problem = cluster.leader.follower_status(cluster.address(odd))["problem"]
+            wanted = "401" in problem and "bearer token" in problem
+            return None if wanted else f"the leader says: {problem}"
+
+        wait_until(why_not)
+        cluster.leader.put_confirmed("on the other follower", 1)
+        assert odd.status()["last_index"] == 0
+        said = [node.process.log_path.read_text("utf-8") for node in cluster.nodes]
+        said += [node.request("GET", "/status").text for node in cluster.nodes]
+        assert not any(TOKEN in text or OTHER_TOKEN in text for text in said)
+
+
+# Without a token
+
+NEAR = [
+    "127.0.0.1",
+    "127.255.255.254",
+    "10.0.0.1",
+    "10.255.255.255",
+    "172.16.0.1",
+    "172.31.255.255",
+    "192.168.0.1",
+    "192.168.255.255",
+    "::1",
+    "fc00::1",
+    "fdff:ffff::1",
+    "::ffff:127.0.0.1",
+    "::ffff:10.1.2.3",
+]
+FAR = [
+    "8.8.8.8",
+    "9.255.255.255",
+    "11.0.0.0",
+    "126.255.255.255",
+    "128.0.0.1",
+    "172.15.255.255",
+    "172.32.0.0",
+    "192.167.255.255",
+    "192.169.0.0",
+    "0.0.0.1",
+    "100.64.0.1",  # shared by a provider's customers
+    "169.254.169.254",  # link-local
+    "192.0.2.1",  # documentation
+    "198.51.100.1",
+    "203.0.113.1",
+    "198.18.0.1",  # benchmarks
+    "224.0.0.1",
+    "240.0.0.1",
+    "::",
+    "fe80::1",
+    "fe00::1",
+    "fbff::1",
+    "2001:db8::1",
+    "2606:4700:4700::1111",
+    "::ffff:8.8.8.8",
+    "::ffff:192.0.2.1",
+    "::10.0.0.1",  # not a mapped address
+    "64:ff9b::a00:1",  # 10.0.0.1 behind NAT64
+    "2002:a00:1::1",  # 10.0.0.1 by 6to4
+]
+
+
+@pytest.fixture(scope="module")
+def open_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+    """A leader without a token that takes its callers' addresses from the PROXY protocol."""
+    with ClusterHarness(
+        0,
+        tmp_path_factory.mktemp("open"),
+        settings={"GUNICORN_CMD_ARGS": "--proxy-protocol v1"},
+    ) as harness:
+        yield harness.leader
+
+
+def from_address(node: Node, address: str, request: bytes) -> HttpResponse:
+    """Send a request that the node sees coming from an address."""
+    family, local = ("TCP6", "::1") if ":" in address else ("TCP4", "127.0.0.1")
+    line = f"PROXY {family} {address} {local} 40000 {node.process.port}\r\n"
+    return exchange(node.endpoint, line.encode() + request)
+
+
+@pytest.mark.parametrize("address", NEAR)
+def test_loopback_and_private_addresses_are_served(open_node: Node, address: str) -> None:
+    for method, path in PROTECTED:
+        answer = from_address(open_node, address, raw_request(method, path, []))
+        assert answer.status in (200, 400, 409), f"{path}: {answer.raw!r}"
+
+
+@pytest.mark.parametrize("address", FAR)
+def test_all_others_are_refused(open_node: Node, address: str) -> None:
+    forged = (
+        b"X-Forwarded-For: 127.0.0.1\r\nForwarded: for=127.0.0.1\r\nX-Real-IP: 127.0.0.1\r\n\r\n"
+    )
+    for method, path in PROTECTED:
+        for rest in (b"\r\n", forged, UNREAD_BODIES["huge"]):
+            answer = from_address(open_node, address, raw_request(method, path, [], rest))
+            assert answer.status == 403, f"{path}: {answer.raw!r}"
+            assert answer.json() == {
+                "error": "without CLUSTER_TOKEN this route serves private addresses only"
+            }
+    assert from_address(open_node, address, raw_request("GET", "/status", [])).status == 200
+    assert from_address(open_node, address, raw_request("GET", "/get/k", [])).status == 404
+
+
+def test_ipv4_callers_of_a_socket_for_both_families(tmp_path: Path) -> None:
+    harness = ClusterHarness(0, tmp_path)
+    port = harness.leader.process.port
+    harness.leader.process.settings["GUNICORN_CMD_ARGS"] = f"--bind [::]:{port}"
+    with harness:
+        assert harness.leader.request("GET", "/admin/store").status_code == 200
+
+
+def test_open_routes_are_warned_about_at_start(
+    open_node: Node, secured: ClusterHarness, start_cluster: StartCluster
+) -> None:
+    for node in (open_node, *start_cluster(1).followers):
+        warning = [
+            line
+            for line in node.process.log_path.read_text("utf-8").splitlines()
+            if "[WARNING]" in line and "CLUSTER_TOKEN" in line
+        ]
+        assert len(warning) == 1
+        assert "CLUSTER_TOKEN_FILE" in warning[0], "it says what to set"
+    for node in secured.nodes:
+        assert "no cluster token" not in node.process.log_path.read_text("utf-8")

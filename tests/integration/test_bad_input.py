@@ -1,0 +1,241 @@
+"""Bad requests, each against a real leader and a real follower.
+
+Each gets the JSON error that the documentation says, changes nothing on either node, and leaves a
+node that serves.
+"""
+
+import json
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.bad_messages import (
+    BAD_MESSAGES,
+    CONTRADICTIONS,
+    GOOD_MESSAGES,
+    NO_MESSAGES,
+    REFUSED_MESSAGES,
+    message,
+)
+from tests.bad_requests import (
+    BAD_TARGETS,
+    BAD_WRITES,
+    BODY,
+    CUT_OFF,
+    JUST_GOOD,
+    NO_HTTP,
+    Bad,
+    chunked,
+    put,
+    request,
+    with_headers,
+)
+from tests.conftest import StartCluster
+from tests.harness import ClusterHarness, Node
+from tests.http_stream import HttpResponse, exchange, read_response
+from tests.node_http import path
+from tests.waiting import wait_until
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterHarness]:
+    """A leader and a follower that hold a key; at the end they still take writes."""
+    with ClusterHarness(1, tmp_path_factory.mktemp("pair")) as harness:
+        harness.leader.put_confirmed("known", {"a": [1, None, "é"]})
+        harness.wait_for_replication()
+        yield harness
+        harness.leader.put_confirmed("after", "all of it")
+        harness.wait_for_replication()
+        harness.assert_copies_equal()
+
+
+@pytest.fixture(scope="module")
+def durable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterHarness]:
+    """A leader and a follower that keep what they have on disk."""
+    directory = tmp_path_factory.mktemp("durable")
+    with ClusterHarness(1, directory, data_root=directory / "data") as harness:
+        yield harness
+
+
+def state(node: Node) -> dict[str, Any]:
+    """Everything about a node that a bad request must not change."""
+    status = node.status()
+    names = ["epoch", "node", "cluster", "leader", "state", "last_index", "write_quorum", "problem"]
+    return {"digest": node.store().digest, **{name: status[name] for name in names}}
+
+
+def assert_error(answer: HttpResponse, status: int, leader: str) -> None:
+    """The answer is the documented one, and has no more members than that."""
+    assert answer.status == status, answer.raw
+    assert "\r\nContent-Type: application/json" in answer.head
+    document = answer.json()
+    assert isinstance(document["error"], str)
+    assert document["error"].strip(), "an error says what is wrong"
+    if document["error"] == "not leader":
+        assert document == {"error": "not leader", "leader": leader}
+    else:
+        assert set(document) == {"error", "version"} if status == 412 else {"error"}
+    assert ("\r\nAllow: " in answer.head) == (status == 405)
+
+
+def send_everywhere(pair: ClusterHarness, bad: Bad) -> None:
+    before = [state(node) for node in pair.nodes]
+    for node in pair.nodes:
+        assert_error(exchange(node.endpoint, bad.raw), bad.status(node), pair.leader.url)
+        assert node.get("known").json()["value"] == {"a": [1, None, "é"]}
+    assert [state(node) for node in pair.nodes] == before
+
+
+@pytest.mark.parametrize("name", NO_HTTP)
+def test_no_http(pair: ClusterHarness, name: str) -> None:
+    send_everywhere(pair, NO_HTTP[name])
+
+
+@pytest.mark.parametrize("name", BAD_TARGETS)
+def test_bad_target(pair: ClusterHarness, name: str) -> None:
+    send_everywhere(pair, BAD_TARGETS[name])
+
+
+@pytest.mark.parametrize("name", BAD_WRITES)
+def test_bad_write(pair: ClusterHarness, name: str) -> None:
+    send_everywhere(pair, BAD_WRITES[name])
+
+
+@pytest.mark.parametrize("route", ["", "/hello", "/claim", "/snapshot", "/fetch"])
+@pytest.mark.parametrize("name", NO_MESSAGES)
+def test_no_message(pair: ClusterHarness, name: str, route: str) -> None:
+    send_everywhere(pair, Bad(request("POST", f"/replicate{route}", NO_MESSAGES[name])))
+
+
+@pytest.mark.parametrize("name", BAD_MESSAGES)
+def test_bad_message(pair: ClusterHarness, name: str) -> None:
+    route, changes = BAD_MESSAGES[name]
+    send_everywhere(pair, Bad(message(pair.followers[0], route, changes)))
+
+
+@pytest.mark.parametrize("name", CONTRADICTIONS)
+def test_message_that_contradicts_itself(pair: ClusterHarness, name: str) -> None:
+    route, changes = CONTRADICTIONS[name]
+    send_everywhere(pair, Bad(message(pair.followers[0], route, changes), leader=403, follower=400))
+
+
+def test_messages_are_good_without_what_makes_them_bad(start_cluster: StartCluster) -> None:
+    """Otherwise the tests above and below would show nothing."""
+    pair = start_cluster(1)
+    pair.leader.put_confirmed("known", 1)
+    pair.leader.freeze()
+    follower = pair.followers[0]
+    for name, (route, changes) in GOOD_MESSAGES.items():
+        answer = exchange(follower.endpoint, message(follower, route, changes))
+        assert answer.status == 200, f"{name}: {answer.raw!r}"
+
+
+@pytest.mark.parametrize("name", REFUSED_MESSAGES)
+def test_refused_message(pair: ClusterHarness, name: str) -> None:
+    """Well-formed, but not from the leader that the follower follows, or not for it."""
+    follower = pair.followers[0]
+    raw = message(follower, *REFUSED_MESSAGES[name])
+    before = [state(node) for node in pair.nodes]
+    refused = exchange(follower.endpoint, raw)
+    assert refused.status == 409, refused.raw
+    document = refused.json()
+    assert document["node"] == before[1]["node"]
+    assert isinstance(document["error"], str)
+    by_leader = exchange(pair.leader.endpoint, raw)
+    assert (by_leader.status, by_leader.json()) == (403, {"error": "not a follower"})
+    assert [state(node) for node in pair.nodes] == before
+
+
+@pytest.mark.parametrize("name", JUST_GOOD)
+def test_what_is_just_good(durable: ClusterHarness, name: str) -> None:
+    """The limits are no narrower than they are said to be."""
+    key, body = JUST_GOOD[name]
+    written = exchange(durable.leader.endpoint, request("PUT", path("put", key), body))
+    assert written.status == 200, written.raw
+    assert written.json()["key"] == key
+    durable.wait_for_replication()
+    for node in durable.nodes:
+        assert node.get(key).json()["value"] == json.loads(body)["value"]
+    assert durable.assert_copies_equal().versions[key] == written.json()["version"]
+
+
+def test_what_is_just_good_is_read_back_from_disk(durable: ClusterHarness) -> None:
+    before = [node.store() for node in durable.nodes]
+    for node in durable.nodes:
+        node.crash()
+    for node in durable.nodes:
+        node.restart()
+    durable.wait_until_ready()
+    assert [node.store().versions for node in durable.nodes] == [b.versions for b in before]
+    assert [node.store().store for node in durable.nodes] == [b.store for b in before]
+
+
+@pytest.mark.parametrize("name", CUT_OFF)
+def test_request_that_is_cut_off(pair: ClusterHarness, name: str) -> None:
+    """What ended early is not executed, whatever it had said so far."""
+    before = [state(node) for node in pair.nodes]
+    for node in pair.nodes:
+        with socket.create_connection(node.endpoint, timeout=10) as connection:
+            connection.sendall(CUT_OFF[name])
+            connection.shutdown(socket.SHUT_WR)
+            status = 400 if node is pair.leader else 403
+            assert_error(read_response(connection), status, pair.leader.url)
+    assert [state(node) for node in pair.nodes] == before
+
+
+@pytest.mark.parametrize("sent", [b"G", b"GET /livez HTTP/1.1\r\nHost: no", b"\r\n", b""])
+def test_head_that_is_cut_off(pair: ClusterHarness, sent: bytes) -> None:
+    for node in pair.nodes:
+        with socket.create_connection(node.endpoint, timeout=10) as connection:
+            connection.sendall(sent)
+            connection.shutdown(socket.SHUT_WR)
+            assert connection.recv(65536) == b"", "there is nothing to answer"
+        assert node.request("GET", "/livez").json() == {"live": True}
+
+
+def test_rest_of_a_refused_body_is_no_request(pair: ClusterHarness) -> None:
+    """What follows a refusal on its connection is the rest of the body, whatever it looks like."""
+    inner = request("PUT", "/put/smuggled", BODY)
+    before = [state(node) for node in pair.nodes]
+    refused = (
+        request("PUT", "/put/known?x", inner),
+        request("GET", "/livez", inner),
+        chunked(b"zz\r\n" + inner),
+    )
+    for raw in refused:
+        with socket.create_connection(pair.leader.endpoint, timeout=10) as connection:
+            connection.sendall(raw)
+            answer = read_response(connection)
+            assert "\r\nConnection: close" in answer.head
+            assert connection.recv(65536) == b"", "a second answer"
+    assert [state(node) for node in pair.nodes] == before
+
+
+def test_answer_arrives_although_the_body_goes_on(pair: ClusterHarness) -> None:
+    """A refusal reaches a client that sends its whole body before it reads."""
+    size = 1 << 24
+    head = with_headers("Host: node", f"Content-Length: {size}", body=b"")
+    for node in pair.nodes:
+        with socket.create_connection(node.endpoint, timeout=10) as connection:
+            connection.sendall(head)
+            for _ in range(size >> 16):
+                connection.sendall(b" " * (1 << 16))
+            status = 413 if node is pair.leader else 403
+            assert_error(read_response(connection), status, pair.leader.url)
+
+
+def test_a_connection_goes_on_after_an_error(pair: ClusterHarness) -> None:
+    """A refusal of a request that was read as a whole costs the client no connection."""
+    with socket.create_connection(pair.leader.endpoint, timeout=10) as connection:
+        for raw, status in ((put(b"{}"), 400), (request("GET", "/no"), 404), (put(BODY), 200)):
+            connection.sendall(raw)
+            assert read_response(connection).status == status
+
+    def why_not() -> str | None:
+        versions = {node.get("known").json()["version"] for node in pair.nodes}
+        return None if len(versions) == 1 else f"versions {versions}"
+
+    wait_until(why_not)
+    pair.leader.put_confirmed("known", {"a": [1, None, "é"]})

@@ -1,0 +1,72 @@
+"""Many connections at a time."""
+
+import resource
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from tests.conftest import StartCluster
+from tests.http_stream import HttpResponse, read_response
+
+CONNECTIONS = 12_000
+_OWN_DESCRIPTORS = 500
+_TIMEOUT_S = 60.0
+
+LIVEZ = b"GET /livez HTTP/1.1\r\nHost: test\r\n\r\n"
+PUT = b'PUT /put/key HTTP/1.1\r\nHost: test\r\nContent-Length: 11\r\n\r\n{"value":1}'
+
+
+@pytest.fixture(autouse=True)
+def _descriptors() -> Iterator[None]:
+    """Let this process open that many sockets."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = CONNECTIONS + _OWN_DESCRIPTORS
+    if hard != resource.RLIM_INFINITY and hard < needed:
+        pytest.skip(f"this machine allows {hard} descriptors for a process, {needed} are needed")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, needed), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def ask(connection: socket.socket, request: bytes) -> HttpResponse:
+    connection.sendall(request)
+    return read_response(connection)
+
+
+def test_12_000_connections_are_served_at_the_same_time(start_cluster: StartCluster) -> None:
+    cluster = start_cluster(1)
+    with ExitStack() as stack:
+        connections = [
+            stack.enter_context(socket.create_connection(cluster.leader.endpoint, _TIMEOUT_S))
+            for _ in range(CONNECTIONS)
+        ]
+        # The kernel completes connections that nobody has accepted: only an answer shows that.
+        for connection in connections:
+            connection.sendall(LIVEZ)
+        statuses = [read_response(connection).status for connection in connections]
+        assert statuses == [200] * CONNECTIONS
+        for connection in (connections[0], connections[-1]):
+            assert ask(connection, PUT).json()["status"] == "ok"
+    cluster.wait_for_replication()
+    assert cluster.assert_copies_equal().store == {"key": 1}
+
+
+def test_busy_clients_do_not_keep_a_quiet_one_waiting_for_its_turn(
+    start_cluster: StartCluster,
+) -> None:
+    """A connection that always has its next request ready is left after each one."""
+    cluster = start_cluster(0)
+    many = 2_000
+    with ExitStack() as stack:
+        busy, quiet = (
+            stack.enter_context(socket.create_connection(cluster.leader.endpoint, _TIMEOUT_S))
+            for _ in range(2)
+        )
+        assert ask(quiet, LIVEZ).status == 200
+        busy.sendall(PUT * many)
+        read_response(busy)
+        assert ask(quiet, LIVEZ).status == 200
+        done = cluster.leader.status()["last_index"]
+        assert done < many

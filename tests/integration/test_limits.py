@@ -1,0 +1,375 @@
+"""What a client can hold of a node is bounded: time, connections, pending writes, memory."""
+
+import resource
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
+from itertools import cycle
+from typing import Self
+
+import psutil
+import pytest
+
+from kvstore.leader_log import LogLimits
+from kvstore.request_parts import BODY_TIMEOUT_S
+from kvstore.worker import HEAD_TIMEOUT_S
+from tests.conftest import StartCluster
+from tests.harness import Node
+from tests.http_stream import HttpResponse, exchange, read_response
+from tests.waiting import wait_until
+
+MAX_PENDING = 12_000
+MAX_PENDING_BYTES = 256 << 20
+MEBIBYTE = 1 << 20
+
+LARGE_VALUE = "x" * (MEBIBYTE - 2)
+GET_LARGE = b"GET /get/large HTTP/1.1\r\nHost: node\r\n\r\n"
+LIVEZ = b"GET /livez HTTP/1.1\r\nHost: node\r\n\r\n"
+UNBOUNDED_S = 90.0
+"""After this a wait counts as one without a bound: all bounds are far below."""
+
+
+def worker(node: Node) -> psutil.Process:
+    """The process that holds the node's state."""
+    (process,) = psutil.Process(node.process.pid).children()
+    return process
+
+
+def serves(node: Node, connection: socket.socket) -> bool:
+    """Whether the node still has its end of a connection."""
+    port = connection.getsockname()[1]
+    ends = worker(node).net_connections("tcp")
+    return any(getattr(end.raddr, "port", None) == port for end in ends)
+
+
+def wait_for_connection(node: Node, connection: socket.socket, *, there: bool) -> None:
+    """Wait until the node has its end of a connection, or has it no more."""
+
+    def why_not() -> str | None:
+        return None if serves(node, connection) == there else f"there: {not there}"
+
+    wait_until(why_not, UNBOUNDED_S)
+
+
+def put(key: str, body: bytes, *headers: str) -> bytes:
+    head = [f"PUT /put/{key} HTTP/1.1", "Host: node", f"Content-Length: {len(body)}", *headers]
+    return "\r\n".join(head).encode() + b"\r\n\r\n" + body
+
+
+# Slow clients
+
+Drip = Iterator[bytes]
+BODY_HEAD = b"POST /replicate HTTP/1.1\r\nHost: node\r\n"
+SLOW_SENDERS: dict[str, tuple[float, bytes, Callable[[], Drip]]] = {
+    "body that never comes": (
+        BODY_TIMEOUT_S,
+        BODY_HEAD + b"Content-Length: 1000000\r\n\r\n",
+        lambda: iter(()),
+    ),
+    "body that drips": (
+        BODY_TIMEOUT_S,
+        BODY_HEAD + b"Content-Length: 1000000\r\n\r\n",
+        lambda: cycle([b" "]),
+    ),
+    "chunks without end": (
+        BODY_TIMEOUT_S,
+        BODY_HEAD + b"Transfer-Encoding: chunked\r\n\r\n",
+        lambda: cycle([b"1\r\n \r\n"]),
+    ),
+    "trailers without end": (
+        BODY_TIMEOUT_S,
+        BODY_HEAD + b"Transfer-Encoding: chunked\r\n\r\n0\r\n",
+        lambda: cycle([b"X: y\r\n"]),
+    ),
+    "head that stops": (HEAD_TIMEOUT_S, b"GET /livez HTTP/1.1\r\nHost: no", lambda: iter(())),
+    "head that drips": (HEAD_TIMEOUT_S, b"GET /livez HTTP/1.1\r\nX: ", lambda: cycle([b"x"])),
+    "headers without end": (
+        HEAD_TIMEOUT_S,
+        b"GET /livez HTTP/1.1\r\n",
+        lambda: cycle([b"X: y\r\n"]),
+    ),
+    "one byte": (HEAD_TIMEOUT_S, b"G", lambda: iter(())),
+}
+
+
+def send_slowly(node: Node, begin: bytes, drip: Drip) -> HttpResponse:
+    """Send, and go on sending a little at a time, until there is an answer."""
+    with socket.create_connection(node.endpoint, timeout=0.2) as connection:
+        connection.sendall(begin)
+        deadline_s = time.monotonic() + UNBOUNDED_S
+        while time.monotonic() < deadline_s:
+            with suppress(TimeoutError):
+                connection.recv(1, socket.MSG_PEEK)
+                break
+            connection.sendall(next(drip, b""))
+        connection.settimeout(1.0)
+        return read_response(connection)
+
+
+def test_slow_clients_are_left(start_cluster: StartCluster) -> None:
+    """All at a time, on both roles; the nodes serve others meanwhile."""
+    cluster = start_cluster(1)
+    cluster.leader.put_confirmed("large", LARGE_VALUE)
+    cluster.wait_for_replication()
+    with ExitStack() as stack:
+        not_reading = [
+            (node, stack.enter_context(socket.create_connection(node.endpoint, timeout=10)))
+            for node in cluster.nodes
+        ]
+        for node, connection in not_reading:
+            connection.sendall(GET_LARGE * 50)
+            wait_for_connection(node, connection, there=True)
+        pool = stack.enter_context(ThreadPoolExecutor(2 * len(SLOW_SENDERS)))
+        answers = {
+            (name, node.name): pool.submit(send_slowly, node, begin, drip())
+            for name, (_, begin, drip) in SLOW_SENDERS.items()
+            for node in cluster.nodes
+        }
+        cluster.leader.put_confirmed("meanwhile", 1)
+        for (name, node_name), future in answers.items():
+            answer, bound_s = future.result(), SLOW_SENDERS[name][0]
+            assert answer.status == 408, f"{name}, {node_name}: {answer.raw!r}"
+            assert "\r\nConnection: close" in answer.head
+            assert f" {bound_s:g} s" in answer.json()["error"]
+        for node, connection in not_reading:
+            wait_for_connection(node, connection, there=False)
+    cluster.wait_for_replication()
+    assert set(cluster.assert_copies_equal().store) == {"large", "meanwhile"}
+
+
+def test_a_client_that_reads_slowly_gets_its_whole_answer(start_cluster: StartCluster) -> None:
+    leader = start_cluster(0).leader
+    leader.put_confirmed("large", LARGE_VALUE)
+    wanted = 8 * len(exchange(leader.endpoint, GET_LARGE).raw)
+    with socket.create_connection(leader.endpoint, timeout=10) as connection:
+        connection.sendall(GET_LARGE * 8)
+        received = 0
+        while received < wanted:
+            received += len(connection.recv(1 << 14))
+
+
+def test_an_idle_connection_is_closed(start_cluster: StartCluster) -> None:
+    leader = start_cluster(0, settings={"GUNICORN_CMD_ARGS": "--keep-alive 1"}).leader
+    for used in (False, True):
+        with socket.create_connection(leader.endpoint, timeout=UNBOUNDED_S) as connection:
+            if used:
+                connection.sendall(LIVEZ)
+                assert read_response(connection).status == 200
+            assert connection.recv(1) == b""
+
+
+def test_connections_over_the_bound_wait_for_a_place(start_cluster: StartCluster) -> None:
+    bound = 8
+    settings = {"GUNICORN_CMD_ARGS": f"--worker-connections {bound}"}
+    leader = start_cluster(0, settings=settings).leader
+    with ExitStack() as stack:
+        served = [
+            stack.enter_context(socket.create_connection(leader.endpoint, timeout=UNBOUNDED_S))
+            for _ in range(bound)
+        ]
+        for connection in served:
+            connection.sendall(LIVEZ)
+            assert read_response(connection).status == 200
+        late = stack.enter_context(socket.create_connection(leader.endpoint, timeout=UNBOUNDED_S))
+        late.sendall(LIVEZ)
+        assert not serves(leader, late)
+        served.pop().close()
+        assert read_response(late).status == 200
+
+
+# Pending writes
+
+
+@contextmanager
+def descriptors(count: int) -> Iterator[None]:
+    """Let this process open that many sockets."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < count:
+        pytest.skip(f"this machine allows {hard} descriptors for a process, {count} are needed")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, count), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def send_writes(
+    stack: ExitStack, leader: Node, requests: Iterator[bytes], count: int
+) -> list[socket.socket]:
+    """Send one write over each of so many connections, until all have entered the log."""
+    before = leader.status()["last_index"]
+    connections = []
+    for _, raw in zip(range(count), requests, strict=False):
+        connection = socket.create_connection(leader.endpoint, timeout=UNBOUNDED_S)
+        connections.append(stack.enter_context(connection))
+        connection.sendall(raw)
+
+    def why_not() -> str | None:
+        entered = leader.status()["last_index"] - before
+        return None if entered == count else f"{entered} of {count} are in the log"
+
+    wait_until(why_not, UNBOUNDED_S)
+    return connections
+
+
+def assert_overloaded(leader: Node, answer: HttpResponse) -> None:
+    assert answer.status == 503
+    assert answer.json() == {
+        "status": "error",
+        "reason": "too many writes are waiting for the quorum",
+        "replicas_confirmed": 0,
+    }
+    assert "\r\nRetry-After: 1\r\n" in answer.head
+    assert leader.request("GET", "/livez").status_code == 200
+
+
+def test_no_more_than_12_000_writes_are_pending(start_cluster: StartCluster) -> None:
+    """The next one is refused and no entry; a retry of a pending one is no new write."""
+    # Frozen, the follower counts as reachable for half of this time.
+    cluster = start_cluster(1, settings={"REPL_TIMEOUT": str(2 * UNBOUNDED_S)})
+    leader, follower = cluster.leader, cluster.followers[0]
+    assert LogLimits(retain=1).max_pending == MAX_PENDING
+    with descriptors(MAX_PENDING + 500), ExitStack() as stack:
+        follower.freeze()
+        stack.callback(follower.thaw)
+        first = put("first", b'{"value":1}', "Idempotency-Key: first")
+        waiting = send_writes(stack, leader, iter([first]), 1)
+        waiting += send_writes(stack, leader, cycle([put("k", b'{"value":1}')]), MAX_PENDING - 1)
+        last_index = leader.status()["last_index"]
+        for raw in (put("k", b'{"value":1}'), b"DELETE /kv/k HTTP/1.1\r\nHost: node\r\n\r\n"):
+            assert_overloaded(leader, exchange(leader.endpoint, raw))
+        retry = stack.enter_context(socket.create_connection(leader.endpoint, UNBOUNDED_S))
+        retry.sendall(first)
+        assert leader.status()["last_index"] == last_index
+        follower.thaw()
+        answers = [read_response(connection) for connection in waiting]
+        assert {answer.status for answer in answers} == {200}
+        versions = [answer.json()["version"] for answer in answers]
+        assert sorted(versions) == list(range(last_index - MAX_PENDING + 1, last_index + 1))
+        assert read_response(retry).json() == answers[0].json()
+    leader.put_confirmed("there is room again", 1)
+    cluster.wait_for_replication()
+    cluster.assert_copies_equal()
+
+
+def test_pending_writes_are_bounded_in_bytes(start_cluster: StartCluster) -> None:
+    cluster = start_cluster(1, settings={"REPL_TIMEOUT": str(2 * UNBOUNDED_S)})
+    leader, follower = cluster.leader, cluster.followers[0]
+    assert LogLimits(retain=1).max_pending_bytes == MAX_PENDING_BYTES
+    large = put("k", b'{"value":"' + b"x" * (MEBIBYTE - 100) + b'"}')
+    with ExitStack() as stack:
+        follower.freeze()
+        stack.callback(follower.thaw)
+        # An entry is a little larger than its value, but no mebibyte.
+        count = MAX_PENDING_BYTES // MEBIBYTE
+        waiting = send_writes(stack, leader, cycle([large]), count + 1)
+        assert_overloaded(leader, exchange(leader.endpoint, put("small", b'{"value":1}')))
+        assert leader.status()["last_index"] == count + 1
+        follower.thaw()
+        assert {read_response(connection).status for connection in waiting} == {200}
+    cluster.wait_for_replication()
+    assert set(cluster.assert_copies_equal().store) == {"k"}
+
+
+# Memory
+
+FROZEN_S = 60.0
+WARM_UP_S = 15.0
+VALUE_BYTES = 8192
+RETAINED = {"LOG_RETAIN": "1000"}
+MAX_GROWTH_BYTES = 24 << 20
+
+
+class Writers:
+    """Clients that write as fast as a leader answers, each over one connection, until stopped."""
+
+    def __init__(self, node: Node, clients: int) -> None:
+        self.statuses: dict[int, int] = {}
+        self._node = node
+        self._stopped = threading.Event()
+        self._changed = threading.Lock()
+        self._threads = [threading.Thread(target=self._write, args=(n,)) for n in range(clients)]
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopped.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _write(self, number: int) -> None:
+        requests = cycle(
+            put(f"{number}-{key}", b'{"value":"' + b"x" * VALUE_BYTES + b'"}') for key in range(10)
+        )
+        with socket.create_connection(self._node.endpoint, timeout=UNBOUNDED_S) as connection:
+            while not self._stopped.is_set():
+                connection.sendall(next(requests))
+                status = read_response(connection).status
+                with self._changed:
+                    self.statuses[status] = self.statuses.get(status, 0) + 1
+                if status != 200:
+                    self._stopped.wait(0.005)
+
+
+def test_memory_stays_flat_while_all_followers_are_frozen(
+    start_cluster: StartCluster, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """A minute under load: with W=0, where every write is taken, and with W=2, where none is."""
+    data_root = tmp_path_factory.mktemp("data")
+    clusters = {
+        w: start_cluster(
+            5,
+            settings=RETAINED,
+            leader_settings={"WRITE_QUORUM": str(w)},
+            data_root=data_root / f"W{w}",
+        )
+        for w in (0, 2)
+    }
+    with ExitStack() as stack:
+        for cluster in clusters.values():
+            for follower in cluster.followers:
+                follower.freeze()
+                stack.callback(follower.thaw)
+        writers = {
+            w: stack.enter_context(Writers(c.leader, clients=4)) for w, c in clusters.items()
+        }
+        growth = measure_growth({w: worker(c.leader) for w, c in clusters.items()}, writers)
+    assert writers[0].statuses.keys() == {200}
+    assert set(writers[2].statuses) <= {503, 504}
+    assert writers[2].statuses[503] > 1000
+    assert growth == {w: pytest.approx(0, abs=MAX_GROWTH_BYTES) for w in growth}
+    for cluster in clusters.values():
+        cluster.wait_for_replication()
+        cluster.assert_copies_equal()
+    kept = sum(path.stat().st_size for path in (data_root / "W0" / "leader").iterdir())
+    assert kept < MAX_GROWTH_BYTES
+
+
+def measure_growth(
+    processes: dict[int, psutil.Process], writers: dict[int, Writers]
+) -> dict[int, int]:
+    """By how much resident memory rises above what it was after the warm-up.
+
+    It goes on for as long as the values written with W=0 are not many times what is allowed.
+
+    :return: bytes, by W.
+    """
+    begin_s = time.monotonic()
+    after_warm_up: dict[int, int] = {}
+    highest = dict.fromkeys(processes, 0)
+    written = 0
+    while time.monotonic() < begin_s + FROZEN_S or written < 3 * MAX_GROWTH_BYTES:
+        assert time.monotonic() < begin_s + 4 * FROZEN_S, f"only {written} bytes were written"
+        time.sleep(0.5)
+        resident = {w: process.memory_info().rss for w, process in processes.items()}
+        if time.monotonic() > begin_s + WARM_UP_S:
+            after_warm_up = after_warm_up or resident
+            highest = {w: max(highest[w], resident[w]) for w in highest}
+            written = writers[0].statuses.get(200, 0) * VALUE_BYTES
+    return {w: highest[w] - after_warm_up[w] for w in processes}

@@ -1,0 +1,126 @@
+"""``/openapi.json`` describes the API: every route, and every answer that a real node gives."""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kvstore.app import create_app, create_node
+from kvstore.config import load_settings
+from kvstore.responses import STATUS
+from tests.conftest import StartCluster
+from tests.harness import ClusterHarness, Node
+
+SHORT_WAITS = {"REPL_TIMEOUT": "0.3"}
+SEED = 1
+MAX_EXAMPLES = 10
+"""Random requests for each operation, beside those that are derived from the document."""
+
+# What a request that fits the document may meet: 412 and 422 depend on what was written before, and
+# what numbers may be in these messages and settings depends on each other and on the node.
+CONFIG = """
+[checks]
+not_a_server_error.expected-statuses = ["2xx", "3xx", "4xx", "503", "504"]
+positive_data_acceptance.expected-statuses = [
+    "2xx", "3xx", "401", "403", "404", "409", "412", "422", "503", "504",
+]
+negative_data_rejection.expected-statuses = ["4xx"]
+
+[[operations]]
+include-path-regex = "^(/replicate|/admin/set_)"
+checks.positive_data_acceptance.enabled = false
+"""
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterHarness]:
+    """A leader and a follower."""
+    with ClusterHarness(1, tmp_path_factory.mktemp("pair"), settings=SHORT_WAITS) as harness:
+        yield harness
+
+
+@pytest.fixture(scope="module")
+def document(pair: ClusterHarness) -> dict[str, Any]:
+    documents = [node.request("GET", "/openapi.json").json() for node in pair.nodes]
+    assert documents[0] == documents[1]
+    found: dict[str, Any] = documents[0]
+    return found
+
+
+def test_every_route_is_described_and_no_other(document: dict[str, Any]) -> None:
+    settings = load_settings({})
+    routes: set[tuple[str, str]] = set()
+    for rule in create_app(settings, create_node(settings)).url_map.iter_rules():
+        path = re.sub(r"<(?:[a-z]+:)?([a-z]+)>", r"{\1}", rule.rule)
+        routes |= {(path, method) for method in rule.methods or ()}
+    described = {
+        (path, method.upper()) for path, methods in document["paths"].items() for method in methods
+    }
+    assert described == routes
+
+
+def test_every_error_is_described(document: dict[str, Any]) -> None:
+    described = {
+        int(status)
+        for methods in document["paths"].values()
+        for operation in methods.values()
+        for status in operation["responses"]
+    }
+    assert set(STATUS.values()) <= described
+
+
+def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
+    references = set(re.findall(r'"\$ref": "#/([^"]*)"', json.dumps(document)))
+    assert references
+    for reference in references:
+        part: Any = document
+        for name in reference.split("/"):
+            part = part[name]
+    defined = {
+        f"components/{kind}/{name}"
+        for kind in ("schemas", "responses", "parameters")
+        for name in document["components"][kind]
+    }
+    assert defined == references, "every component is used"
+
+
+def assert_every_answer_is_described(node: Node, directory: Path) -> None:
+    """Send what fits the document and what does not, and compare every answer with it."""
+    config = directory / "schemathesis.toml"
+    config.write_text(CONFIG, "utf-8")
+    run = subprocess.run(
+        [
+            *(sys.executable, "-m", "schemathesis.cli", "--config-file", str(config)),
+            *("run", f"{node.url}/openapi.json", "--phases", "examples,coverage,fuzzing"),
+            *("--seed", str(SEED), "--max-examples", str(MAX_EXAMPLES), "--continue-on-failure"),
+            *("--warnings", "off", "--no-color"),
+        ],
+        cwd=directory,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    report = "\n".join(line[:500] for line in run.stdout.splitlines())
+    assert run.returncode == 0, f"{report}\n{run.stderr}"
+    # All but the one that serves the document.
+    assert re.search(r"Selected: (26)/\1\s+Tested: \1\b", report), report
+    assert node.request("GET", "/livez").json() == {"live": True}
+
+
+def test_a_leader_gives_no_other_answer(pair: ClusterHarness, tmp_path: Path) -> None:
+    assert_every_answer_is_described(pair.leader, tmp_path)
+    pair.leader.set_quorum(1)
+    pair.leader.put_confirmed("after", "all of it")
+    pair.wait_for_replication()
+    pair.assert_copies_equal()
+
+
+def test_a_follower_gives_no_other_answer(start_cluster: StartCluster, tmp_path: Path) -> None:
+    """Its leader may be deposed by this: what is sent is also made of what the answers held."""
+    pair = start_cluster(1, settings=SHORT_WAITS)
+    assert_every_answer_is_described(pair.followers[0], tmp_path)

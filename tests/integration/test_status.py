@@ -1,0 +1,173 @@
+"""What a node says about itself: ``/status``, ``/livez``, ``/readyz`` and ``/admin/store``."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from tests.conftest import StartCluster
+from tests.harness import ClusterHarness
+
+STATUS_FIELDS = {
+    "role": str,
+    "state": str,
+    "epoch": int,
+    "node": str,
+    "last_index": int,
+    "commit_index": int,
+    "applied_index": int,
+    "waiting_for": list,
+    "followers": list,
+}
+FOLLOWER_FIELDS = {
+    "address": str,
+    "node": str,
+    "state": str,
+    "match_index": int,
+    "lag_entries": int,
+    "lag_s": int | float,
+    "last_contact_s": int | float,
+    "entries_sent": int,
+    "snapshots_sent": int,
+    "delay": dict,
+}
+DELAY_FIELDS = {
+    "count": int,
+    "mean_drawn_ms": int | float,
+    "mean_happened_ms": int | float,
+    "correlation": int | float,
+}
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterHarness]:
+    """A leader and three followers behind proxies; W=2."""
+    with ClusterHarness(
+        3,
+        tmp_path_factory.mktemp("cluster"),
+        leader_settings={"WRITE_QUORUM": "2"},
+        proxied=True,
+    ) as harness:
+        yield harness
+
+
+def test_status_of_the_leader(cluster: ClusterHarness) -> None:
+    for number in range(10):
+        cluster.leader.put_confirmed("key", number)
+    cluster.wait_for_replication()
+    status = cluster.leader.status()
+    wrong = {name for name, kind in STATUS_FIELDS.items() if not isinstance(status.get(name), kind)}
+    assert wrong == set()
+    assert (status["role"], status["state"], status["write_quorum"]) == ("leader", "leading", 2)
+    assert status["last_index"] == status["commit_index"] == status["applied_index"] == 10
+    assert status["waiting_for"] == []
+    expected = [cluster.address(follower) for follower in cluster.followers]
+    assert [follower["address"] for follower in status["followers"]] == expected
+
+
+def test_status_of_the_followers(cluster: ClusterHarness) -> None:
+    cluster.leader.put_confirmed("key", 1)
+    cluster.wait_for_replication()
+    leader = cluster.leader.status()
+    for follower in cluster.followers:
+        status = follower.status()
+        wrong = {n for n, kind in STATUS_FIELDS.items() if not isinstance(status.get(n), kind)}
+        assert wrong == set()
+        assert (status["role"], status["state"]) == ("follower", "following")
+        assert status["epoch"] == leader["epoch"]
+        assert status["last_index"] == status["applied_index"] == leader["last_index"]
+
+
+def test_what_the_leader_knows_of_its_followers(cluster: ClusterHarness) -> None:
+    for number in range(10):
+        cluster.leader.put_confirmed("key", number)
+    cluster.wait_for_replication()
+    leader = cluster.leader.status()
+    for follower, seen in zip(cluster.followers, leader["followers"], strict=True):
+        wrong = {n for n, kind in FOLLOWER_FIELDS.items() if not isinstance(seen.get(n), kind)}
+        assert wrong == set()
+        delay = seen["delay"]
+        wrong = {n for n, kind in DELAY_FIELDS.items() if not isinstance(delay.get(n), kind)}
+        assert wrong == set()
+        assert seen["node"] == follower.status()["node"]
+        assert seen["match_index"] == leader["last_index"]
+        assert (seen["lag_entries"], seen["lag_s"]) == (0, 0)
+        assert seen["entries_sent"] == leader["last_index"]
+        assert seen["snapshots_sent"] == 0
+        assert delay["count"] > 0
+        assert 0.1 <= delay["mean_drawn_ms"] <= 1.0
+
+
+def test_every_node_has_an_id_of_its_own(cluster: ClusterHarness) -> None:
+    assert len({node.status()["node"] for node in cluster.nodes}) == len(cluster.nodes)
+
+
+def test_lag_of_a_follower(cluster: ClusterHarness) -> None:
+    late = cluster.followers[2]
+    address = cluster.address(late)
+    cluster.link(late).refuse()
+    cluster.leader.wait_for_follower(address, "unreachable")
+    for number in range(7):
+        cluster.leader.put_confirmed("key", number)
+    first = cluster.leader.follower_status(address)
+    second = cluster.leader.follower_status(address)
+    assert first["lag_entries"] == second["lag_entries"] == 7
+    assert 0 < first["lag_s"] < second["lag_s"]
+    assert 0 < first["last_contact_s"] < second["last_contact_s"]
+    assert first["match_index"] == cluster.leader.status()["last_index"] - 7
+    cluster.heal(late)
+    cluster.wait_for_replication()
+    assert cluster.leader.follower_status(address)["lag_entries"] == 0
+
+
+@pytest.mark.parametrize("path", ["/livez", "/readyz"])
+def test_health_of_a_ready_node(cluster: ClusterHarness, path: str) -> None:
+    for node in cluster.nodes:
+        answer = node.request("GET", path)
+        assert answer.status_code == 200
+        assert isinstance(answer.json(), dict)
+        head = node.request("HEAD", path)
+        assert (head.status_code, head.content) == (200, b"")
+
+
+def test_health_of_nodes_that_are_not_ready(start_cluster: StartCluster) -> None:
+    cluster = start_cluster(2)
+    cluster.leader.crash()
+    for follower in cluster.followers:
+        follower.crash()
+    cluster.leader.restart()
+    cluster.followers[0].restart()
+    for node in (cluster.leader, cluster.followers[0]):
+        assert node.request("GET", "/livez").status_code == 200
+        assert node.request("HEAD", "/livez").status_code == 200
+        answer = node.request("GET", "/readyz")
+        assert answer.status_code == 503
+        assert isinstance(answer.json(), dict)
+        head = node.request("HEAD", "/readyz")
+        assert (head.status_code, head.content) == (503, b"")
+    assert cluster.followers[1].process.address in cluster.leader.status()["waiting_for"]
+
+
+def test_store_is_everything_the_node_serves(cluster: ClusterHarness) -> None:
+    version = cluster.leader.put_confirmed("stored", {"a": [1, None]})
+    cluster.leader.delete_confirmed("key")
+    cluster.wait_for_replication()
+    for node in cluster.nodes:
+        copy = node.store()
+        assert copy.store["stored"] == {"a": [1, None]}
+        assert copy.versions["stored"] == version
+        assert set(copy.store) == set(copy.versions)
+        assert "key" not in copy.store
+        assert (copy.index, copy.epoch) == (version + 1, cluster.leader.status()["epoch"])
+
+
+def test_digest_is_over_index_and_sorted_items(cluster: ClusterHarness) -> None:
+    for key in ("é", "b", "a", "B"):
+        cluster.leader.put_confirmed(key, {"key": key})
+    copy = cluster.leader.store()
+    text = str(copy.index)
+    for key in sorted(copy.store):
+        item = [key, copy.versions[key], copy.store[key]]
+        text += json.dumps(item, ensure_ascii=False, separators=(",", ":"))
+    assert copy.digest == hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,51 @@
+"""Run the rules through random schedules of faults on a virtual network, clock and disks."""
+
+import argparse
+import random
+import sys
+
+from tests.simulation.campaign import report, run_campaign, run_schedule
+from tests.simulation.schedule import Schedule
+
+
+def main() -> int:
+    """The exit code: 0 when no invariant was violated."""
+    options = _options()
+    if options.repeat is not None:
+        schedule = Schedule(options.repeat)
+        failure = run_schedule(schedule)
+        if failure is None:
+            print(f"seed {options.repeat}: nothing is wrong")
+            print(schedule.world.describe())
+            return 0
+        print(report(options.repeat, schedule, failure, events=len(schedule.world.trace)))
+        return 1
+    seed = options.seed
+    if seed is None:
+        seed = random.SystemRandom().randrange(10**9)
+    seconds = options.seconds
+    if seconds is None and options.schedules is None:
+        seconds = 10.0
+    summary = run_campaign(
+        seed, schedules=options.schedules, seconds=seconds, max_failures=options.max_failures
+    )
+    for failure_report in summary.failures:
+        print(failure_report, end="\n\n")
+    print(summary)
+    return 1 if summary.failures else 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
+    parser.add_argument("--seed", type=int, help="of the first schedule (default: a fresh one)")
+    parser.add_argument("--schedules", type=int, help="how many to run")
+    parser.add_argument("--seconds", type=float, help="how long to run (default: 10)")
+    parser.add_argument(
+        "--max-failures", type=int, default=5, help="when to stop (default: %(default)s)"
+    )
+    parser.add_argument("--repeat", type=int, metavar="SEED", help="run this one schedule again")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

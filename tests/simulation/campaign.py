@@ -1,0 +1,96 @@
+"""Many schedules, one after the other."""
+
+import time
+from dataclasses import dataclass, field
+
+from tests.simulation.schedule import Schedule
+from tests.simulation.violation import Violation
+from tests.simulation.world import Rules
+
+
+@dataclass(slots=True)
+class Summary:
+    """What became of a campaign.
+
+    :param seed: of the first schedule; the next have the numbers after it.
+    :param failures: a report for each schedule that failed.
+    """
+
+    seed: int
+    schedules: int = 0
+    steps: int = 0
+    faults: int = 0
+    writes: int = 0
+    confirmed: int = 0
+    failures: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.schedules:,} schedules, {self.steps:,} steps, {self.faults:,} faults injected, "
+            f"{self.confirmed:,} of {self.writes:,} writes confirmed, "
+            f"{len(self.failures)} failures, seed {self.seed}"
+        )
+
+
+def run_campaign(
+    seed: int,
+    *,
+    schedules: int | None = None,
+    seconds: float | None = None,
+    max_failures: int = 5,
+    rules: Rules | None = None,
+) -> Summary:
+    """Run schedules until there are enough of them, or of failures.
+
+    :param schedules: how many; None = no bound.
+    :param seconds: how long; None = no bound.
+    """
+    summary = Summary(seed)
+    end_s = None if seconds is None else time.monotonic() + seconds
+    while (
+        summary.schedules != schedules
+        and len(summary.failures) < max_failures
+        and (end_s is None or time.monotonic() < end_s)
+    ):
+        schedule = Schedule(seed + summary.schedules, rules)
+        failure = run_schedule(schedule)
+        if failure is not None:
+            summary.failures.append(report(seed + summary.schedules, schedule, failure))
+        summary.schedules += 1
+        summary.steps += schedule.world.clock.steps
+        summary.faults += schedule.world.counts.faults
+        summary.writes += schedule.world.counts.writes
+        summary.confirmed += schedule.world.counts.confirmed
+    return summary
+
+
+def run_schedule(schedule: Schedule) -> Exception | None:
+    """Run one schedule.
+
+    :return: why it failed: a violated invariant, or an exception out of the code under test.
+    """
+    try:
+        schedule.run()
+    except Exception as error:  # noqa: BLE001 (whatever the rules raise is a finding)
+        return error
+    return None
+
+
+def report(seed: int, schedule: Schedule, failure: Exception, events: int = 25) -> str:
+    """What a person needs to understand a failure, and to see it again.
+
+    :param events: how many of the last ones to show.
+    """
+    invariant = str(failure)
+    if not isinstance(failure, Violation):
+        invariant = f"no exception leaves the rules: {type(failure).__name__}: {failure}"
+    last = list(schedule.world.trace)[-events:]
+    return "\n".join(
+        [
+            f"seed {seed}: violated: {invariant}",
+            "the last events:",
+            *(f"  {at_s:.6f} {' '.join(map(str, event))}" for at_s, event in last),
+            schedule.world.describe(),
+            f"repeat it: python -m tests.simulation --repeat {seed}",
+        ]
+    )

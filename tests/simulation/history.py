@@ -1,0 +1,99 @@
+"""The orders of entries that leaders have made, against which every copy is compared."""
+
+from msgspec import UNSET, UnsetType
+
+from kvstore import request_table
+from kvstore.entries import Entry, Position
+
+Items = dict[str, tuple[int, bytes]]
+Identity = tuple[int, str, str, bytes, str | UnsetType]
+Requests = tuple[tuple[str, int], ...]
+
+
+class History:
+    """One entry and everything before it; equal histories are one object.
+
+    :param parent: what was before; None for the empty history.
+    :param entry: the last entry; None for the empty history.
+    """
+
+    __slots__ = (
+        "_next",
+        "confirmed",
+        "entry",
+        "index",
+        "items",
+        "parent",
+        "position",
+        "requests",
+    )
+
+    def __init__(self, parent: "History | None" = None, entry: Entry | None = None) -> None:
+        self.parent = parent
+        self.entry = entry
+        self.index = 0
+        self.position = Position(0, 0)
+        self.items: Items = {}
+        """What a map holds after this history: key to version and value."""
+        self.requests: Requests = ()
+        """What a table of requests holds after this history: idempotency key and index."""
+        self.confirmed = parent is None
+        """Whether a leader has ever confirmed it."""
+        self._next: dict[Identity, History] = {}
+        if parent is not None and entry is not None:
+            self.index = entry.index
+            self.position = entry.position
+            self.items = dict(parent.items)
+            self.items.pop(entry.key, None)
+            if entry.operation == "put":
+                self.items[entry.key] = (entry.index, _value(entry))
+            forgotten = entry.index - request_table.REMEMBERED_ENTRIES
+            self.requests = tuple(each for each in parent.requests if each[1] > forgotten)
+            if isinstance(entry.idempotency_key, str):
+                self.requests += ((entry.idempotency_key, entry.index),)
+
+    def extend(self, entry: Entry) -> "History":
+        """A leader appends an entry behind this history."""
+        return self._next.setdefault(_identity(entry), History(self, entry))
+
+    def following(self, entry: Entry) -> "History | None":
+        """What an entry makes of this history; None if no leader ever appended it here."""
+        return self._next.get(_identity(entry))
+
+    def at(self, index: int) -> "History | None":
+        """The part up to an index; None if it does not reach that far."""
+        part: History | None = self
+        while part is not None and part.index > index:
+            part = part.parent
+        return part if part is not None and part.index == index else None
+
+    def holds(self, other: "History") -> bool:
+        """Whether the other is this one or an earlier part of it."""
+        return self.at(other.index) is other
+
+    def common(self, other: "History") -> "History":
+        """The longest part that both share."""
+        mine, theirs = self, other
+        while mine is not theirs:
+            if mine.index > theirs.index:
+                mine = mine.parent or mine
+            elif theirs.index > mine.index:
+                theirs = theirs.parent or theirs
+            else:
+                mine, theirs = mine.parent or mine, theirs.parent or theirs
+        return mine
+
+    def confirm(self) -> None:
+        """A leader has confirmed it, and with it everything before."""
+        part: History | None = self
+        while part is not None and not part.confirmed:
+            part.confirmed = True
+            part = part.parent
+
+
+def _value(entry: Entry) -> bytes:
+    return b"" if entry.value is UNSET else bytes(entry.value)
+
+
+def _identity(entry: Entry) -> Identity:
+    return (entry.epoch, entry.operation, entry.key, _value(entry), entry.idempotency_key)

@@ -1,0 +1,189 @@
+"""A virtual network: it loses, delays, repeats and reorders what it carries.
+
+The connections are those of TCP as the senders see them: an answer comes back only over the
+connection that its message went out on, and only while both ends live. Messages may arrive late
+and more than once all the same, as they do through a proxy or at a node that was frozen.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from kvstore.messages import Answer, Message
+from tests.simulation.follower_process import FollowerProcess
+from tests.simulation.machine import Machine
+
+if TYPE_CHECKING:
+    from tests.simulation.sender import Sender
+    from tests.simulation.world import World
+
+
+@dataclass(slots=True, eq=False)
+class Connection:
+    """A leader's connection to the process that accepted it.
+
+    :param process: None where nobody listened.
+    """
+
+    machine: Machine
+    process: FollowerProcess | None
+
+
+@dataclass(slots=True, eq=False)
+class Packet:
+    """A message or an answer on its way.
+
+    :param content: None for the news that a connection was closed.
+    """
+
+    content: Message | Answer | None
+    _arrive: Callable[[bool], None]
+
+    def deliver(self) -> None:
+        """Hand it over."""
+        self._arrive(True)  # noqa: FBT003
+
+    def repeat(self) -> None:
+        """Hand it over once more: nobody waits for what comes of that."""
+        self._arrive(False)  # noqa: FBT003
+
+
+@dataclass(slots=True)
+class Path:
+    """One direction between two machines.
+
+    :param mean_delay_s: mean of the usual delays, which are distributed exponentially.
+    :param drop: share of packets that are lost.
+    :param late: share of packets that take longer than a sender waits.
+    :param duplicate: share of packets that are repeated, once or more.
+    :param held: where packets are kept for a test to deliver; None = they are carried.
+    """
+
+    mean_delay_s: float = 0.003
+    cut: bool = False
+    drop: float = 0.0
+    late: float = 0.0
+    duplicate: float = 0.0
+    held: list[Packet] | None = None
+
+    def mend(self) -> None:
+        """End what was wrong with it; what is held stays so."""
+        self.cut = False
+        self.drop = self.late = self.duplicate = 0.0
+
+
+@dataclass(slots=True)
+class Link:
+    """Both directions between a leader and an address."""
+
+    to_follower: Path = field(default_factory=Path)
+    to_leader: Path = field(default_factory=Path)
+
+
+class Network:
+    """Everything between the leaders and their followers.
+
+    :param world: has the clock and the machines.
+    """
+
+    def __init__(self, world: "World") -> None:
+        self._world = world
+        self.route = dict(world.followers)
+        """Which machine an address leads to."""
+        self._links: dict[tuple[str, str], Link] = {}
+
+    def link(self, leader: str, address: str) -> Link:
+        """The link between a leader and an address."""
+        return self._links.setdefault((leader, address), Link())
+
+    def connect(self, address: str) -> Connection:
+        """Open a connection to whatever runs at an address now."""
+        machine = self.route[address]
+        process = machine.running
+        assert process is None or isinstance(process, FollowerProcess)
+        return Connection(machine, process)
+
+    def send(self, sender: "Sender", connection: Connection, turn: int, message: Message) -> None:
+        """Carry a message to a follower, and its answer back.
+
+        :param turn: the sender's, which the answer is for.
+        """
+        world, link = self._world, self._link_of(sender)
+
+        def answer(content: Answer | None) -> None:
+            def arrive(_: bool) -> None:
+                world.note("answer", sender, content)
+                sender.process.do(lambda: sender.answered(turn, message, content))
+
+            self._carry(link.to_leader, Packet(content, arrive))
+
+        def arrive(original: bool) -> None:
+            process = connection.machine.running
+            connected = original and process is not None and process is connection.process
+            if original and not connected:
+                self._reset(sender, connection)
+            if isinstance(process, FollowerProcess):
+                world.note("message", process, "" if connected else "late", message)
+                process.do(lambda: process.receive(message, answer if connected else _ignore))
+
+        self._carry(link.to_follower, Packet(message, arrive))
+
+    def stopped(self, process: object) -> None:
+        """The connections to a follower's process are closed."""
+        for sender in self._senders():
+            connection = sender.connection
+            if connection is not None and connection.process is process:
+                self._reset(sender, connection)
+
+    def reroute(self, address: str, machine: Machine) -> None:
+        """Let an address lead to another machine; connections to the one before it break."""
+        if self.route[address] is machine:
+            return
+        self._world.note("reroute", address, machine.name)
+        self.route[address] = machine
+        for sender in self._senders():
+            if sender.address == address and sender.connection is not None:
+                sender.connection.process = None
+                self._reset(sender, sender.connection)
+
+    def heal(self) -> None:
+        """Carry everything again, to where it belongs."""
+        for address, machine in self._world.followers.items():
+            self.reroute(address, machine)
+        for link in self._links.values():
+            link.to_follower.mend()
+            link.to_leader.mend()
+
+    def _senders(self) -> "list[Sender]":
+        leaders = self._world.running_leaders()
+        return [sender for leader in leaders for sender in leader.senders.values()]
+
+    def _link_of(self, sender: "Sender") -> Link:
+        return self.link(sender.process.machine.name, sender.address)
+
+    def _reset(self, sender: "Sender", connection: Connection) -> None:
+        def arrive(_: bool) -> None:
+            sender.process.do(lambda: sender.closed(connection))
+
+        self._carry(self._link_of(sender).to_leader, Packet(None, arrive))
+
+    def _carry(self, path: Path, packet: Packet) -> None:
+        world, random = self._world, self._world.random
+        if path.held is not None:
+            path.held.append(packet)
+            return
+        if path.cut or (path.drop and random.random() < path.drop):
+            world.counts.faults += 1
+            return
+        mean_s = path.mean_delay_s
+        if path.late and random.random() < path.late:
+            mean_s = 0.3
+            world.counts.faults += 1
+        world.clock.after(random.expovariate(1 / mean_s), packet.deliver)
+        while path.duplicate and random.random() < path.duplicate:
+            world.clock.after(random.expovariate(1 / 0.2), packet.repeat)
+            world.counts.faults += 1
+
+
+def _ignore(_: Answer | None) -> None:
+    pass

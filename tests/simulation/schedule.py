@@ -1,0 +1,95 @@
+"""One random schedule: a cluster, clients, faults; then everything heals and has to converge."""
+
+from random import Random
+from unittest.mock import patch
+
+from msgspec import Raw
+
+from kvstore.leader_log import Write
+from tests.simulation.faults import Faults
+from tests.simulation.healing import heal_and_converge
+from tests.simulation.leader_process import LeaderProcess
+from tests.simulation.world import Rules, Setup, World
+
+HORIZON_S = 4.0
+REMEMBERED_ENTRIES = 8
+KEYS = "abcdefgh"
+
+
+class Schedule:
+    """A schedule that its seed repeats exactly.
+
+    :param seed: decides everything.
+    :param rules: the code under test.
+    """
+
+    def __init__(self, seed: int, rules: Rules | None = None) -> None:
+        self._random = random = Random(seed)
+        self.world = World(_setup(random), random, rules)
+        self._faults = Faults(self.world, HORIZON_S)
+        self._max_entries = random.choice([1, 2, 4, 1000])
+        self._keys = KEYS[: random.choice([2, 4, 8])]
+        self._writes = 0
+        self._last = Write("delete", "a")
+
+    def run(self) -> None:
+        """Run it to its end.
+
+        :raises Violation: an invariant does not hold.
+        """
+        with (
+            patch("kvstore.messages.MAX_ENTRIES", self._max_entries),
+            patch("kvstore.request_table.REMEMBERED_ENTRIES", REMEMBERED_ENTRIES),
+        ):
+            self._disturb()
+            operator = self._faults.second_leader or self._faults.force
+            heal_and_converge(self.world, operator=operator)
+
+    def _disturb(self) -> None:
+        world, random = self.world, self._random
+        for name in world.followers:
+            world.start(name)
+        world.start("leader")
+        self._write_now_and_then(random.choice([0.01, 0.05, 0.2]))
+        pause_s = random.choice([0.03, 0.1, 0.3])
+        while world.now_s < HORIZON_S:
+            world.clock.run(random.expovariate(1 / pause_s))
+            self._faults.inject()
+
+    # Clients
+
+    def _write_now_and_then(self, pause_s: float) -> None:
+        world = self.world
+        if world.now_s > HORIZON_S:
+            return
+        for leader in world.running_leaders():
+            if not leader.frozen:
+                self._write(leader)
+        world.clock.after(
+            self._random.expovariate(1 / pause_s), lambda: self._write_now_and_then(pause_s)
+        )
+
+    def _write(self, leader: LeaderProcess) -> None:
+        random = self._random
+        if self._last.idempotency_key is None or random.random() < 0.8:
+            self._writes += 1
+            value = None if random.random() < 0.2 else Raw(b"%d" % self._writes)
+            self._last = Write(
+                "delete" if value is None else "put",
+                random.choice(self._keys),
+                value,
+                f"r{self._writes}" if random.random() < 0.3 else None,
+            )
+        self.world.write(leader, self._last)
+
+
+def _setup(random: Random) -> Setup:
+    followers = random.randint(1, 4)
+    return Setup(
+        followers=followers,
+        write_quorum=random.randint(0 if random.random() < 0.1 else 1, followers),
+        durable=random.random() < 0.7,
+        leader_retain=random.choice([2, 5, 1000]),
+        follower_retain=random.choice([1, 5, 1000]),
+        max_pending=random.choice([3, 50]),
+    )

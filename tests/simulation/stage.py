@@ -1,0 +1,104 @@
+"""What the named schedules are made of."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from random import Random
+
+from kvstore.messages import Append, Message
+from tests.simulation.network import Packet, Path
+from tests.simulation.world import Setup, World
+
+
+def cluster(
+    *, followers: int = 2, write_quorum: int = 1, durable: bool = True, leader_retain: int = 1000
+) -> World:
+    """A cluster whose leader leads, over a network and disks without faults."""
+    setup = Setup(
+        followers=followers,
+        write_quorum=write_quorum,
+        durable=durable,
+        leader_retain=leader_retain,
+    )
+    world = World(setup, Random(1))
+    for name in world.followers:
+        world.start(name)
+    world.start("leader")
+    settle(world)
+    return world
+
+
+def settle(world: World) -> None:
+    """Let everything that is mended come to rest: one leader, equal copies."""
+    assert world.clock.run_until(world.converged), world.describe()
+
+
+def wait(world: World, reached: Callable[[], bool], within_s: float = 5.0) -> None:
+    """Let things happen until a state is reached."""
+    assert world.clock.run_until(reached, within_s), world.describe()
+
+
+def write(world: World, *values: int, leader: str = "leader") -> list[int]:
+    """Put numbers under one key each, and let every copy have them.
+
+    :return: their versions.
+    """
+    versions = [put(world, value, leader) for value in values]
+    settle(world)
+    return versions
+
+
+def put(world: World, value: int, leader: str = "leader") -> int:
+    """Put a number under a key of its own; the version, which is not confirmed yet."""
+    version = world.put(f"key{value}", value, leader)
+    assert version is not None, world.describe()
+    return version
+
+
+def confirm(world: World, value: int, leader: str = "leader") -> int:
+    """Put a number and wait for its quorum; its version."""
+    version = put(world, value, leader)
+    wait(world, lambda: commit_index(world, leader) >= version)
+    return version
+
+
+def cut(world: World, *addresses: str, leader: str = "leader") -> None:
+    """Cut a leader off from followers, in both directions."""
+    for address in addresses:
+        link = world.network.link(leader, address)
+        link.to_follower.cut = link.to_leader.cut = True
+
+
+@contextmanager
+def held(path: Path) -> Iterator[list[Packet]]:
+    """Keep what a path should carry, for the test to deliver."""
+    packets: list[Packet] = []
+    path.held = packets
+    try:
+        yield packets
+    finally:
+        path.held = None
+
+
+def take(world: World, packets: list[Packet], kind: type[Message]) -> Packet:
+    """Deliver what a held path carries until a message of a kind comes, and take that one out.
+
+    Of appends, only those that carry entries count.
+    """
+    end_s = world.now_s + 5.0
+    while world.now_s < end_s:
+        wait(world, lambda: bool(packets))
+        packet = packets.pop(0)
+        if _is(packet, kind):
+            return packet
+        packet.deliver()
+    raise AssertionError(f"no {kind.__name__} came\n{world.describe()}")
+
+
+def commit_index(world: World, leader: str = "leader") -> int:
+    """The commit index of a running leader."""
+    return world.leader(leader).leader.quorum.commit_index
+
+
+def _is(packet: Packet, kind: type[Message]) -> bool:
+    content = packet.content
+    return isinstance(content, kind) and (not isinstance(content, Append) or bool(content.entries))

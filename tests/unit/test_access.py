@@ -1,0 +1,78 @@
+"""Who may use the routes between nodes and for operators."""
+
+import pytest
+from flask import Flask
+
+from kvstore.access import access_check, is_near
+from kvstore.errors import Forbidden, Unauthorized
+
+TOKEN = "correct-horse"
+
+
+def check(token: str | None, headers: dict[str, str], address: str = "127.0.0.1") -> None:
+    environ = {"REMOTE_ADDR": address}
+    with Flask("test").test_request_context("/", headers=headers, environ_base=environ):
+        access_check(token)()
+
+
+@pytest.mark.parametrize(
+    "authorization", [f"Bearer {TOKEN}", f"bearer {TOKEN}", f"BEARER  {TOKEN}"]
+)
+def test_token_opens(authorization: str) -> None:
+    check(TOKEN, {"Authorization": authorization}, "203.0.113.9")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Authorization": ""},
+        {"Authorization": TOKEN},
+        {"Authorization": f"Basic {TOKEN}"},
+        {"Authorization": "Bearer"},
+        {"Authorization": f"Bearer {TOKEN}x"},
+        {"Authorization": f"Bearer {TOKEN[:-1]}"},
+        {"Authorization": f"Bearer {TOKEN.upper()}"},
+        {"Authorization": "Bearer \u00e9"},
+        {"X-Authorization": f"Bearer {TOKEN}"},
+    ],
+)
+def test_anything_else_does_not_not_even_from_here(headers: dict[str, str]) -> None:
+    with pytest.raises(Unauthorized) as refused:
+        check(TOKEN, headers)
+    assert TOKEN not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("address", "near"),
+    [
+        ("127.0.0.1", True),
+        ("127.9.9.9", True),
+        ("10.1.2.3", True),
+        ("172.16.0.1", True),
+        ("172.31.255.255", True),
+        ("172.32.0.1", False),
+        ("192.168.7.7", True),
+        ("192.169.0.1", False),
+        ("169.254.1.1", False),
+        ("192.0.2.1", False),
+        ("0.1.2.3", False),
+        ("8.8.8.8", False),
+        ("::1", True),
+        ("::2", False),
+        ("fd00::1", True),
+        ("fe80::1", False),
+        ("2001:db8::1", False),
+        ("::ffff:10.0.0.1", True),
+        ("::ffff:8.8.8.8", False),
+        ("", False),
+        ("localhost", False),
+    ],
+)
+def test_without_a_token_the_address_decides(address: str, near: bool) -> None:
+    assert is_near(address) is near
+    if near:
+        check(None, {}, address)
+    else:
+        with pytest.raises(Forbidden):
+            check(None, {"Authorization": f"Bearer {TOKEN}"}, address)

@@ -1,0 +1,151 @@
+"""Settings: defaults, what is accepted, and what stops the start."""
+
+from pathlib import Path
+
+import pytest
+
+from kvstore.config import load_settings
+from kvstore.errors import SettingsError
+
+LEADER = {"ROLE": "leader", "FOLLOWERS": "127.0.0.1:5001,127.0.0.1:5002"}
+
+
+def problems(environ: dict[str, str]) -> list[str]:
+    with pytest.raises(SettingsError) as found:
+        load_settings(environ)
+    return found.value.problems
+
+
+def test_defaults_of_a_follower() -> None:
+    settings = load_settings({"ROLE": "  ", "PORT": ""})
+    assert settings.role == "follower"
+    assert (settings.host, settings.port) == ("127.0.0.1", 5000)
+    assert settings.advertise_url == "http://127.0.0.1:5000"
+    assert (settings.followers, settings.write_quorum) == ((), 0)
+    assert (settings.min_delay_ms, settings.max_delay_ms) == (0.1, 1.0)
+    assert settings.repl_timeout_s == 2.0
+    assert settings.data_dir is None
+    assert settings.cluster_token is None
+    assert settings.max_key_bytes >= 1024
+    assert settings.max_value_bytes >= 1 << 20
+
+
+@pytest.mark.parametrize(
+    ("environ", "write_quorum"),
+    [
+        (LEADER, 1),
+        ({"ROLE": "leader"}, 0),
+        ({**LEADER, "WRITE_QUORUM": "0"}, 0),
+        ({**LEADER, "WRITE_QUORUM": "2"}, 2),
+    ],
+)
+def test_write_quorum_of_a_leader(environ: dict[str, str], write_quorum: int) -> None:
+    assert load_settings(environ).write_quorum == write_quorum
+
+
+@pytest.mark.parametrize(
+    ("environ", "name", "value"),
+    [
+        ({"HOST": "::1"}, "advertise_url", "http://[::1]:5000"),
+        ({"HOST": "db_1.example", "PORT": "65535"}, "advertise_url", "http://db_1.example:65535"),
+        ({"ADVERTISE_URL": "https://leader:443/"}, "advertise_url", "https://leader:443"),
+        (
+            {"ROLE": "leader", "FOLLOWERS": " a:1 , [::1]:2"},
+            "followers",
+            ("a:1", "[::1]:2"),
+        ),
+        ({"FOLLOWERS": "a:1"}, "followers", ()),
+        ({"MIN_DELAY": "0", "MAX_DELAY": "0"}, "max_delay_ms", 0.0),
+        ({"MAX_DELAY": "1999.9"}, "max_delay_ms", 1999.9),
+        ({"REPL_TIMEOUT": "0.5"}, "repl_timeout_s", 0.5),
+        ({"DATA_DIR": "/data/node"}, "data_dir", Path("/data/node")),
+        ({"MAX_KEY_BYTES": "2048"}, "max_key_bytes", 2048),
+        ({"LOG_RETAIN": "1"}, "log_retain", 1),
+        ({"CLUSTER_TOKEN": " secret "}, "cluster_token", "secret"),
+    ],
+)
+def test_accepted(environ: dict[str, str], name: str, value: object) -> None:
+    assert getattr(load_settings(environ), name) == value
+
+
+def test_any_address_is_advertised_by_the_host_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("socket.gethostname", lambda: "machine7")
+    assert load_settings({"HOST": "::", "PORT": "5001"}).advertise_url == "http://machine7:5001"
+
+
+@pytest.mark.parametrize(
+    ("environ", "named"),
+    [
+        ({"ROLE": "master"}, "ROLE"),
+        ({"ROLE": "Leader"}, "ROLE"),
+        ({"HOST": "a b"}, "HOST"),
+        ({"PORT": "0"}, "PORT"),
+        ({"PORT": "65536"}, "PORT"),
+        ({"PORT": "5_000"}, "PORT"),
+        ({"PORT": "\u0665"}, "PORT"),
+        ({"ADVERTISE_URL": "leader:5000"}, "ADVERTISE_URL"),
+        ({"ADVERTISE_URL": "ftp://leader"}, "ADVERTISE_URL"),
+        ({"FOLLOWERS": "a"}, "FOLLOWERS"),
+        ({"FOLLOWERS": "a:1,,b:1"}, "FOLLOWERS"),
+        ({"FOLLOWERS": "a:x"}, "FOLLOWERS"),
+        ({"FOLLOWERS": "a:70000"}, "FOLLOWERS"),
+        ({"FOLLOWERS": "http://a:1"}, "FOLLOWERS"),
+        ({"FOLLOWERS": "me@a:1"}, "FOLLOWERS"),
+        ({**LEADER, "FOLLOWERS": "a:1,a:1"}, "FOLLOWERS"),
+        ({**LEADER, "PORT": "5001"}, "FOLLOWERS"),
+        ({**LEADER, "WRITE_QUORUM": "3"}, "WRITE_QUORUM"),
+        ({**LEADER, "WRITE_QUORUM": "-1"}, "WRITE_QUORUM"),
+        ({**LEADER, "WRITE_QUORUM": "1.0"}, "WRITE_QUORUM"),
+        ({"ROLE": "leader", "WRITE_QUORUM": "1"}, "WRITE_QUORUM"),
+        ({"MIN_DELAY": "-1"}, "MIN_DELAY"),
+        ({"MIN_DELAY": "nan"}, "MIN_DELAY"),
+        ({"MIN_DELAY": "2"}, "MIN_DELAY"),
+        ({"MAX_DELAY": "inf"}, "MAX_DELAY"),
+        ({"MAX_DELAY": "2000"}, "MAX_DELAY"),
+        ({"MAX_DELAY": "500", "REPL_TIMEOUT": "0.5"}, "MAX_DELAY"),
+        ({"REPL_TIMEOUT": "0", "MIN_DELAY": "0", "MAX_DELAY": "0"}, "REPL_TIMEOUT"),
+        ({"REPL_TIMEOUT": "soon"}, "REPL_TIMEOUT"),
+        ({"MAX_KEY_BYTES": "0"}, "MAX_KEY_BYTES"),
+        ({"MAX_KEY_BYTES": "4096"}, "MAX_KEY_BYTES"),
+        ({"MAX_VALUE_BYTES": "99999999999"}, "MAX_VALUE_BYTES"),
+        ({"LOG_RETAIN": "0"}, "LOG_RETAIN"),
+        ({"CLUSTER_TOKEN": "two words"}, "token"),
+        ({"CLUSTER_TOKEN": "a", "CLUSTER_TOKEN_FILE": "/b"}, "CLUSTER_TOKEN"),
+        ({"CLUSTER_TOKEN_FILE": "/nowhere/token"}, "CLUSTER_TOKEN_FILE"),
+    ],
+    ids=str,
+)
+def test_refused_by_name(environ: dict[str, str], named: str) -> None:
+    assert any(named in problem for problem in problems(environ))
+
+
+def test_every_problem_is_named_at_once() -> None:
+    found = problems(
+        {"ROLE": "boss", "PORT": "x", "MIN_DELAY": "5", "MAX_DELAY": "1", "LOG_RETAIN": "no"}
+    )
+    assert len(found) == 4
+    assert [name for name in ("ROLE", "PORT", "MIN_DELAY", "LOG_RETAIN") if name in str(found)] == [
+        "ROLE",
+        "PORT",
+        "MIN_DELAY",
+        "LOG_RETAIN",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "token"), [(b"secret\n", "secret"), (b"", None), (b" \n", None), (b"\xff", None)]
+)
+def test_token_file(tmp_path: Path, content: bytes, token: str | None) -> None:
+    path = tmp_path / "token"
+    path.write_bytes(content)
+    environ = {"CLUSTER_TOKEN_FILE": str(path)}
+    if token is None:
+        assert "CLUSTER_TOKEN_FILE" in str(problems(environ))
+    else:
+        assert load_settings(environ).cluster_token == token
+
+
+def test_token_shows_up_nowhere() -> None:
+    secret = "hunter2 with spaces"
+    assert secret not in str(problems({"CLUSTER_TOKEN": secret}))
+    assert "hunter2" not in repr(load_settings({"CLUSTER_TOKEN": "hunter2"}))

@@ -1,0 +1,120 @@
+"""The wire format of replication."""
+
+import msgspec
+import pytest
+from msgspec import Raw
+
+from kvstore.entries import Entry, Item, Position, Request
+from kvstore.errors import InvalidRequest
+from kvstore.messages import (
+    ANSWERS,
+    Answer,
+    Append,
+    Claim,
+    Fetch,
+    Fetched,
+    Hello,
+    Message,
+    SnapshotChunk,
+    decode,
+    encode,
+)
+from tests.unit.core import append, chunk, claim, delete, put
+
+ENTRY = Entry(
+    index=3,
+    epoch=2,
+    operation="put",
+    key="\u00e9/\x00",
+    value=Raw(b'{"b":1,"a":[1.0]}'),
+    idempotency_key="once",
+    fingerprint="f",
+)
+ANSWER = Answer(node="n", cluster=None, epoch=2, reign=None, last_index=3, last_epoch=1)
+EVERY_KIND: list[Message | Answer] = [
+    Hello(epoch=0, reign=""),
+    claim(),
+    Claim(epoch=2, reign="r", cluster="c", after_epoch=1, after_reign=None),
+    append(put(1), delete(2), prev=Position(0, 0), commit_index=1),
+    append(ENTRY, prev=Position(1, 2), epoch=2),
+    chunk(items=[Item("k", 1, Raw(b"null"))], requests=[Request("once", 1, "f")]),
+    Fetch(epoch=1, reign="r", offset=4),
+    ANSWER,
+    Answer(node="n", cluster="c", epoch=1, reign="r", last_index=0, last_epoch=0, error="no"),
+    Fetched(
+        **msgspec.structs.asdict(ANSWER),
+        base_index=1,
+        base_epoch=1,
+        items=[Item("k", 1, Raw(b"1"))],
+        requests=[Request("once", 1, "f")],
+        entries=[ENTRY],
+        total=3,
+    ),
+]
+
+
+def plain(message: Message | Answer) -> object:
+    """For comparison: what arrived holds its values as parts of the whole message."""
+    return msgspec.json.decode(encode(message))
+
+
+@pytest.mark.parametrize("message", EVERY_KIND, ids=lambda message: type(message).__name__)
+def test_every_kind_comes_through_unchanged(message: Message | Answer) -> None:
+    assert plain(decode(type(message), encode(message))) == plain(message)
+
+
+def test_every_message_has_its_answer() -> None:
+    assert set(ANSWERS) == set(Message.__subclasses__())
+
+
+def without(name: str) -> bytes:
+    document = msgspec.json.decode(encode(append(put(1))))
+    del document[name]
+    return msgspec.json.encode(document)
+
+
+def changed(**fields: object) -> bytes:
+    return msgspec.json.encode({**msgspec.json.decode(encode(append(put(1)))), **fields})
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"null",
+        b"[]",
+        b"{",
+        b"\xff",
+        b'{"reign":"\xed\xa0\x80"}',
+        b"[" * 100_000,
+        without("epoch"),
+        without("reign"),
+        without("prev_index"),
+        without("entries"),
+        changed(epoch=-1),
+        changed(epoch="1"),
+        changed(epoch=1.5),
+        changed(epoch=True),
+        changed(epoch=None),
+        changed(epoch=2**63),
+        changed(prev_index=2**70),
+        changed(reign=1),
+        changed(entries={}),
+        changed(entries=[1]),
+        changed(entries=[{"index": 0, "epoch": 1, "operation": "put", "key": "k"}]),
+        changed(entries=[{"index": 1, "epoch": 0, "operation": "put", "key": "k"}]),
+        changed(entries=[{"index": 1, "epoch": 1, "operation": "drop", "key": "k"}]),
+        changed(entries=[{"index": 1, "epoch": 1, "operation": "put", "key": 5}]),
+        changed(entries=[{"index": 1, "epoch": 1, "operation": "put"}]),
+    ],
+    ids=lambda body: repr(body[:40]),
+)
+def test_malformed_messages_are_refused(body: bytes) -> None:
+    with pytest.raises(InvalidRequest, match="invalid message"):
+        decode(Append, body)
+
+
+def test_snapshot_items_are_lists_of_three() -> None:
+    document = msgspec.json.decode(encode(chunk()))
+    with pytest.raises(InvalidRequest, match="items"):
+        decode(SnapshotChunk, msgspec.json.encode({**document, "items": [["k", 1]]}))
