@@ -2,6 +2,7 @@
 
 import shutil
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import psutil
@@ -63,7 +64,7 @@ def test_a_killed_follower_goes_on_from_its_disk(cluster: ClusterHarness) -> Non
 
 
 def follower_index(follower: Node) -> int:
-    with sqlite3.connect(directory(follower) / "kvstore.db") as connection:
+    with closing(sqlite3.connect(directory(follower) / "kvstore.db")) as connection:
         (index,) = connection.execute("SELECT max(position) FROM log").fetchone()
     return int(index)
 
@@ -201,7 +202,7 @@ def test_a_second_process_on_one_directory_is_refused(cluster: ClusterHarness) -
 def test_a_directory_of_a_newer_format_is_refused(cluster: ClusterHarness, tmp_path: Path) -> None:
     newer = tmp_path / "newer"
     newer.mkdir()
-    with sqlite3.connect(newer / "kvstore.db") as connection:
+    with closing(sqlite3.connect(newer / "kvstore.db")) as connection:
         connection.execute("PRAGMA user_version=1000")
     assert "a newer version wrote it" in failed_start(cluster, {"DATA_DIR": str(newer)})
 

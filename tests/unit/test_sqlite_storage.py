@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import gevent
@@ -132,7 +133,7 @@ def test_what_was_not_saved_is_not_there(tmp_path: Path) -> None:
     storage.flush()
     storage.save([SaveEntries([put(2)], 1)])
     # Without a turn of the event loop nothing more can have been written: this is the crash.
-    with sqlite3.connect(tmp_path / "kvstore.db") as other:
+    with closing(connect(tmp_path)) as other:
         assert other.execute("SELECT max(position) FROM log").fetchone() == (1,)
     storage.close()
 
@@ -147,9 +148,13 @@ def test_flush_waits_for_what_was_queued_by_others(tmp_path: Path) -> None:
     storage.close()
 
 
+def connect(directory: Path) -> sqlite3.Connection:
+    return sqlite3.connect(directory / "kvstore.db", isolation_level=None)
+
+
 def write_format(directory: Path) -> None:
     load(directory)
-    with sqlite3.connect(directory / "kvstore.db") as connection:
+    with closing(connect(directory)) as connection:
         connection.execute(f"PRAGMA user_version={FORMAT + 1}")
 
 
@@ -198,8 +203,12 @@ def test_a_failed_write_is_an_error_of_the_greenlet_that_saves(tmp_path: Path) -
         return greenlet
 
     storage.start(lambda _: None, lambda: None, spawn)
-    with sqlite3.connect(tmp_path / "kvstore.db") as other:
+    with closing(connect(tmp_path)) as other:
         other.execute("DROP TABLE log")
     storage.save([SaveEntries([put(1)], 1)])
     with pytest.raises(StorageError, match="no such table"):
         greenlets[0].get(timeout=10)
+    # close() would wait for what can no longer be saved.
+    storage._thread.apply(storage._connection.close)
+    storage._thread.kill()
+    storage._lock.close()
