@@ -30,6 +30,7 @@ from locust.env import Environment
 from locust.exception import StopTest, StopUser
 from locust.runners import LocalRunner
 
+from analysis.cluster_token import token_headers
 from analysis.follower_lag import LagError, observe_lag
 from analysis.write_plan import Write, WritePlan, why_not_confirmed
 
@@ -178,6 +179,7 @@ def set_quorum(leader_url: str | None, write_quorum: int) -> None:
     """
     with requests.Session() as session:
         session.trust_env = False  # the load goes straight to the leader, without a proxy
+        session.headers.update(token_headers())
         answer = session.post(
             f"{leader_url}/admin/set_quorum", json={"quorum": write_quorum}, timeout=ADMIN_TIMEOUT_S
         )

@@ -4,6 +4,7 @@ from typing import Any, Self
 
 import requests
 
+from analysis.cluster_token import token_headers
 from analysis.copies import Copy, CopyError
 
 TIMEOUT_S = 5.0
@@ -23,6 +24,7 @@ class NodeClient:
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
         self._session = requests.Session()
+        self._session.headers.update(token_headers())
         self._session.trust_env = False  # straight to the node, without a proxy
 
     def status(self) -> dict[str, Any]:
