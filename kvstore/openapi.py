@@ -171,6 +171,7 @@ def _replication_paths() -> dict[str, Json]:
                 {
                     200: _answer("Accepted, and durable", _ref(ANSWERS[kind].__name__)),
                     409: _answer("Refused; error says why", _ref("Answer")),
+                    503: _REFUSED,
                 },
                 _WITH_BODY,
                 body=_ref(kind.__name__),
@@ -383,41 +384,54 @@ _ERRORS: dict[int, Json] = {
 
 def _parameters(max_key_bytes: int) -> Json:
     tags = r'^(\*|[ \t,]*((W/)?"[^"]*"[ \t]*(,[ \t,]*|$))*)$'
+    key = _parameter(
+        "path",
+        "key",
+        f"Any text of up to {max_key_bytes} bytes of UTF-8, percent-encoded; slashes may stand as "
+        "they are",
+        {"type": "string", "minLength": 1, "maxLength": max_key_bytes},
+        "colour",
+    )
     return {
-        "key": {
-            "name": "key",
-            "in": "path",
-            "required": True,
-            "description": f"Any text of up to {max_key_bytes} bytes of UTF-8, percent-encoded; "
-            "slashes may stand as they are",
-            "schema": {"type": "string", "minLength": 1, "maxLength": max_key_bytes},
-        },
-        "min_version": {
-            "name": "min_version",
-            "in": "query",
-            "description": "Wait until the node has applied this index",
-            "schema": {"type": "integer", "minimum": 0, "exclusiveMaximum": 10**18},
-        },
-        "if_match": _header(
-            "If-Match", 'The versions the key may have, such as "7"; * = any', tags
+        "key": key | {"required": True},
+        "min_version": _parameter(
+            "query",
+            "min_version",
+            "Wait until the node has applied this index",
+            {"type": "integer", "minimum": 0, "exclusiveMaximum": 10**18},
+            1,
         ),
-        "if_none_match": _header(
-            "If-None-Match", 'The versions the key must not have, such as "7"; * = any', tags
+        "if_match": _parameter(
+            "header",
+            "If-Match",
+            "The versions the key may have; * = any",
+            {"type": "string", "pattern": tags},
+            '"7"',
         ),
-        "idempotency_key": _header(
+        "if_none_match": _parameter(
+            "header",
+            "If-None-Match",
+            "The versions the key must not have; * = any",
+            {"type": "string", "pattern": tags},
+            '"7"',
+        ),
+        "idempotency_key": _parameter(
+            "header",
             "Idempotency-Key",
-            "Repeating a write with the same key makes no second entry",
-            r"^[!-~]{1,255}$",
+            "A write that is sent again under the same one makes no second entry",
+            {"type": "string", "pattern": "^[!-~]{1,255}$"},
+            "order-1001",
         ),
     }
 
 
-def _header(name: str, description: str, pattern: str) -> Json:
+def _parameter(place: str, name: str, description: str, schema: Json, example: Any) -> Json:
     return {
+        "in": place,
         "name": name,
-        "in": "header",
         "description": description,
-        "schema": {"type": "string", "pattern": pattern},
+        "schema": schema,
+        "example": example,
     }
 
 

@@ -5,13 +5,20 @@ from typing import Literal
 
 import gevent
 from flask import request
+from gevent.lock import BoundedSemaphore
 from gunicorn.http.errors import ParseException
 from werkzeug.routing import BaseConverter
 
-from kvstore.errors import InvalidRequest, RequestTimeout, TooLarge
+from kvstore.errors import InvalidRequest, RequestTimeout, TooLarge, WriteRefused
 
 BODY_TIMEOUT_S = 20.0
 """How long a client may take to send a body, from the end of the head on."""
+
+LARGE_BODY_BYTES = 64 << 10
+LARGE_BODIES = 64
+"""How many bodies above that are read at a time; others wait, and stay in the network meanwhile."""
+
+_large_bodies = BoundedSemaphore(LARGE_BODIES)
 
 _BAD_PERCENT = re.compile("%(?![0-9A-Fa-f]{2})")
 _MIN_VERSION = re.compile(rb"min_version=([0-9]{1,18})")
@@ -79,12 +86,24 @@ def read_body(max_bytes: int) -> bytes:
     :raises TooLarge: it is over its limit.
     :raises RequestTimeout: it did not arrive in time.
     :raises InvalidRequest: it ended early, or its chunks are not as HTTP wants them.
+    :raises WriteRefused: too many large ones are being read.
     """
-    length = request.content_length
     if request.headers.get("Transfer-Encoding", "chunked").lower() != "chunked":
         raise InvalidRequest("Transfer-Encoding can only be chunked")
+    length = request.content_length
     if length is not None and length > max_bytes:
         raise TooLarge(f"the body is larger than {max_bytes} bytes")
+    if (max_bytes if length is None else length) <= LARGE_BODY_BYTES:
+        return _read(length, max_bytes)
+    if not _large_bodies.acquire(timeout=BODY_TIMEOUT_S):
+        raise WriteRefused("too many large bodies are being read")
+    try:
+        return _read(length, max_bytes)
+    finally:
+        _large_bodies.release()
+
+
+def _read(length: int | None, max_bytes: int) -> bytes:
     try:
         with gevent.Timeout(BODY_TIMEOUT_S):
             body: bytes = request.input_stream.read(max_bytes + 1 if length is None else length)
@@ -94,7 +113,7 @@ def read_body(max_bytes: int) -> bytes:
         raise InvalidRequest("the body's chunks are malformed") from None
     except OSError:
         raise InvalidRequest("the body ended early") from None
-    if len(body) > max_bytes:
+    if length is None and len(body) > max_bytes:
         raise TooLarge(f"the body is larger than {max_bytes} bytes")
     if length is not None and len(body) < length:
         raise InvalidRequest("the body ended early")

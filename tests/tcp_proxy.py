@@ -9,52 +9,32 @@ import contextlib
 import socket
 import struct
 import threading
-import time
 from collections import deque
 from collections.abc import Iterator
-from enum import Enum
 from types import TracebackType
 from typing import Self
 
 from tests.http_stream import HttpRequest, HttpResponse, HttpSplitter, exchange
+from tests.network_faults import BOTH, Direction, NetworkFaults
+
+__all__ = ["BOTH", "Direction", "TcpProxy"]
 
 _CHUNK_BYTES = 65536
 _LINGER_NOT = struct.pack("ii", 1, 0)
 _RECORDED_REQUESTS = 500
 
 
-class Direction(Enum):
-    """One way through the proxy."""
-
-    TO_SERVER = "to the server"
-    TO_CLIENT = "to the client"
-
-
-class Flow(Enum):
-    """What happens to bytes in one direction."""
-
-    OPEN = "open"
-    STALLED = "stalled"  # they wait, and go on when the direction is healed, as TCP would have it
-    CUT = "cut"  # they are lost; a connection that has lost some ends once the direction is healed
-
-
-BOTH = (Direction.TO_SERVER, Direction.TO_CLIENT)
-
-
-class TcpProxy:
+class TcpProxy(NetworkFaults):
     """One listening port on 127.0.0.1 in front of one server; a context manager.
 
     :param server: the server's ``host:port``.
     """
 
     def __init__(self, server: str) -> None:
+        super().__init__()
         self._server = _endpoint(server)
-        self._changed = threading.Condition()
-        self._flows = dict.fromkeys(Direction, Flow.OPEN)
-        self._held_paths: set[str] = set()
         self._refusing = False
-        self._latency_s = 0.0
-        self._stopped = False
+        self._lock = threading.Lock()
         self._recorded: deque[HttpRequest] = deque(maxlen=_RECORDED_REQUESTS)
         self._connections: set[_Connection] = set()
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
@@ -67,39 +47,12 @@ class TcpProxy:
         host, port = self._listener.getsockname()
         return f"{host}:{port}"
 
-    # Faults
-
-    def cut(self, *directions: Direction) -> None:
-        """Lose everything that goes in these directions; both if none is named."""
-        self._set_flow(directions, Flow.CUT)
-
-    def stall(self, *directions: Direction) -> None:
-        """Let nothing through in these directions until they are healed; both if none is named."""
-        self._set_flow(directions, Flow.STALLED)
+    # Faults of connections
 
     def refuse(self) -> None:
         """End all connections, and every new one at once, as if the server were not running."""
-        with self._changed:
-            self._refusing = True
+        self._refusing = True
         self._abort_all()
-
-    def hold(self, path: str) -> None:
-        """Hold back every request for a path, and what follows it on its connection."""
-        with self._changed:
-            self._held_paths.add(path)
-
-    def release(self, path: str) -> None:
-        """Let the held requests for a path go on, however late they are, and all later ones."""
-        with self._changed:
-            self._held_paths.discard(path)
-            self._changed.notify_all()
-
-    def delay(self, seconds: float) -> None:
-        """Let everything arrive later, in both directions.
-
-        :param seconds: from 0, which is no delay.
-        """
-        self._latency_s = seconds
 
     def redirect(self, server: str) -> None:
         """Lead all new connections to another server, and end the present ones.
@@ -111,18 +64,14 @@ class TcpProxy:
 
     def heal(self) -> None:
         """End every fault but a redirection."""
-        with self._changed:
-            self._flows = dict.fromkeys(Direction, Flow.OPEN)
-            self._held_paths.clear()
-            self._refusing = False
-            self._latency_s = 0.0
-            self._changed.notify_all()
+        self._refusing = False
+        super().heal()
 
     # Requests seen
 
     def requests(self, path: str) -> list[HttpRequest]:
         """The newest requests for a path that were passed on to the server, oldest first."""
-        with self._changed:
+        with self._lock:
             return [request for request in self._recorded if request.path == path]
 
     def replay(self, request: HttpRequest) -> HttpResponse:
@@ -136,15 +85,12 @@ class TcpProxy:
 
     def stop(self) -> None:
         """Close everything, and wait until every thread has ended."""
-        with self._changed:
-            self._stopped = True
-            self._changed.notify_all()
+        self.stop_waiting()
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._accepting.join()
         self._listener.close()
-        for connection in list(self._connections):
-            connection.abort()
+        for connection in self._abort_all():
             connection.join()
 
     def __enter__(self) -> Self:
@@ -158,62 +104,36 @@ class TcpProxy:
     ) -> None:
         self.stop()
 
-    # What connections ask
-
-    def admit(self, direction: Direction, path: str | None) -> bool:
-        """Wait until something may go on.
-
-        :param path: of the request that it is; ``None`` when it is no request.
-        :return: whether it gets through; else it is lost.
-        """
-        if self._latency_s > 0:
-            time.sleep(self._latency_s)
-        with self._changed:
-            self._changed.wait_for(lambda: self._stopped or not self._must_wait(direction, path))
-            return self._flows[direction] is Flow.OPEN and not self._stopped
+    # Connections
 
     def record(self, request: HttpRequest) -> None:
         """Remember a request that was passed on."""
-        with self._changed:
+        with self._lock:
             self._recorded.append(request)
 
     def forget(self, connection: "_Connection") -> None:
         """A connection has ended."""
-        with self._changed:
+        with self._lock:
             self._connections.discard(connection)
 
-    def admit_end(self, direction: Direction) -> None:
-        """Wait until the end of a connection may be noticed on its other side."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._stopped or self._flows[direction] is Flow.OPEN)
-
-    def _must_wait(self, direction: Direction, path: str | None) -> bool:
-        return self._flows[direction] is Flow.STALLED or path in self._held_paths
-
-    def _set_flow(self, directions: tuple[Direction, ...], flow: Flow) -> None:
-        with self._changed:
-            for direction in directions or BOTH:
-                self._flows[direction] = flow
-            self._changed.notify_all()
-
-    def _abort_all(self) -> None:
-        with self._changed:
-            connections = list(self._connections)
-        for connection in connections:
-            connection.abort()
-
     def _accept(self) -> None:
-        while not self._stopped:
+        while True:
             try:
                 client, _ = self._listener.accept()
             except OSError:
                 return
-            with self._changed:
-                refused = self._refusing or self._stopped
-                if not refused:
+            with self._lock:
+                if self._refusing:
+                    _reset(client)
+                else:
                     self._connections.add(_Connection(self, client, self._server))
-            if refused:
-                _reset(client)
+
+    def _abort_all(self) -> "list[_Connection]":
+        with self._lock:
+            connections = list(self._connections)
+        for connection in connections:
+            connection.abort()
+        return connections
 
 
 class _Connection:

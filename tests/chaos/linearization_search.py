@@ -57,7 +57,7 @@ class LinearizationSearch:
         )
         self._open_deletes = [n for n in numbers if self._is_open_delete(self._operations[n])]
         self._open_deletes_placed = 0
-        self._mask = _WindowedSet()
+        self._mask = WindowedSet()
         self._seen: dict[tuple[int, int, Value], int] = {}
 
     def run(self, spend: Callable[[], None]) -> bool:
@@ -169,7 +169,7 @@ class LinearizationSearch:
         return op.is_open and op.kind == "delete" and op.condition is None
 
 
-class _WindowedSet:
+class WindowedSet:
     """A set of numbers most of which lie close together, with a short key."""
 
     def __init__(self) -> None:

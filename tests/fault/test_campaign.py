@@ -4,14 +4,13 @@ import random
 import signal
 import subprocess
 import sys
-import tempfile
-import time
 from pathlib import Path
 
 import psutil
 import pytest
 
 from analysis.local_node import REPO_ROOT
+from tests.chaos.__main__ import INTERRUPTED
 from tests.chaos.campaign import Options, plan, run
 from tests.chaos.fault import LEADER
 from tests.chaos.history import History, read_history
@@ -52,19 +51,26 @@ def test_a_campaign_with_a_fresh_seed(tmp_path: Path, capsys: pytest.CaptureFixt
 def test_an_interrupted_campaign_leaves_nothing_behind(
     tmp_path: Path, number: signal.Signals, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-    monkeypatch.setattr(tempfile, "tempdir", None)
+    scratch, shown = tmp_path / "scratch", tmp_path / "shown"
+    scratch.mkdir()
+    monkeypatch.setenv("TMPDIR", str(scratch))
     command = [sys.executable, "-m", "tests.chaos", "--seconds", "300", "--followers", "2"]
-    with subprocess.Popen(command, cwd=REPO_ROOT, stdout=subprocess.DEVNULL) as process:
+    with (
+        shown.open("wb") as stderr,
+        subprocess.Popen(
+            command, cwd=REPO_ROOT, stdout=subprocess.DEVNULL, stderr=stderr
+        ) as process,
+    ):
         try:
-            family = psutil.Process(process.pid)
-            wait_until(lambda: None if len(family.children()) >= 3 else "not all nodes run", 60.0)
-            nodes = family.children(recursive=True)
+            wait_until(
+                lambda: None if b"confirmed" in shown.read_bytes() else "nothing is confirmed", 60.0
+            )
+            nodes = psutil.Process(process.pid).children(recursive=True)
             process.send_signal(number)
-            assert process.wait(60.0) == 130
+            assert process.wait(60.0) == INTERRUPTED
         finally:
             process.kill()
-    deadline_s = time.monotonic() + 10.0
-    _, alive = psutil.wait_procs(nodes, timeout=deadline_s - time.monotonic())
+    assert len(nodes) >= 3
+    _, alive = psutil.wait_procs(nodes, timeout=10.0)
     assert [node.pid for node in alive if node.status() != psutil.STATUS_ZOMBIE] == []
-    assert list(tmp_path.iterdir()) == []
+    assert list(scratch.iterdir()) == []

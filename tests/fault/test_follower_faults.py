@@ -73,6 +73,32 @@ def test_killed_follower_returns_empty_and_gets_a_snapshot_while_writes_go_on(
     )
 
 
+def test_all_followers_return_empty_at_once(start_cluster: StartCluster) -> None:
+    """Their leader is the only one who still has the data, which fills many messages."""
+    cluster = start_cluster(3)
+    record = WriteRecord()
+    for number in range(10):
+        assert record.put(cluster.leader, f"large{number}", [number, "é" * 400_000]) == 200
+    for follower in cluster.followers:
+        follower.crash()
+    for follower in cluster.followers:
+        follower.restart()
+    copy = cluster.assert_nothing_lost(record)
+    assert len(copy.store) == 10
+    assert [f["snapshots_sent"] for f in cluster.leader.status()["followers"]] == [1, 1, 1]
+
+
+def test_large_values_that_a_follower_missed(start_cluster: StartCluster) -> None:
+    cluster = start_cluster(2)
+    record = WriteRecord()
+    cluster.followers[0].freeze()
+    for number in range(10):
+        assert record.put(cluster.leader, f"large{number}", [number, "é" * 400_000]) == 200
+    cluster.followers[0].thaw()
+    cluster.assert_nothing_lost(record)
+    assert [f["snapshots_sent"] for f in cluster.leader.status()["followers"]] == [0, 0]
+
+
 def test_follower_later_than_the_log_reaches_back_gets_a_snapshot(
     start_cluster: StartCluster,
 ) -> None:

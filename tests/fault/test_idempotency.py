@@ -264,7 +264,7 @@ def kill_the_leader_and_restart(cluster: ClusterHarness) -> None:
 
 
 @pytest.mark.parametrize(
-    ("restart", "durable"),
+    ("kill_and_restart", "durable"),
     [
         (kill_the_leader_and_restart, False),
         (kill_the_leader_and_restart, True),
@@ -274,7 +274,7 @@ def kill_the_leader_and_restart(cluster: ClusterHarness) -> None:
 def test_a_key_survives_the_leader(
     start_cluster: StartCluster,
     tmp_path: Path,
-    restart: Callable[[ClusterHarness], None],
+    kill_and_restart: Callable[[ClusterHarness], None],
     *,
     durable: bool,
 ) -> None:
@@ -289,9 +289,9 @@ def test_a_key_survives_the_leader(
     wait_until(
         lambda: None if last_index(cluster.followers[2]) == version else "not on the third follower"
     )
-    if restart is kill_the_leader_and_restart:
+    if kill_and_restart is kill_the_leader_and_restart:
         thaw(frozen)
-    restart(cluster)
+    kill_and_restart(cluster)
     leader.wait_until_ready()
     index = last_index(leader)
     assert index == version
@@ -358,19 +358,28 @@ def test_a_key_survives_a_snapshot(
     for number in range(50):
         leader.put_confirmed("other", number)
     empty(follower)
-    follower.restart()
-    follower.wait_until_ready()
+    restart(follower)
     assert leader.follower_status(follower.process.address)["snapshots_sent"] == 1
     index = last_index(leader)
+    if durable:
+        restart(follower)
     empty(leader)
-    leader.restart()
-    leader.wait_until_ready()
+    restart(leader)
     assert last_index(leader) == index, "the leader has the follower's state"
+    if durable:
+        restart(leader)
     assert confirmed(put(leader, 1, "one")) == version
     assert confirmed(delete(leader, "two", key="never there")) == gone
     assert put(leader, 2, "one").status_code == 422
     assert last_index(leader) == index
     assert_in_order(cluster)
+
+
+def restart(node: Node) -> None:
+    """Kill a node, start it again, and wait until it is ready."""
+    node.crash()
+    node.restart()
+    node.wait_until_ready()
 
 
 def empty(node: Node) -> None:

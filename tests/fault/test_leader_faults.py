@@ -3,6 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import requests
 
 from analysis.copies import Copy
 from tests.background_load import BackgroundLoad
@@ -191,6 +192,41 @@ def test_first_leader_under_load_is_deposed_by_a_second(start_cluster: StartClus
     assert_deposed(cluster.leader, second)
     assert len(record.confirmed) > confirmed
     cluster.assert_nothing_lost(record, second)
+
+
+def test_leaders_that_start_at_the_same_time(start_cluster: StartCluster) -> None:
+    """They claim the same followers, perhaps with the same epoch: one of them leads in the end."""
+    cluster = start_cluster(3)
+    record = WriteRecord()
+    for number in range(20):
+        assert record.put(cluster.leader, f"key{number}", number) == 200
+    cluster.wait_for_replication()
+    cluster.leader.crash()
+    leaders = [cluster.leader, cluster.add_leader("second")]
+    for leader in leaders:
+        leader.process.start()
+
+    def why_not_decided() -> str | None:
+        states = [leader.status()["state"] for leader in leaders]
+        return None if sorted(states) == ["deposed", "leading"] else f"they are {states}"
+
+    wait_until(why_not_decided)
+    [winner] = [leader for leader in leaders if leader.status()["state"] == "leading"]
+    assert record.put(winner, "decided", 1) == 200
+    cluster.assert_nothing_lost(record, winner)
+
+
+def test_leader_frozen_for_longer_than_a_write_waits(start_cluster: StartCluster) -> None:
+    cluster = start_cluster(2, leader_settings={"WRITE_QUORUM": "2", "REPL_TIMEOUT": "0.5"})
+    record = WriteRecord()
+    with BackgroundLoad(cluster.leader, record) as load:
+        load.wait_for_confirmed(30)
+        cluster.leader.freeze()
+        with pytest.raises(requests.Timeout):
+            cluster.leader.request("PUT", "/put/patient", json={"value": 1}, timeout_s=1.5)
+        cluster.leader.thaw()
+        load.wait_for_confirmed(50)
+    cluster.assert_nothing_lost(record)
 
 
 def forced_leader(cluster: ClusterHarness, missing: Node) -> dict[str, object]:

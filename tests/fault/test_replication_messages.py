@@ -156,56 +156,6 @@ def test_claim_that_is_in_force_already(follower: Node) -> None:
     assert send(follower, "/claim", replication_messages.header(follower)) == (200, held)
 
 
-MALFORMED: dict[str, dict[str, Any]] = {
-    "negative index": {"prev_index": -1},
-    "huge index": {"prev_index": 2**64},
-    "index as text": {"prev_index": "1"},
-    "fractional index": {"prev_index": 1.5},
-    "index as bool": {"prev_index": True},
-    "no epoch": {"epoch": None},
-    "negative epoch": {"epoch": -1},
-    "reign as number": {"reign": 1},
-    "cluster as list": {"cluster": []},
-    "entries as object": {"entries": {}},
-    "entry as number": {"entries": [1]},
-}
-
-
-@pytest.mark.parametrize("name", MALFORMED)
-def test_malformed_message(follower: Node, name: str) -> None:
-    message = {**replication_messages.append(follower, "forged"), **MALFORMED[name]}
-    status, answer = send(follower, "", message)
-    assert status == 400, answer
-    assert isinstance(answer["error"], str)
-
-
-BAD_ENTRIES: dict[str, dict[str, Any]] = {
-    "gap": {"index": 10**6},
-    "index zero": {"index": 0},
-    "epoch of the future": {"epoch": 10**6},
-    "epoch of the past": {"epoch": 1},
-    "unknown operation": {"operation": "increment"},
-    "delete with a value": {"operation": "delete"},
-    "key as number": {"key": 1},
-}
-
-
-@pytest.mark.parametrize("name", BAD_ENTRIES)
-def test_malformed_entry(follower: Node, name: str) -> None:
-    message = replication_messages.append(follower, "forged")
-    entries = [{**entry, **BAD_ENTRIES[name]} for entry in message["entries"]]
-    status, answer = send(follower, "", {**message, "entries": entries})
-    assert status == 400, answer
-    assert isinstance(answer["error"], str)
-
-
-def test_put_without_a_value(follower: Node) -> None:
-    message = replication_messages.append(follower, "forged")
-    del message["entries"][0]["value"]
-    status, answer = send(follower, "", message)
-    assert status == 400, answer
-
-
 @pytest.mark.parametrize("path", BUILDERS)
 def test_leader_takes_no_orders(cluster: ClusterHarness, follower: Node, path: str) -> None:
     message = {**BUILDERS[path](follower), "epoch": 100, "reign": "usurper"}

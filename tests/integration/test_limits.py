@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from kvstore.leader_log import LogLimits
-from kvstore.request_parts import BODY_TIMEOUT_S
+from kvstore.request_parts import BODY_TIMEOUT_S, LARGE_BODIES, LARGE_BODY_BYTES
 from kvstore.worker import HEAD_TIMEOUT_S
 from tests.conftest import StartCluster
 from tests.harness import Node
@@ -178,6 +178,30 @@ def test_connections_over_the_bound_wait_for_a_place(start_cluster: StartCluster
         assert not serves(leader, late)
         served.pop().close()
         assert read_response(late).status == 200
+
+
+def test_large_bodies_wait_for_a_place(start_cluster: StartCluster) -> None:
+    """So many at a time are read; the rest stay in the network, and small ones pass by."""
+    leader = start_cluster(0).leader
+    large = put("large", b'{"value":"' + b"x" * LARGE_BODY_BYTES + b'"}')
+    with ExitStack() as stack:
+        reading = [
+            stack.enter_context(socket.create_connection(leader.endpoint, timeout=UNBOUNDED_S))
+            for _ in range(LARGE_BODIES)
+        ]
+        for connection in reading:
+            connection.sendall(large[:-1])
+        late = stack.enter_context(socket.create_connection(leader.endpoint, timeout=0.5))
+        late.sendall(large)
+        with pytest.raises(TimeoutError):
+            late.recv(1)
+        assert leader.put("small", 1).status_code == 200
+        reading.pop().sendall(large[-1:])
+        late.settimeout(UNBOUNDED_S)
+        assert read_response(late).status == 200
+        for connection in reading:
+            connection.sendall(large[-1:])
+            assert read_response(connection).status == 200
 
 
 # Pending writes

@@ -13,6 +13,7 @@ import pytest
 from kvstore.app import create_app, create_node
 from kvstore.config import load_settings
 from kvstore.responses import STATUS
+from tests.bad_requests import BAD_TARGETS, BAD_WRITES, NO_HTTP
 from tests.conftest import StartCluster
 from tests.harness import ClusterHarness, Node
 
@@ -74,6 +75,31 @@ def test_every_error_is_described(document: dict[str, Any]) -> None:
     assert set(STATUS.values()) <= described
 
 
+def described_statuses(document: dict[str, Any], raw: bytes) -> set[int] | None:
+    """The answers of the operation that a request is for; None when it is for none."""
+    line = re.match(rb"([A-Z]+) (/[^ ?]*)", raw)
+    if line is None:
+        return None
+    for path, operations in document["paths"].items():
+        operation = operations.get(line[1].decode().lower())
+        if operation and re.fullmatch(path.replace("{key}", ".+"), line[2].decode("latin-1")):
+            return {int(status) for status in operation["responses"]}
+    return None
+
+
+def test_every_refusal_is_described(document: dict[str, Any]) -> None:
+    refused = {**NO_HTTP, **BAD_TARGETS, **BAD_WRITES}
+    described = {name: described_statuses(document, bad.raw) for name, bad in refused.items()}
+    missing = {
+        (name, status)
+        for name, bad in refused.items()
+        if (statuses := described[name]) is not None
+        for status in {bad.leader, bad.follower or bad.leader} - statuses
+    }
+    assert missing == set()
+    assert sum(statuses is not None for statuses in described.values()) > 100
+
+
 def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
     references = set(re.findall(r'"\$ref": "#/([^"]*)"', json.dumps(document)))
     assert references
@@ -113,6 +139,7 @@ def assert_every_answer_is_described(node: Node, directory: Path) -> None:
 
 
 def test_a_leader_gives_no_other_answer(pair: ClusterHarness, tmp_path: Path) -> None:
+    pair.leader.put_confirmed("colour", "the key of the document's examples")
     assert_every_answer_is_described(pair.leader, tmp_path)
     pair.leader.set_quorum(1)
     pair.leader.put_confirmed("after", "all of it")

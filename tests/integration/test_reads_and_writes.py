@@ -1,11 +1,12 @@
 """What is written to the leader can be read from every node."""
 
+import socket
 from typing import Any
 
 import pytest
 
 from tests.harness import ClusterHarness
-from tests.http_stream import exchange
+from tests.http_stream import HttpResponse, HttpSplitter, exchange, read_response
 
 VALUES: list[Any] = [
     None,
@@ -150,6 +151,52 @@ def test_routes_that_delete(cluster: ClusterHarness, route: str) -> None:
     assert answer.status_code == 200
     assert answer.json()["status"] == "ok"
     assert cluster.leader.get("routed").status_code == 404
+
+
+def test_head_is_a_read_without_its_body(cluster: ClusterHarness) -> None:
+    version = cluster.leader.put_confirmed("headed", 1)
+    for node in cluster.nodes:
+        node.get("headed", min_version=version)
+        for route in ("get", "kv"):
+            found = node.request("HEAD", f"/{route}/headed")
+            assert (found.status_code, found.content) == (200, b"")
+            assert found.headers["ETag"] == f'"{version}"'
+            missing = node.request("HEAD", f"/{route}/never written")
+            assert (missing.status_code, missing.content) == (404, b"")
+
+
+def test_client_that_waits_before_it_sends_the_body(cluster: ClusterHarness) -> None:
+    """As curl does with a large one."""
+    head = (
+        b"PUT /put/k HTTP/1.1\r\nHost: test\r\nContent-Length: 11\r\nExpect: 100-continue\r\n\r\n"
+    )
+    with socket.create_connection(cluster.leader.endpoint, timeout=10) as connection:
+        connection.sendall(head)
+        assert read_response(connection).status == 100
+        connection.sendall(b'{"value":1}')
+        assert read_response(connection).json()["status"] == "ok"
+
+
+def test_body_in_pieces(cluster: ClusterHarness) -> None:
+    body = b'{"value":"in pieces"}'
+    chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in body) + b"0\r\n\r\n"
+    head = b"PUT /put/k HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n"
+    assert exchange(cluster.leader.endpoint, head + chunks).status == 200
+    assert cluster.leader.get("k").json()["value"] == "in pieces"
+
+
+def test_several_requests_sent_at_once_are_answered_in_order(cluster: ClusterHarness) -> None:
+    body = b'{"value":%d}'
+    put = b"PUT /put/piped HTTP/1.1\r\nHost: test\r\nContent-Length: 11\r\n\r\n" + body
+    get = b"GET /get/piped HTTP/1.1\r\nHost: test\r\n\r\n"
+    with socket.create_connection(cluster.leader.endpoint, timeout=10) as connection:
+        connection.sendall(b"".join(put % number + get for number in range(1, 6)))
+        splitter = HttpSplitter()
+        answers: list[HttpResponse] = []
+        while len(answers) < 10:
+            answers += [HttpResponse(raw) for raw in splitter.feed(connection.recv(65536))]
+    values = [answer.json()["value"] for answer in answers[1::2]]
+    assert values == [1, 2, 3, 4, 5]
 
 
 def test_versions_are_the_indexes_of_the_log(cluster: ClusterHarness) -> None:

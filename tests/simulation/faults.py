@@ -2,6 +2,9 @@
 
 from collections.abc import Callable
 
+from msgspec.structs import replace
+
+from kvstore.messages import Claim, Hello
 from tests.simulation.network import Path
 from tests.simulation.world import USUAL_DISK_DELAY_S, World
 
@@ -28,6 +31,7 @@ class Faults:
             self._degrade,
             self._slow_disks,
             self._change_quorum,
+            self._forge,
         ]
         self._kinds: list[Callable[[], None]]
         self._kinds = random.sample(usual, random.randint(1, len(usual)))
@@ -111,6 +115,16 @@ class Faults:
         address = self._random.choice(list(machines))
         network.reroute(address, self._random.choice(list(machines.values())))
         self._fault(lambda: network.reroute(address, machines[address]))
+
+    def _forge(self) -> None:
+        """Repeat a message as if another reign, of the same or another epoch, had sent it."""
+        network = self._world.network
+        messages = [each for each in network.recent if not isinstance(each[1], Hello | Claim)]
+        if messages:
+            process, message = self._random.choice(messages)
+            epoch = max(1, message.epoch + self._random.choice([-1, 0, 0, 1]))
+            self._world.counts.faults += 1
+            network.forge(process, replace(message, epoch=epoch, reign="forged"))
 
     def _slow_disks(self) -> None:
         world = self._world

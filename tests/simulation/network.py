@@ -5,6 +5,7 @@ connection that its message went out on, and only while both ends live. Messages
 and more than once all the same, as they do through a proxy or at a node that was frozen.
 """
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -90,6 +91,8 @@ class Network:
         self._world = world
         self.route = dict(world.followers)
         """Which machine an address leads to."""
+        self.recent: deque[tuple[FollowerProcess, Message]] = deque(maxlen=20)
+        """The last messages that arrived, and where."""
         self._links: dict[tuple[str, str], Link] = {}
 
     def link(self, leader: str, address: str) -> Link:
@@ -123,10 +126,16 @@ class Network:
             if original and not connected:
                 self._reset(sender, connection)
             if isinstance(process, FollowerProcess):
+                self.recent.append((process, message))
                 world.note("message", process, "" if connected else "late", message)
                 process.do(lambda: process.receive(message, answer if connected else _ignore))
 
         self._carry(link.to_follower, Packet(message, arrive))
+
+    def forge(self, process: FollowerProcess, message: Message) -> None:
+        """Deliver a message that no leader of this world sent."""
+        self._world.note("message", process, "forged", message)
+        process.do(lambda: process.receive(message, _ignore))
 
     def stopped(self, process: object) -> None:
         """The connections to a follower's process are closed."""

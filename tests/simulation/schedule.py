@@ -91,5 +91,6 @@ def _setup(random: Random) -> Setup:
         durable=random.random() < 0.7,
         leader_retain=random.choice([2, 5, 1000]),
         follower_retain=random.choice([1, 5, 1000]),
+        retain_bytes=random.choice([300, 1 << 20]),
         max_pending=random.choice([3, 50]),
     )

@@ -1,10 +1,11 @@
 """Named schedules of several reigns: takeovers, replaced leaders, forced starts."""
 
 import pytest
+from msgspec import structs
 
 from kvstore.entries import Position
 from kvstore.leader import LeaderState
-from kvstore.messages import Append, Claim, Hello
+from kvstore.messages import Answer, Append, Claim, Hello
 from tests.simulation.stage import (
     cluster,
     commit_index,
@@ -86,6 +87,7 @@ def test_follower_keeps_its_promise_over_a_restart() -> None:
 
 
 def test_two_leaders_choose_the_same_epoch() -> None:
+    answers: list[Answer | None] = []
     world = cluster()
     write(world, 1)
     world.crash("leader")
@@ -112,6 +114,14 @@ def test_two_leaders_choose_the_same_epoch() -> None:
         world.clock.run(0.1)
         assert world.follower("f0").follower.promise == before
         assert world.follower("f1").follower.promise.epoch == twin
+        # Nothing else of the twin is accepted either.
+        process, append = next(
+            (process, message)
+            for process, message in world.network.recent
+            if isinstance(message, Append) and message.entries and message.epoch == twin
+        )
+        process.receive(structs.replace(append, reign="twin"), answers.append)
+        assert [answer.error for answer in answers if answer] == ["another reign is in force"]
     world.network.heal()
     settle(world)
     assert world.leader().leader.state is LeaderState.DEPOSED

@@ -110,7 +110,7 @@ def test_any_address_is_advertised_by_the_host_name(monkeypatch: pytest.MonkeyPa
         ({"MAX_VALUE_BYTES": "99999999999"}, "MAX_VALUE_BYTES"),
         ({"LOG_RETAIN": "0"}, "LOG_RETAIN"),
         ({"CLUSTER_TOKEN": "two words"}, "token"),
-        ({"CLUSTER_TOKEN": "a", "CLUSTER_TOKEN_FILE": "/b"}, "CLUSTER_TOKEN"),
+        ({"CLUSTER_TOKEN": "a", "CLUSTER_TOKEN_FILE": __file__}, "not both"),
         ({"CLUSTER_TOKEN_FILE": "/nowhere/token"}, "CLUSTER_TOKEN_FILE"),
     ],
     ids=str,

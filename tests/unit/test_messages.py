@@ -77,6 +77,10 @@ def changed(**fields: object) -> bytes:
     return msgspec.json.encode({**msgspec.json.decode(encode(append(put(1)))), **fields})
 
 
+def with_value(value: bytes) -> bytes:
+    return encode(append(put(1, value='"v"'))).replace(b'"v"', value)
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -85,8 +89,9 @@ def changed(**fields: object) -> bytes:
         b"[]",
         b"{",
         b"\xff",
-        b'{"reign":"\xed\xa0\x80"}',
-        b"[" * 100_000,
+        with_value(b'"\xff"'),
+        with_value(b'"\xed\xa0\x80"'),
+        with_value(b"[" * 100_000 + b"]" * 100_000),
         without("epoch"),
         without("reign"),
         without("prev_index"),

@@ -80,9 +80,6 @@ def test_canonical_form(text: bytes, kept: bytes) -> None:
         b"[" * (MAX_DEPTH + 1) + b"]" * (MAX_DEPTH + 1),
         b'{"a":' * (MAX_DEPTH + 1) + b"1" + b"}" * (MAX_DEPTH + 1),
         b"[" * 500_000,
-        b"1" + b"0" * 309,
-        b"-1" + b"0" * 309,
-        b"9" * 100_000,
     ],
     ids=lambda text: repr(text[:20]),
 )
@@ -92,10 +89,21 @@ def test_what_is_no_json_is_refused(text: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", [b"1e309", b"-1e309", b'[{"a":1e400}]', b'"\\ud800"', b'{"\\udfff":1}', b'["a\\udc00"]']
+    ("text", "why"),
+    [
+        (b"1e309", "out of range"),
+        (b'[{"a":-1e400}]', "out of range"),
+        (b"2" + b"0" * 308, "out of range"),
+        (b"-2" + b"0" * 308, "out of range"),
+        (b"9" * 100_000, "out of range"),
+        (b'"\\ud800"', "lone surrogate"),
+        (b'{"\\udfff":1}', "lone surrogate"),
+        (b'["a\\udc00"]', "lone surrogate"),
+    ],
+    ids=lambda text: repr(text[:20]),
 )
-def test_what_nobody_could_send_back_is_refused(text: bytes) -> None:
-    with pytest.raises(InvalidRequest, match="invalid JSON"):
+def test_what_others_could_not_read_is_refused(text: bytes, why: str) -> None:
+    with pytest.raises(InvalidRequest, match=f"invalid JSON: .* {why}"):
         canonical(parse(text))
 
 

@@ -197,6 +197,17 @@ def test_state_is_fetched_in_parts() -> None:
     assert (taken.items, taken.requests, taken.entries) == (items, requests, [put(7, epoch=3)])
 
 
+def test_fetching_begins_anew_with_the_next_attempt() -> None:
+    talk = Talk(*HELD).until(Phase.FETCHING)
+    message = talk.next("a")
+    assert message is not None
+    talk.hear("a", message, talk.fetched("a", total=2, items=[Item("k", 6, Raw(b"1"))]))
+    _best_is_lost(talk)
+    message = talk.until(Phase.FETCHING).next("a")
+    assert isinstance(message, Fetch)
+    assert message.offset == 0
+
+
 def test_empty_cluster_needs_no_fetching() -> None:
     talk = Talk().until(Phase.CLAIMING)
     talk.claim("a")
@@ -259,10 +270,10 @@ def test_it_starts_over_under_a_higher_epoch(phase: Phase, event: Callable[[Talk
     assert talk.takeover.phase is Phase.LOOKING
     assert talk.takeover.waiting_for == ["a", "b"]
     assert talk.takeover.taken is None
-    talk.takeover.promise_saved = False
     talk.look("a", epoch=4)
     talk.look("b", epoch=4)
     assert talk.takeover.promise.epoch == 5
+    assert talk.next("a") is None, "the new promise is not saved yet"
 
 
 @pytest.mark.parametrize("phase", [Phase.CLAIMING, Phase.FETCHING])
@@ -309,7 +320,6 @@ def test_forced_start_while_claiming_looks_again_without_the_missing() -> None:
     talk.claim("b")
     assert talk.takeover.force() == ["a"]
     assert talk.takeover.waiting_for == ["b"]
-    talk.takeover.promise_saved = False
     talk.look("b", epoch=4)
     assert talk.takeover.phase is Phase.CLAIMING
     assert talk.takeover.promise.epoch >= 1004

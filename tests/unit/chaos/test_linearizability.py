@@ -1,34 +1,13 @@
 """The checker on hand-made histories, linearizable and not."""
 
-import itertools
+import random
 
 import pytest
 
 from tests.chaos.linearizability import Budget, Verdict, check
-from tests.chaos.operations import Condition, Kind, Operation, Value
-
-_ids = itertools.count()
-
-
-def put(value: str, start: int, end: int | None, condition: Condition | None = None) -> Operation:
-    return _operation("put", value, start, end, condition)
-
-
-def delete(start: int, end: int | None, condition: Condition | None = None) -> Operation:
-    return _operation("delete", None, start, end, condition)
-
-
-def read(value: Value, start: int, end: int) -> Operation:
-    return _operation("read", value, start, end, None)
-
-
-def _operation(
-    kind: Kind, value: Value, start: int, end: int | None, condition: Condition | None
-) -> Operation:
-    return Operation(
-        id=next(_ids), kind=kind, value=value, start_ns=start, end_ns=end, condition=condition
-    )
-
+from tests.chaos.linearization_search import WindowedSet
+from tests.chaos.operations import Condition, Operation
+from tests.unit.chaos.shorthand import delete, put, read
 
 LINEARIZABLE = {
     "nothing happened": [],
@@ -77,6 +56,24 @@ LINEARIZABLE = {
         put("b", 5, 6),
         delete(7, None),
         read(None, 8, 9),
+    ],
+    "the one open delete must not be used where a write may find the key absent anyway": [
+        put("a", 0, 20),
+        delete(5, None),
+        put("b", 19, 32, Condition(None)),
+        put("c", 28, 38),
+        read(None, 35, 47),
+        put("d", 44, 63),
+    ],
+    "the one open delete must not be used where a read may come first": [
+        read("a", 0, 42),
+        read(None, 5, 9),
+        put("a", 7, None, Condition(None)),
+        read("b", 12, 73),
+        delete(18, None),
+        read(None, 21, 96),
+        put("b", 24, 37),
+        read(None, 55, 94),
     ],
     "calls that touch are concurrent": [put("a", 0, 1), put("b", 1, 2), read("a", 2, 3)],
     "a conditional write after what it saw": [
@@ -209,3 +206,19 @@ def test_a_long_history_needs_no_recursion() -> None:
 def test_a_malformed_history_is_no_verdict(history: list[Operation]) -> None:
     with pytest.raises(ValueError, match="must be"):
         check(history)
+
+
+def test_the_set_of_placed_calls_has_equal_keys_for_equal_sets_only() -> None:
+    chance = random.Random(1)
+    numbers, windowed = set[int](), WindowedSet()
+    keys: dict[frozenset[int], tuple[int, int]] = {}
+    for _ in range(3000):
+        number = chance.randrange(9)
+        if number in numbers:
+            numbers.remove(number)
+            windowed.remove(number)
+        else:
+            numbers.add(number)
+            windowed.add(number)
+        assert keys.setdefault(frozenset(numbers), windowed.key) == windowed.key
+    assert len(set(keys.values())) == len(keys) > 400
