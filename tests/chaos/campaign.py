@@ -11,10 +11,11 @@ from pathlib import Path
 import requests
 
 from analysis.copies import CopyError
-from tests.chaos.client import Client
+from tests.chaos.client import Client, Write
 from tests.chaos.cluster import ChaosCluster
 from tests.chaos.faults import FaultMaker
 from tests.chaos.history import Campaign, NodeCopy
+from tests.chaos.long_values import shorten
 from tests.chaos.recorder import Recorder
 from tests.chaos.schedule import make_schedule
 from tests.chaos.workload import Workload
@@ -27,6 +28,8 @@ _REPL_TIMEOUT_S = 1.0
 _CLIENT_TIMEOUT_S = 2.5  # longer than a node may take, if it is neither dead nor frozen
 _CONVERGENCE_TIMEOUT_S = 60.0
 _TICK_S = 0.2
+_BALLAST_KEYS = 12
+_BALLAST_LENGTH = 200_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +85,7 @@ def plan(options: Options) -> Campaign:
         clients=options.clients,
         write_quorum=options.write_quorum,
         keys=[f"key{number}" for number in range(1, options.keys + 1)],
+        ballast=[f"ballast{number}" for number in range(1, _BALLAST_KEYS + 1)],
         node_settings=settings,
         schedule=make_schedule(
             options.seed, options.seconds, options.followers, options.write_quorum
@@ -105,11 +109,19 @@ def run(campaign: Campaign, directory: Path, show: Callable[[Tick], None]) -> Pa
         ChaosCluster(campaign, Path(scratch), recorder, stopped) as cluster,
     ):
         try:
+            _load_ballast(campaign, cluster, recorder)
             _disturb(campaign, cluster, recorder, stopped, show)
             _finish(campaign, cluster, recorder)
         finally:
             cluster.keep_logs(directory / LOGS_NAME)
     return path
+
+
+def _load_ballast(campaign: Campaign, cluster: ChaosCluster, recorder: Recorder) -> None:
+    """Fill the nodes, so that snapshots and takeovers take several messages."""
+    loader = Client("loader", recorder, time.sleep)
+    for key in campaign.ballast:
+        loader.write(cluster.leader, Write(key, f"{key}+{_BALLAST_LENGTH}"), _CLIENT_TIMEOUT_S)
 
 
 def _disturb(
@@ -149,7 +161,7 @@ def _finish(campaign: Campaign, cluster: ChaosCluster, recorder: Recorder) -> No
         recorder.problem(f"the nodes did not converge: {error}")
     reader = Client("reader", recorder, time.sleep)
     for node in cluster.nodes.values():
-        for key in campaign.keys:
+        for key in [*campaign.keys, *campaign.ballast]:
             reader.read(node, key, _CLIENT_TIMEOUT_S)
     for node in cluster.nodes.values():
         _record_copy(node, recorder)
@@ -169,7 +181,7 @@ def _record_copy(node: Node, recorder: Recorder) -> None:
             node=node.name,
             index=copy.index,
             epoch=copy.epoch,
-            store=copy.store,
+            store={key: shorten(value) for key, value in copy.store.items()},
             versions=copy.versions,
             digest=copy.digest,
         )

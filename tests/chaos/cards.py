@@ -182,6 +182,7 @@ DECK: tuple[Card, ...] = (
     _on("refuse", _followers),
     _on("replay", _followers),
     _on("replay", _followers),
+    _on("raise quorum", _leader),
     _late_entries,
     _late_entries,
     _isolated_leader,

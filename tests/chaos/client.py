@@ -12,6 +12,7 @@ import requests
 from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NewConnectionError
 
 from tests.chaos.history import Attempt, Call, Outcome, Precondition
+from tests.chaos.long_values import expand, shorten
 from tests.chaos.recorder import Recorder
 from tests.harness import Node
 from tests.node_http import path
@@ -129,7 +130,7 @@ class Client:
             headers["If-None-Match"] = "*"
         elif write.precondition is not None:
             headers["If-Match"] = f'"{write.precondition.version}"'
-        body = None if write.value is None else {"value": write.value}
+        body = None if write.value is None else {"value": expand(write.value)}
         method = "DELETE" if write.value is None else "PUT"
         attempt, answer, was_sent = self._request(
             node, method, path("kv", write.key), timeout_s, body=body, headers=headers
@@ -178,7 +179,7 @@ def _document(answer: requests.Response | None) -> dict[str, Any]:
 
 def _text(value: object) -> str:
     # Clients write text only; anything else must show up as a value that nobody wrote.
-    return value if isinstance(value, str) else f"not text: {value!r}"
+    return shorten(value) if isinstance(value, str) else f"not text: {value!r}"
 
 
 def _was_sent(error: requests.RequestException) -> bool:

@@ -42,6 +42,7 @@ class ChaosCluster:
     def __init__(
         self, campaign: Campaign, directory: Path, recorder: Recorder, stopped: threading.Event
     ) -> None:
+        self.write_quorum = campaign.write_quorum
         self._recorder = recorder
         self._stopped = stopped
         self._data = directory / "data"
@@ -57,7 +58,7 @@ class ChaosCluster:
         self.nodes = {node.name: node for node in self.harness.nodes}
         self.in_hand = {name: threading.Lock() for name in self.nodes}
         """Held by whoever kills, freezes or starts a node."""
-        self._losses = Losses(campaign.write_quorum, LEADER)
+        self._losses = Losses(self.write_quorum, LEADER)
         self._left = threading.Event()
         self._watching = threading.Thread(target=self._watch, daemon=True)
 

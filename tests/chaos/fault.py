@@ -17,6 +17,7 @@ Action = Literal[
     "slow",  # bytes take longer
     "refuse",  # connections to a follower are reset, and new ones too
     "replay",  # a follower gets requests that it got before once more
+    "raise quorum",  # the leader wants more followers for a while
 ]
 Way = Literal["both ways", "to the follower", "to the leader"]
 

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
-import psutil
+import requests
 
 from tests.chaos.cluster import ChaosCluster
 from tests.chaos.fault import Fault, Way
@@ -17,6 +17,7 @@ from tests.tcp_proxy import BOTH, Direction
 _ENTRIES_PATH = "/replicate"
 _REPLAYED_PATHS = (_ENTRIES_PATH, "/replicate/claim", "/replicate/snapshot", "/replicate/hello")
 _REPLAYED_REQUESTS = 20
+_GRASP_S = 0.1  # whoever only looks at a node lets go of it sooner
 _WAYS: dict[Way, tuple[Direction, ...]] = {
     "both ways": BOTH,
     "to the follower": (Direction.TO_SERVER,),
@@ -57,6 +58,7 @@ class FaultMaker:
             "slow": self._disturb_links,
             "refuse": self._disturb_links,
             "replay": self._replay,
+            "raise quorum": self._raise_quorum,
         }
 
     @property
@@ -85,8 +87,8 @@ class FaultMaker:
         try:
             self._make[fault.action](fault)
             self._recorder.event(f"ended: {text}", fault.number)
-        except (AssertionError, OSError, psutil.Error) as error:
-            self._recorder.problem(f"{text}: {error}")
+        except Exception as error:  # noqa: BLE001 (a fault that is not undone spoils the rest)
+            self._recorder.problem(f"{text}: {error!r}")
             self._stopped.set()
         finally:
             del self._current[fault.number]
@@ -101,7 +103,7 @@ class FaultMaker:
             taken: list[str] = []
             for name in fault.nodes:
                 lock = self._cluster.in_hand[name]
-                if lock.acquire(blocking=False):
+                if lock.acquire(timeout=_GRASP_S):
                     stack.callback(lock.release)
                     taken.append(name)
                 else:
@@ -162,6 +164,21 @@ class FaultMaker:
             self._wait(fault.seconds)
             for name in names:
                 self._cluster.nodes[name].thaw()
+
+    def _raise_quorum(self, fault: Fault) -> None:
+        """Only ever above W: what is confirmed meanwhile is held by at least as many."""
+        usual = self._cluster.write_quorum
+        quorum = self._random.randint(usual, len(self._cluster.harness.followers))
+        self._try_to_set_quorum(fault, quorum)
+        self._wait(fault.seconds)
+        self._try_to_set_quorum(fault, usual)
+
+    def _try_to_set_quorum(self, fault: Fault, quorum: int) -> None:
+        try:
+            self._cluster.leader.set_quorum(quorum)
+            self._recorder.event(f"W is {quorum}", fault.number)
+        except requests.RequestException as error:  # a leader that is dead or frozen now
+            self._recorder.event(f"W is not changed: {type(error).__name__}", fault.number)
 
     # Links
 

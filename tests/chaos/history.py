@@ -23,7 +23,8 @@ class Campaign(Struct, frozen=True, kw_only=True, tag="campaign", tag_field="rec
 
     :param command: repeats it.
     :param node_settings: of every node, as in the environment.
-    :param keys: all keys that clients use.
+    :param keys: those that clients use.
+    :param ballast: keys that are written once, with long values, before the first fault.
     """
 
     command: str
@@ -33,6 +34,7 @@ class Campaign(Struct, frozen=True, kw_only=True, tag="campaign", tag_field="rec
     clients: int
     write_quorum: int
     keys: list[str]
+    ballast: list[str]
     node_settings: dict[str, str]
     schedule: list[Fault]
 

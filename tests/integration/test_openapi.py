@@ -19,7 +19,7 @@ from tests.harness import ClusterHarness, Node
 
 SHORT_WAITS = {"REPL_TIMEOUT": "0.3"}
 SEED = 1
-MAX_EXAMPLES = 10
+MAX_EXAMPLES = 5
 """Random requests for each operation, beside those that are derived from the document."""
 
 # What a request that fits the document may meet: 412 and 422 depend on what was written before, and

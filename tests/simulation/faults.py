@@ -42,7 +42,7 @@ class Faults:
             self._kinds.append(self._use_second_leader)
         if self.force:
             self._kinds.append(self._force_start)
-        if random.random() < 0.1:
+        if random.random() < 0.2:
             self._kinds.append(self._reroute)
 
     def inject(self) -> None:

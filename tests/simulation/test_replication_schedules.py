@@ -208,6 +208,18 @@ def test_follower_returns_where_it_was() -> None:
     assert progress.stage is Stage.STREAM
 
 
+def test_leader_alone_keeps_what_is_durable() -> None:
+    world = cluster(followers=0, write_quorum=0)
+    write(world, 1)
+    put(world, 2)
+    assert commit_index(world) == 1
+    world.crash("leader")
+    world.start("leader")
+    settle(world)
+    assert world.ledger.confirmed.items == {"key1": (1, b"1")}
+    assert write(world, 3) == [2]
+
+
 Victim = Callable[[World], None]
 
 

@@ -28,6 +28,7 @@ def campaign() -> Campaign:
         clients=2,
         write_quorum=1,
         keys=["k"],
+        ballast=[],
         node_settings={},
         schedule=[],
     )
