@@ -69,7 +69,8 @@ class Sender:
 
     def _idle_s(self) -> float:
         last_sent_s = self._leader.followers[self._address].last_sent_s
-        due_s = last_sent_s + HEARTBEAT_S - time.monotonic()
+        # Jitter keeps the heartbeats of several followers from coming all at once.
+        due_s = last_sent_s + HEARTBEAT_S * random.uniform(1.0, 1.2) - time.monotonic()
         return due_s if due_s > 0 else HEARTBEAT_S
 
     def _lost(self, reason: str) -> None:

@@ -130,22 +130,34 @@ def _judge_reads(reads: list[Call]) -> Iterator[Finding]:
 
 
 def unmet_minimum_versions(history: History) -> Iterator[Finding]:
-    """A read that asks for a version of its key gets it, or a newer one."""
-    deletes = defaultdict(list)
+    """A node that has applied an index has applied everything up to it, of every key."""
+    writes: dict[str, list[Call]] = defaultdict(list)
     for call in history.calls:
-        if call.kind == "delete" and call.outcome != "refused":
-            deletes[call.key].append(call)
+        if call.is_write and call.outcome != "refused":
+            writes[call.key].append(call)
     for read in history.calls:
-        minimum = read.min_version
-        if minimum is None:
-            continue
-        if read.outcome == "found" and _version(read) < minimum:
-            yield Finding("min_version ignored", f"{minimum} was asked for", [read])
-        if read.outcome == "absent" and not any(
-            (call.version is None or call.version >= minimum) and call.start_ns <= read.end_ns
-            for call in deletes[read.key]
-        ):
-            yield Finding("min_version ignored", "no delete explains the absence", [read])
+        if read.min_version is not None and read.outcome in ("found", "absent"):
+            yield from _judge_minimum(read, read.min_version, writes[read.key])
+
+
+def _judge_minimum(read: Call, minimum: int, writes: list[Call]) -> Iterator[Finding]:
+    applied = [
+        call
+        for call in writes
+        if call.outcome == "confirmed" and call.version is not None and call.version <= minimum
+    ]
+    newest = max(applied, key=_version, default=None)
+    if newest is None:
+        return
+    if read.outcome == "found" and _version(read) < _version(newest) + (newest.kind == "delete"):
+        yield Finding("applied index skips a write", f"{minimum} was asked for", [newest, read])
+    if read.outcome == "absent" and not any(
+        call.kind == "delete"
+        and (call.version is None or call.version >= _version(newest))
+        and call.start_ns <= read.end_ns
+        for call in writes
+    ):
+        yield Finding("applied index skips a write", "no delete explains this", [newest, read])
 
 
 def _version(call: Call) -> int:

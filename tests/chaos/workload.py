@@ -97,8 +97,8 @@ class _WorkingClient:
         self._stopped = stopped
         self._client = Client(name, recorder, self._pause)
         self._writes = 0
-        self._known: dict[str, int] = {}
-        """For each key the newest confirmed version that this client has seen."""
+        self._newest = 0
+        """The newest confirmed version that this client has seen, of any key."""
 
     def work(self) -> None:
         """Make calls until told to stop."""
@@ -124,8 +124,8 @@ class _WorkingClient:
             case "put at a follower":
                 return self._write(self._random.choice(self._followers), self._new_write(key))
             case "read from a follower":
-                known = self._known.get(key) if self._random.random() < 0.5 else None
-                return self._read(self._random.choice(self._followers), key, known).outcome
+                minimum = self._newest if self._random.random() < 0.5 else None
+                return self._read(self._random.choice(self._followers), key, minimum).outcome
             case _:
                 return self._read(self._leader, key).outcome
 
@@ -160,7 +160,7 @@ class _WorkingClient:
 
     def _note(self, call: Call) -> None:
         if call.version is not None:
-            self._known[call.key] = max(call.version, self._known.get(call.key, 0))
+            self._newest = max(self._newest, call.version)
 
     def _patience_s(self) -> float:
         if self._random.random() < _IMPATIENCE:

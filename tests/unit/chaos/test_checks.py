@@ -159,15 +159,32 @@ BROKEN = {
         .history(HELD),
     ),
     "min_version is ignored": (
-        "min_version ignored",
+        "applied index skips a write",
         B()
         .put("a", version=1)
         .put("b", version=2)
         .read("a", version=1, node="follower1", min_version=2)
         .history(HELD),
     ),
+    "min_version of a later write to another key is ignored": (
+        "applied index skips a write",
+        B()
+        .put("a", version=1)
+        .put("b", version=2)
+        .put("z", version=3, key="other")
+        .read("a", version=1, node="follower1", min_version=3)
+        .history(HELD),
+    ),
+    "a delete is skipped": (
+        "applied index skips a write",
+        _nothing_lost()
+        .delete(version=2)
+        .put("z", version=3, key="other")
+        .read("a", version=1, node="follower1", min_version=3)
+        .history(HELD),
+    ),
     "min_version is ignored by an empty node": (
-        "min_version ignored",
+        "applied index skips a write",
         _nothing_lost().read(None, node="follower1", min_version=1).history(HELD),
     ),
     # Linear order
@@ -218,6 +235,11 @@ ALLOWED = {
     "concurrent writes get any versions": B()
     .put("a", version=2, at=(1, 50))
     .put("b", version=1, at=(1, 50)),
+    "min_version of an earlier write": B()
+    .put("a", version=2)
+    .put("b", version=3)
+    .read("a", version=2, node="follower1", min_version=2)
+    .read(None, node="follower1", min_version=1),
     "a delete explains why a read finds nothing": B()
     .put("a", version=1)
     .delete("open")
