@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from itertools import pairwise
 
 from tests.chaos.findings import Finding
 from tests.chaos.history import History
@@ -21,6 +22,7 @@ def verdict_lines(history: History, judgement: Judgement) -> Iterator[str]:
     outcomes = Counter(call.outcome for call in history.calls)
     counts = ", ".join(f"{count:,} {name}" for name, count in sorted(outcomes.items()))
     yield f"{len(history.calls):,} calls: {counts}; checked in {judgement.seconds:.1f} s"
+    yield f"longest time without a confirmed write: {_longest_silence_s(history):.1f} s"
     by_rule: dict[str, list[Finding]] = defaultdict(list)
     for finding in judgement.findings:
         by_rule[finding.rule].append(finding)
@@ -32,6 +34,12 @@ def verdict_lines(history: History, judgement: Judgement) -> Iterator[str]:
     for key in judgement.undecided:
         yield f"undecided: whether the calls on {key} are linearizable; the search took too long"
     yield _last_word(judgement)
+
+
+def _longest_silence_s(history: History) -> float:
+    ends_ns = [call.end_ns for call in history.calls if call.outcome == "confirmed"]
+    ends_ns = sorted([*ends_ns, history.last_ns])
+    return max((later - earlier for earlier, later in pairwise(ends_ns)), default=0) / 1e9
 
 
 def _last_word(judgement: Judgement) -> str:

@@ -7,6 +7,7 @@ from kvstore.leader import LeaderState
 from kvstore.messages import Answer, Append, Claim, Fetch, Hello, Message, SnapshotChunk
 from kvstore.progress import Stage
 from kvstore.records import Promise
+from kvstore.replication_log import ReplicationLog
 from tests.simulation.history import History
 from tests.simulation.ledger import equal
 from tests.simulation.violation import Violation
@@ -14,7 +15,7 @@ from tests.simulation.violation import Violation
 if TYPE_CHECKING:
     from tests.simulation.follower_process import FollowerProcess
     from tests.simulation.leader_process import LeaderProcess
-    from tests.simulation.machine import Machine
+    from tests.simulation.machine import Machine, Process
     from tests.simulation.world import World
 
 
@@ -106,6 +107,7 @@ class Checks:
                 "every change is recorded",
                 f"{machine.name} is at {follower.log.last}, recorded {machine.queued.position}",
             )
+        self._check_recorded(process, follower.promise, follower.log)
         if follower.map.position != machine.durable.position:
             raise Violation(
                 "only what is durable",
@@ -119,6 +121,15 @@ class Checks:
         if (known is None or not known.confirmed) and not self._ledger.apart:
             raise Violation(
                 "a lower bound", f"{machine.name} thinks {follower.commit_index} is confirmed"
+            )
+
+    def _check_recorded(self, process: "Process", promise: Promise, log: ReplicationLog) -> None:
+        disk = process.machine.disk
+        if not process.storage.queue and (disk.promise, disk.base) != (promise, log.base):
+            raise Violation(
+                "every change is recorded",
+                f"{process} has {promise} and a log from {log.base} on, its disk {disk.promise} "
+                f"and {disk.base}",
             )
 
     # Leaders
@@ -146,6 +157,7 @@ class Checks:
     def leader_changed(self, process: "LeaderProcess") -> None:
         """Something has happened at a leader."""
         machine, leader = process.machine, process.leader
+        self._check_recorded(process, leader.promise, leader.log.entries)
         if leader.state not in (LeaderState.CATCHING_UP, LeaderState.LEADING):
             return
         reign = leader.promise.reign or ""

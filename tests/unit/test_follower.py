@@ -8,7 +8,7 @@ from kvstore.entries import START, Entry, Item, Position
 from kvstore.errors import InvalidRequest, NotReady
 from kvstore.follower import MAX_EPOCH_JUMP, Follower
 from kvstore.messages import Append, Claim, Fetch, Fetched, Header, Hello, SnapshotChunk
-from kvstore.records import SavePromise
+from kvstore.records import CutLog, NodeState, SavePromise
 from tests.unit.core import append, chunk, claim, delete, follower, put, save
 
 HEADER = Header(epoch=1, reign="r", cluster="c", leader="http://leader")
@@ -155,7 +155,26 @@ def test_the_log_is_cut_to_its_retention_and_the_map_stays() -> None:
     assert made.append(late).error == "the position before the entries is not held"
 
 
+def test_a_cut_is_recorded() -> None:
+    made = Follower(NodeState("f"), log_retain=10, log_retain_bytes=1 << 20)
+    made.claim(claim())
+    made.append(append(*(put(index) for index in range(1, 31))))
+    for record in made.take_unsaved():
+        made.saved(record)
+    assert made.take_unsaved() == [CutLog(20)]
+
+
 # Snapshots
+
+
+def test_a_tail_of_another_order_gives_way_to_the_snapshot_of_its_reign() -> None:
+    made = holding(12)
+    made.claim(claim(2, "r2"))
+    late = append(put(6), prev=Position(1, 5), epoch=2, reign="r2", last_index=9)
+    assert made.append(late).error is None
+    made.snapshot(chunk(epoch=2, reign="r2"))
+    save(made)
+    assert made.log.last == Position(1, 9)
 
 
 def test_a_snapshot_replaces_everything_in_one_step() -> None:
