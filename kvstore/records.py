@@ -43,10 +43,13 @@ class Promise:
         """Whether this reign shows that another leader has taken over since this one did.
 
         The epoch alone does not: a leader that restarts out of reach raises its own every time.
+        An emptied follower may even meet a twin of the epoch of this takeover.
         """
         assert self.led_epoch is not None, "only a leader can be replaced"
         return (
-            epoch > self.led_epoch and reign is not None and reign.partition(".")[0] != self.lineage
+            epoch >= self.led_epoch
+            and reign is not None
+            and reign.partition(".")[0] != self.lineage
         )
 
     def header(self) -> Header:

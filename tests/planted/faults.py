@@ -132,8 +132,8 @@ FAULTS = [
     PlantedFault(
         "a replaced leader takes its followers back",
         "records.py",
-        "epoch > self.led_epoch and reign is not None and",
-        "False and",
+        "            epoch >= self.led_epoch\n",
+        "            False\n",
         SIMULATOR,
     ),
     PlantedFault(
