@@ -5,6 +5,7 @@ import re
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -13,6 +14,9 @@ from kvstore.errors import SettingsError
 
 T = TypeVar("T")
 D = TypeVar("D")
+
+_LABEL = re.compile("[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
+_ADDRESS = re.compile(r"(?:\[(?P<ipv6>[^\[\]]+)\]|(?P<host>[^\[\]:]+)):(?P<port>[0-9]{1,5})")
 
 MAX_KEY_LIMIT = 2048  # a percent-encoded key has to fit into gunicorn's request line of 8190 bytes
 MAX_VALUE_LIMIT = 16 << 20  # a message with one entry has to fit into messages.BODY_LIMIT
@@ -78,16 +82,16 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
         log_retain=read.get("LOG_RETAIN", _integer(1, 10_000_000), 20_000),
         cluster_token=read.token(),
     )
-    read.problems += _contradictions(settings)
+    read.problems += _contradictions(settings, read.wrong)
     if read.problems:
         raise SettingsError(read.problems)
     return settings
 
 
-def _contradictions(settings: Settings) -> list[str]:
+def _contradictions(settings: Settings, wrong: set[str]) -> list[str]:
     problems = []
     count = len(settings.followers)
-    if settings.role == "leader" and settings.write_quorum > count:
+    if settings.role == "leader" and settings.write_quorum > count and "FOLLOWERS" not in wrong:
         problems.append(f"WRITE_QUORUM={settings.write_quorum} is more than the {count} FOLLOWERS")
     if settings.repl_timeout_s <= 0:
         problems.append("REPL_TIMEOUT must be more than 0")
@@ -110,6 +114,8 @@ def _contradictions(settings: Settings) -> list[str]:
 class _Reader:
     def __init__(self, environ: Mapping[str, str]) -> None:
         self.problems: list[str] = []
+        self.wrong: set[str] = set()
+        """Names of the settings in whose place the default stands."""
         self._environ = environ
 
     def get(self, name: str, parse: Callable[[str], T], default: D) -> T | D:
@@ -120,6 +126,7 @@ class _Reader:
             return parse(text)
         except ValueError as error:
             self.problems.append(f"{name}={text!r}: {error}")
+            self.wrong.add(name)
             return default
 
     def token(self) -> str | None:
@@ -170,30 +177,66 @@ def _number(text: str) -> float:
 
 
 def _host(text: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9.:_-]+", text):
-        raise ValueError("must be a host name or an IP address")
+    if not _is_ip_address(text) and not _is_host_name(text):
+        raise ValueError(
+            f"{text!r} is no IP address and no host name "
+            "(1 to 63 letters, digits, - and _ between two dots, 253 in all)"
+        )
     return text
 
 
-def _address(text: str) -> str:
+def _is_ip_address(text: str) -> bool:
+    address, percent, zone = text.partition("%")
+    if percent and not (":" in address and re.fullmatch(r"[A-Za-z0-9._-]+", zone)):
+        return False
     try:
-        url = urlsplit(f"//{text}")
-        complete = url.hostname and url.port and url.netloc == text and "@" not in text
+        ip_address(address)
     except ValueError:
-        complete = False
-    if not complete:
+        return False
+    return True
+
+
+def _is_host_name(text: str) -> bool:
+    labels = text.removesuffix(".").split(".")
+    # What ends in a number would be taken for an IPv4 address.
+    return (
+        len(text) <= 253
+        and all(_LABEL.fullmatch(label) for label in labels)
+        and not labels[-1].isdigit()
+    )
+
+
+def _address(text: str) -> str:
+    parts = _ADDRESS.fullmatch(text)
+    if parts is None or not 1 <= int(parts["port"]) <= 65535:
         raise ValueError(f"{text!r} is not host:port")
+    if parts["ipv6"] and ":" not in parts["ipv6"]:
+        raise ValueError(f"{text!r} is not host:port: only IPv6 addresses stand in brackets")
+    _host(parts["ipv6"] or parts["host"])
     return text
 
 
 def _addresses(text: str) -> tuple[str, ...]:
-    return tuple(_address(part.strip()) for part in text.split(","))
+    addresses, problems = [], []
+    for part in text.split(","):
+        try:
+            addresses.append(_address(part.strip()))
+        except ValueError as error:
+            problems.append(str(error))
+    if problems:
+        raise ValueError("; ".join(problems))
+    return tuple(addresses)
 
 
 def _url(text: str) -> str:
-    url = urlsplit(text)
-    if url.scheme not in ("http", "https") or not url.hostname or not text.isprintable():
+    try:
+        url = urlsplit(text)
+        complete = url.scheme in ("http", "https") and url.hostname and text.isprintable()
+    except ValueError:
+        complete = False
+    if not complete:
         raise ValueError("must be a URL like http://host:port")
+    _address(url.netloc if _ADDRESS.fullmatch(url.netloc) else f"{url.netloc}:80")
     return text.rstrip("/")
 
 

@@ -7,6 +7,21 @@ import pytest
 from kvstore.config import load_settings
 from kvstore.errors import SettingsError
 
+LONGEST_LABEL = "a" * 63
+NO_HOSTS = [
+    "a..b",
+    ".a",
+    "a..",
+    f"{LONGEST_LABEL}a",
+    ".".join([LONGEST_LABEL] * 4),
+    "-a",
+    "a-.b",
+    "b\u00fccher",
+    "a%41",
+    "a b",
+    "256.0.0.1",
+    "127.0.0.1.1",
+]
 LEADER = {"ROLE": "leader", "FOLLOWERS": "127.0.0.1:5001,127.0.0.1:5002"}
 
 
@@ -48,11 +63,19 @@ def test_write_quorum_of_a_leader(environ: dict[str, str], write_quorum: int) ->
     [
         ({"HOST": "::1"}, "advertise_url", "http://[::1]:5000"),
         ({"HOST": "db_1.example", "PORT": "65535"}, "advertise_url", "http://db_1.example:65535"),
+        ({"HOST": "fe80::1%eth0"}, "host", "fe80::1%eth0"),
+        ({"HOST": "node-1.example."}, "host", "node-1.example."),
         ({"ADVERTISE_URL": "https://leader:443/"}, "advertise_url", "https://leader:443"),
+        ({"ADVERTISE_URL": "http://[::1]/kv"}, "advertise_url", "http://[::1]/kv"),
         (
             {"ROLE": "leader", "FOLLOWERS": " a:1 , [::1]:2"},
             "followers",
             ("a:1", "[::1]:2"),
+        ),
+        (
+            {"ROLE": "leader", "FOLLOWERS": f"{LONGEST_LABEL}.a:1,[fe80::1%eth0]:2,7.b:3"},
+            "followers",
+            (f"{LONGEST_LABEL}.a:1", "[fe80::1%eth0]:2", "7.b:3"),
         ),
         ({"FOLLOWERS": "a:1"}, "followers", ()),
         ({"MIN_DELAY": "0", "MAX_DELAY": "0"}, "max_delay_ms", 0.0),
@@ -85,6 +108,8 @@ def test_any_address_is_advertised_by_the_host_name(monkeypatch: pytest.MonkeyPa
         ({"PORT": "\u0665"}, "PORT"),
         ({"ADVERTISE_URL": "leader:5000"}, "ADVERTISE_URL"),
         ({"ADVERTISE_URL": "ftp://leader"}, "ADVERTISE_URL"),
+        ({"ADVERTISE_URL": "http://leader:70000"}, "ADVERTISE_URL"),
+        ({"ADVERTISE_URL": "http://[::1"}, "ADVERTISE_URL"),
         ({"FOLLOWERS": "a"}, "FOLLOWERS"),
         ({"FOLLOWERS": "a:1,,b:1"}, "FOLLOWERS"),
         ({"FOLLOWERS": "a:x"}, "FOLLOWERS"),
@@ -117,6 +142,33 @@ def test_any_address_is_advertised_by_the_host_name(monkeypatch: pytest.MonkeyPa
 )
 def test_refused_by_name(environ: dict[str, str], named: str) -> None:
     assert any(named in problem for problem in problems(environ))
+
+
+@pytest.mark.parametrize("host", [*NO_HOSTS, "1::2::3", "::1%", "::1%a b"])
+def test_what_is_no_host(host: str) -> None:
+    bracketed = f"[{host}]" if ":" in host else host
+    environ = {
+        "HOST": host,
+        "ADVERTISE_URL": f"http://{bracketed}:5000",
+        "FOLLOWERS": f"{bracketed}:5000",
+    }
+    found = problems({**environ, "ROLE": "leader"})
+    names = [problem.partition("=")[0] for problem in found]
+    assert names == ["HOST", "FOLLOWERS", "ADVERTISE_URL"]
+    assert all("no host name" in problem or "http://host:port" in problem for problem in found)
+
+
+@pytest.mark.parametrize("address", ["[::1]a:1", "[v1.a]:1", "[127.0.0.1]:1", "::1:1", "a:1/b"])
+def test_what_is_no_address(address: str) -> None:
+    [problem] = problems({**LEADER, "FOLLOWERS": address})
+    assert "is not host:port" in problem
+
+
+def test_every_wrong_follower_is_named_and_nothing_that_only_follows_from_it() -> None:
+    [problem] = problems({**LEADER, "FOLLOWERS": "a..b:1,c:1,d", "WRITE_QUORUM": "3"})
+    assert "'a..b' is no IP address and no host name" in problem
+    assert "'d' is not host:port" in problem
+    assert "'c" not in problem
 
 
 def test_every_problem_is_named_at_once() -> None:
