@@ -118,17 +118,20 @@ class Leader:
         """How many followers are known to hold the entry at an index."""
         return sum(progress.match_index >= index for progress in self.followers.values())
 
-    def lag(self, address: str, now_s: float) -> tuple[int, float]:
+    def lag(self, address: str, now_s: float, started_s: float = 0.0) -> tuple[int, float]:
         """How far a follower is behind.
 
+        :param started_s: when this process began: what was in the log before counts from then on,
+            because its age is not known.
         :return: entries, and the age in seconds of the oldest entry it lacks.
         """
         entries = self.log.entries
         match_index = self.followers[address].match_index
         behind = entries.last.index - match_index
-        if behind <= 0 or entries.base == entries.last:
+        if behind <= 0:
             return behind, 0.0
-        return behind, max(0.0, now_s - entries.appended_at_s(match_index + 1))
+        since_s = max(entries.appended_at_s(match_index + 1), started_s)
+        return behind, max(0.0, now_s - since_s)
 
     def check_readable(self) -> None:
         """Before the start of the reign is confirmed, no value is known to be.

@@ -54,6 +54,7 @@ class LeaderNode(Node):
         timeout_s: float,
     ) -> None:
         self._leader = leader
+        self._started_s = time.monotonic()
         self._delay_range = delay_range
         self._delays = {address: SimulatedDelay(delay_range) for address in transports}
         self._commit_waiters = IndexWaiters()
@@ -149,7 +150,7 @@ class LeaderNode(Node):
 
     def _follower_status(self, address: str, now_s: float) -> dict[str, Any]:
         progress = self._leader.followers[address]
-        lag_entries, lag_s = self._leader.lag(address, now_s)
+        lag_entries, lag_s = self._leader.lag(address, now_s, self._started_s)
         contact_s = progress.last_contact_s
         delay = self._delays[address].statistics
         return {

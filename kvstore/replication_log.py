@@ -14,7 +14,7 @@ class ReplicationLog:
     """Entries ``base.index + 1 … last.index``, in order.
 
     :param base: position of the last entry that is no longer kept.
-    :param entries: those after it.
+    :param entries: those after it; when they were appended is not known.
     """
 
     def __init__(self, base: Position = START, entries: Iterable[Entry] = ()) -> None:
@@ -30,7 +30,7 @@ class ReplicationLog:
         """Put one entry at the end.
 
         :param entry: must have the next index and no lower epoch than the last.
-        :param now_s: time of the append, for lag figures.
+        :param now_s: time of the append, for lag figures; 0 = not known.
         """
         assert entry.index == self.last.index + 1, "the log has no gaps"
         assert entry.epoch >= self.last.epoch, "epochs never fall along the log"
@@ -44,7 +44,12 @@ class ReplicationLog:
         return self._entries[index - self.base.index - 1]
 
     def appended_at_s(self, index: int) -> float:
-        """When the entry at this index was appended; the oldest one's time for cut entries."""
+        """When the entry at this index was appended; 0 = not known.
+
+        For an entry that was cut, the time of the oldest one kept.
+        """
+        if not self._appended_at_s:
+            return 0.0
         return self._appended_at_s[max(index - self.base.index - 1, 0)]
 
     def position_at(self, index: int) -> Position | None:

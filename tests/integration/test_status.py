@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -119,6 +121,20 @@ def test_lag_of_a_follower(cluster: ClusterHarness) -> None:
     cluster.heal(late)
     cluster.wait_for_replication()
     assert cluster.leader.follower_status(address)["lag_entries"] == 0
+
+
+def test_lag_after_a_restart_counts_from_the_restart(
+    start_cluster: StartCluster, tmp_path: Path
+) -> None:
+    """How old the entries on its disk are, a leader does not know."""
+    cluster = start_cluster(2, data_root=tmp_path / "data")
+    cluster.leader.put_confirmed("key", 1)
+    cluster.followers[1].crash()
+    cluster.leader.crash()
+    before_s = time.monotonic()
+    cluster.leader.restart()
+    lag_s = cluster.leader.follower_status(cluster.followers[1].process.address)["lag_s"]
+    assert 0 < lag_s < time.monotonic() - before_s
 
 
 @pytest.mark.parametrize("path", ["/livez", "/readyz"])

@@ -13,11 +13,13 @@ from kvstore.errors import (
     WriteRefused,
 )
 from kvstore.follower import Follower
+from kvstore.key_value_map import KeyValueMap
 from kvstore.leader import Leader, LeaderState
 from kvstore.messages import Append, Claim, Hello, SnapshotChunk
 from kvstore.preconditions import Precondition
 from kvstore.progress import Stage
 from kvstore.records import NodeState, Promise
+from kvstore.replication_log import ReplicationLog
 from tests.unit.core import claim, exchange, follower, leader, save, talk, write
 
 
@@ -368,3 +370,25 @@ def test_lag_is_in_entries_and_in_the_age_of_the_oldest_missing() -> None:
     assert made.lag("f0", 15.0) == (2, 5.0)
     exchange(made, "f0", others["f0"], 15.0)
     assert made.lag("f0", 15.0) == (0, 0.0)
+
+
+def test_lag_counts_entries_of_an_earlier_process_from_the_start_of_this_one() -> None:
+    made, others = cluster()
+    made.propose(write(), 10.0)
+    save(made)
+    loaded = ReplicationLog(entries=made.log.entries.entries())
+    state = NodeState("l", made.promise, 1, KeyValueMap(loaded.last), loaded)
+    restarted = leader(2, state=state)
+    assert restarted.lag("f0", 1015.0, started_s=1000.0) == (1, 15.0)
+    talk(restarted, {"f1": others["f1"]}, 1016.0)
+    restarted.propose(write(), 1017.0)
+    assert restarted.lag("f0", 1018.0, started_s=1000.0) == (2, 18.0), "the oldest missing counts"
+    assert restarted.lag("f1", 1018.0, started_s=1000.0) == (1, 1.0)
+
+
+def test_lag_of_a_follower_that_lacks_what_is_in_the_map_only() -> None:
+    made, _ = cluster()
+    made.propose(write(), 10.0)
+    last = made.log.entries.last
+    state = NodeState("l", made.promise, 1, KeyValueMap(last), ReplicationLog(last))
+    assert leader(2, state=state).lag("f0", 1015.0, started_s=1000.0) == (1, 15.0)
