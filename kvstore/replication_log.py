@@ -5,6 +5,7 @@ key-value map any more; a follower that needs it gets a snapshot.
 """
 
 from collections.abc import Iterable
+from itertools import islice
 
 from kvstore.entries import START, Entry, Position
 from kvstore.messages import bounded
@@ -96,15 +97,16 @@ class ReplicationLog:
         :param max_bytes: bytes to keep, likewise.
         """
         slack = 1.1
+        if floor <= self.base.index:
+            return None
         if len(self._entries) > max_entries * slack:
-            target = self.last.index - max_entries
-        elif self.size > max_bytes * slack:
+            return min(self.last.index - max_entries, floor)
+        if self.size > max_bytes * slack:
             target, size = self.base.index, self.size
-            for entry in self._entries:
+            # No further than to the floor: an entry is looked at once, when it is cut.
+            for entry in islice(self._entries, floor - self.base.index):
                 if size <= max_bytes:
                     break
                 target, size = entry.index, size - entry.size
-        else:
-            return None
-        target = min(target, floor)
-        return target if target > self.base.index else None
+            return target
+        return None

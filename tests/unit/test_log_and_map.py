@@ -1,5 +1,8 @@
 """The pure data structures: log, map, table of requests, quorum, preconditions."""
 
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -87,6 +90,42 @@ def test_retention_by_bytes() -> None:
     log = log_of(20)
     cut = log.retention_cut(20, 1000, log.size // 2)
     assert cut == 10
+
+
+@pytest.mark.parametrize(("floor", "cut"), [(20, 10), (10, 10), (7, 7), (1, 1), (0, None)])
+def test_retention_by_bytes_leaves_what_is_behind_the_floor(floor: int, cut: int | None) -> None:
+    log = log_of(20)
+    assert log.retention_cut(floor, 1000, log.size // 2) == cut
+
+
+class WalkedEntries(list[Entry]):
+    """Entries that count how many of them were looked at."""
+
+    walked = 0
+
+    def __iter__(self) -> Iterator[Entry]:
+        for index in range(len(self)):
+            yield self[index]
+
+    def __getitem__(self, index: Any) -> Any:
+        found = super().__getitem__(index)
+        self.walked += len(found) if isinstance(index, slice) else 1
+        return found
+
+
+@pytest.mark.parametrize(
+    ("floor", "max_entries", "max_bytes"),
+    [(1, 1000, 1000), (20, 1000, 1000), (5, 1000, 1000), (1, 2, 1 << 30), (20, 1000, 1 << 30)],
+)
+def test_the_cut_looks_at_no_more_entries_than_it_cuts(
+    floor: int, max_entries: int, max_bytes: int
+) -> None:
+    """However long a floor holds back a cut, it costs nothing to ask for one."""
+    log = log_of(20)
+    log.cut(1)
+    entries = log._entries = WalkedEntries(log._entries)
+    cut = log.retention_cut(floor, max_entries, max_bytes)
+    assert entries.walked <= (0 if cut is None else cut - log.base.index + 1)
 
 
 # The map
