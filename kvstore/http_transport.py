@@ -15,6 +15,7 @@ from geventhttpclient.response import HTTPParseError, HTTPResponse
 from kvstore.errors import InvalidRequest, TransportError
 from kvstore.messages import (
     ANSWERS,
+    BODY_LIMIT,
     Answer,
     Append,
     Claim,
@@ -34,6 +35,8 @@ PATHS: dict[type[Message], str] = {
     SnapshotChunk: "/replicate/snapshot",
     Fetch: "/replicate/fetch",
 }
+
+HEAD_LIMIT = 256 << 10  # of all of an answer that is not its body: head, chunk sizes, trailers
 
 _READABLE = 1
 
@@ -123,11 +126,18 @@ class HttpTransport(Transport):
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket.sendall(request)
         response = _Response("POST")
+        received = 0
         while not response.message_complete:
             data = self._socket.recv(65536)
             if not data:
                 raise ConnectionResetError("the follower closed the connection")
             response.feed(data)
+            received += len(data)
+            body_size = len(response.read_body())
+            if body_size > BODY_LIMIT:
+                raise TransportError(f"the answer is larger than {BODY_LIMIT >> 20} MiB")
+            if received - body_size > HEAD_LIMIT:
+                raise TransportError(f"the answer's headers are larger than {HEAD_LIMIT >> 10} KiB")
         if response.should_close():
             self.close()
         return response
