@@ -179,4 +179,21 @@ FAULTS = [
         UNIT
         + "test_follower.py::test_an_emptied_follower_serves_when_it_has_reached_what_it_was_told",
     ),
+    PlantedFault(
+        "a batch is no transaction",
+        "sqlite_storage.py",
+        "    with _transaction(connection):\n        entries: list[Entry] = []\n",
+        "    if True:\n        entries: list[Entry] = []\n",
+        UNIT + "test_sqlite_storage.py::"
+        "test_a_node_killed_between_any_two_statements_has_a_batch_whole_or_not_at_all",
+    ),
+    PlantedFault(
+        "a commit does not wait for the disk",
+        "sqlite_storage.py",
+        '    connection.execute("PRAGMA synchronous=FULL")\n'
+        '    (synchronous,) = connection.execute("PRAGMA synchronous").fetchone()\n'
+        '    if (mode, synchronous) != ("wal", 2):\n',
+        '    connection.execute("PRAGMA synchronous=NORMAL")\n    if mode != "wal":\n',
+        UNIT + "test_sqlite_storage.py::test_every_commit_is_asked_to_reach_the_disk",
+    ),
 ]

@@ -1,5 +1,8 @@
 """What a node finds again in its data directory."""
 
+import ctypes
+import os
+import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -23,6 +26,8 @@ from kvstore.records import (
 from kvstore.request_table import REMEMBERED_ENTRIES
 from kvstore.sqlite_storage import FORMAT, SqliteStorage
 
+CACHESTAT = 451
+"""Number of the system call, the same on every architecture."""
 PROMISE = Promise(cluster="c", epoch=2, reign="r", leader="http://leader:5000")
 
 
@@ -146,6 +151,117 @@ def test_flush_waits_for_what_was_queued_by_others(tmp_path: Path) -> None:
     storage.flush()
     assert len(saved) == 1
     storage.close()
+
+
+BEFORE: list[Record] = [
+    SavePromise(PROMISE),
+    SaveEntries([put(1, "a"), put(2, "b"), put(3, "c")], 1),
+]
+BATCHES: dict[str, list[Record]] = {
+    "entries": [SaveEntries([put(4, "a", "2", request="one"), delete(5, "b"), put(6, "d")], 2)],
+    "records of every kind": [
+        SaveEntries([put(4, "a", "2", request="one")], 2),
+        CutLog(2),
+        SavePromise(Promise("c", 3, "r3", "http://l", led_epoch=3)),
+        SaveEntries([delete(5, "b")], 3),
+    ],
+    "another state": [
+        ReplaceState(
+            promise=Promise("c", 3, "r3", "http://l"),
+            synced_epoch=3,
+            position=Position(1, 9),
+            items=[Item("x", 8, Raw(b"1")), Item("y", 9, Raw(b"2"))],
+            requests=[Request("kept", 7, "f")],
+            base=Position(1, 8),
+            entries=[put(9, "y", "2")],
+        ),
+    ],
+}
+
+
+def held(directory: Path) -> tuple[object, ...]:
+    """Everything that a node finds in its directory."""
+    state = load(directory)
+    log, kv_map = state.log, state.map
+    items, requests = kv_map.items(), kv_map.requests.requests()
+    return state.promise, state.synced_epoch, log.base, log.entries(), items, requests
+
+
+@pytest.mark.parametrize("batch", BATCHES)
+def test_a_node_killed_between_any_two_statements_has_a_batch_whole_or_not_at_all(
+    batch: str, tmp_path: Path
+) -> None:
+    """What a killed process leaves behind is what is in its files at that moment."""
+    directory, copies = tmp_path / "data", list[Path]()
+
+    def copy(_statement: str) -> None:
+        copies.append(tmp_path / f"killed{len(copies)}")
+        copies[-1].mkdir()
+        for name in ("kvstore.db", "kvstore.db-wal"):
+            shutil.copy(directory / name, copies[-1])
+
+    save(directory, *BEFORE)
+    before = held(directory)
+    storage = SqliteStorage(directory)
+    storage.start(lambda _: None, lambda: None, gevent.spawn)
+    storage._thread.apply(storage._connection.set_trace_callback, (copy,))
+    storage.save(BATCHES[batch])
+    storage.flush()
+    storage._thread.apply(storage._connection.set_trace_callback, (None,))
+    copy("the last statement is done")
+    storage.close()
+    found = [held(killed) for killed in copies]
+    after = found.pop()
+    assert after == held(directory) != before
+    assert len(found) > 5
+    assert [state for state in found if state not in (before, after)] == []
+
+
+def test_every_commit_is_asked_to_reach_the_disk(tmp_path: Path) -> None:
+    storage = SqliteStorage(tmp_path)
+    storage.start(lambda _: None, lambda: None, gevent.spawn)
+
+    def pragma(name: str) -> object:
+        return storage._connection.execute(f"PRAGMA {name}").fetchone()[0]
+
+    found = [storage._thread.apply(pragma, (name,)) for name in ("journal_mode", "synchronous")]
+    storage.close()
+    full = 2
+    assert found == ["wal", full]
+
+
+def test_what_is_reported_saved_has_left_the_page_cache(tmp_path: Path) -> None:
+    """No page of the log that SQLite writes ahead is still to be written to the disk."""
+    probe = tmp_path / "probe"
+    probe.write_bytes(b"x")
+    if not dirty_pages(probe):
+        pytest.skip("this file system does not say what is still to be written")
+    dirty = []
+    storage = SqliteStorage(tmp_path)
+    storage.start(
+        lambda _: dirty.append(dirty_pages(tmp_path / "kvstore.db-wal")),
+        lambda: None,
+        gevent.spawn,
+    )
+    for index in range(1, 6):
+        storage.save([SaveEntries([put(index)], 1)])
+        storage.flush()
+    storage.close()
+    assert dirty == [0] * 5
+
+
+def dirty_pages(path: Path) -> int:
+    """How many pages of a file are in memory only.
+
+    :raises pytest.skip.Exception: the kernel does not say (Linux does from 6.5 on).
+    """
+    whole_file = (ctypes.c_uint64 * 2)(0, 0)
+    cached = (ctypes.c_uint64 * 5)()
+    with path.open("rb") as file:
+        libc = ctypes.CDLL(None, use_errno=True)
+        if libc.syscall(CACHESTAT, file.fileno(), whole_file, cached, 0) != 0:
+            pytest.skip(f"cachestat: {os.strerror(ctypes.get_errno())}")
+    return cached[1] + cached[2]
 
 
 def connect(directory: Path) -> sqlite3.Connection:
