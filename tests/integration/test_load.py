@@ -25,6 +25,7 @@ from analysis.locust_totals import read_locust_totals, why_disagreeing
 from analysis.node_client import NodeClient
 from analysis.write_plan import WritePlan
 from analysis.written import why_not_written
+from tests.inherited_signals import heeding_interrupts
 
 TIMEOUT_S = 120.0
 FOLLOWERS = 3
@@ -249,14 +250,15 @@ def test_a_load_that_is_stopped_early_ends_with_an_error(
     spec: LoadSpec, leader: NodeClient, stop_signal: signal.Signals
 ) -> None:
     before = last_index(leader)
-    process = subprocess.Popen(
-        replace(spec, writes=1_000_000).command(),
-        cwd=REPO_ROOT,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    with heeding_interrupts():
+        process = subprocess.Popen(
+            replace(spec, writes=1_000_000).command(),
+            cwd=REPO_ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
     try:
         deadline = time.monotonic() + TIMEOUT_S
         while last_index(leader) == before:

@@ -18,6 +18,7 @@ from analysis.latency import read_request_log
 from analysis.local_cluster import LocalCluster
 from analysis.local_node import REPO_ROOT
 from analysis.node_client import NodeClient
+from tests.inherited_signals import heeding_interrupts
 
 TIMEOUT_S = 240.0
 SMALL = ["--writes=250", "--keys=10", "--warm-up-writes=20", "--users=5"]
@@ -195,13 +196,14 @@ def assert_goes_on(study: subprocess.Popen[str], deadline: float) -> None:
 def test_a_study_that_is_stopped_leaves_no_process(
     tmp_path: Path, stop_signal: signal.Signals
 ) -> None:
-    study = subprocess.Popen(
-        study_command(tmp_path, "--writes=1000000"),
-        cwd=REPO_ROOT,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
+    with heeding_interrupts():
+        study = subprocess.Popen(
+            study_command(tmp_path, "--writes=1000000"),
+            cwd=REPO_ROOT,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
     children: list[psutil.Process] = []
     try:
         deadline = time.monotonic() + TIMEOUT_S
