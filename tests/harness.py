@@ -19,9 +19,12 @@ from tests.tcp_proxy import TcpProxy
 from tests.waiting import wait_until
 from tests.write_record import WriteRecord
 
-__all__ = ["ClusterHarness", "Node"]
+__all__ = ["PATIENT", "ClusterHarness", "Node"]
 
 REPLICATION_TIMEOUT_S = 30.0
+PATIENT = {"REPL_TIMEOUT": "20"}
+"""Settings for tests in which no time may be up, however busy the machine is: a write waits so many
+seconds, and half as many pass before a message counts as lost."""
 
 
 class ClusterHarness:
@@ -90,6 +93,11 @@ class ClusterHarness:
     def heal(self, follower: Node) -> None:
         """End every fault between the leader and a follower."""
         self.link(follower).heal()
+
+    def wait_until_streaming(self, followers: Iterable[Node]) -> None:
+        """Wait until the leader replicates to the given followers."""
+        for follower in followers:
+            self.leader.wait_for_follower(self.address(follower), "streaming")
 
     # Further leaders
 

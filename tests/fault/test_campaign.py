@@ -71,6 +71,6 @@ def test_an_interrupted_campaign_leaves_nothing_behind(
         finally:
             process.kill()
     assert len(nodes) >= 3
-    _, alive = psutil.wait_procs(nodes, timeout=10.0)
+    _, alive = psutil.wait_procs(nodes, timeout=60.0)
     assert [node.pid for node in alive if node.status() != psutil.STATUS_ZOMBIE] == []
     assert list(scratch.iterdir()) == []

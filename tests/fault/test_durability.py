@@ -10,7 +10,7 @@ import pytest
 
 from tests.background_load import BackgroundLoad
 from tests.conftest import StartCluster
-from tests.harness import ClusterHarness, Node
+from tests.harness import PATIENT, ClusterHarness, Node
 from tests.waiting import wait_until
 from tests.write_record import WriteRecord
 
@@ -20,7 +20,7 @@ QUORUM_2 = {"WRITE_QUORUM": "2"}
 
 @pytest.fixture
 def cluster(start_cluster: StartCluster, tmp_path: Path) -> ClusterHarness:
-    return start_cluster(3, leader_settings=QUORUM_2, data_root=tmp_path / "data")
+    return start_cluster(3, settings=PATIENT, leader_settings=QUORUM_2, data_root=tmp_path / "data")
 
 
 def directory(node: Node) -> Path:
@@ -31,10 +31,17 @@ def snapshots_sent(leader: Node) -> list[int]:
     return [follower["snapshots_sent"] for follower in leader.status()["followers"]]
 
 
+def wait_until_not_empty(cluster: ClusterHarness) -> None:
+    """Wait until every follower holds something: two are enough to confirm a write."""
+    for follower in cluster.followers:
+        follower.wait_for_last_index(1)
+
+
 def test_a_killed_leader_goes_on_from_its_disk(cluster: ClusterHarness) -> None:
     leader, record = cluster.leader, WriteRecord()
     with BackgroundLoad(leader, record) as load:
         load.wait_for_confirmed(100)
+        wait_until_not_empty(cluster)
         before = leader.status()
         leader.crash()
         leader.restart()
@@ -52,6 +59,7 @@ def test_a_killed_follower_goes_on_from_its_disk(cluster: ClusterHarness) -> Non
     leader, follower, record = cluster.leader, cluster.followers[0], WriteRecord()
     with BackgroundLoad(leader, record) as load:
         load.wait_for_confirmed(100)
+        wait_until_not_empty(cluster)
         follower.crash()
         load.wait_for_confirmed(100)
         held = follower_index(follower)
@@ -74,6 +82,7 @@ def test_all_nodes_killed_at_once_come_back_with_everything(cluster: ClusterHarn
     with BackgroundLoad(cluster.leader, record, clients=8) as load:
         for _ in range(2):
             load.wait_for_confirmed(100)
+            wait_until_not_empty(cluster)
             for node in cluster.nodes:
                 node.crash()
             for node in cluster.nodes:
@@ -131,8 +140,8 @@ def test_a_follower_without_its_directory_gets_a_snapshot_while_writes_go_on(
         follower.restart()
         follower.wait_until_ready()
         load.wait_for_confirmed(50)
-    assert snapshots_sent(leader) == [1, 0, 0]
     cluster.assert_nothing_lost(record)
+    assert snapshots_sent(leader) == [1, 0, 0]
     follower.crash()
     follower.restart()
     cluster.assert_nothing_lost(record)

@@ -1,12 +1,14 @@
 """Followers are killed, frozen, cut off and emptied; they catch up by themselves."""
 
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 
 from tests.background_load import BackgroundLoad
 from tests.conftest import StartCluster
-from tests.harness import ClusterHarness, Node
+from tests.harness import PATIENT, ClusterHarness, Node
+from tests.open_writes import write_unnoticed
 from tests.tcp_proxy import TcpProxy
 from tests.waiting import wait_until
 from tests.write_record import WriteRecord
@@ -25,7 +27,8 @@ def write_many(leader: Node, record: WriteRecord, count: int, name: str) -> None
 def test_follower_that_missed_1_000_writes_continues_where_it_was(
     start_cluster: StartCluster, stopped_by: str
 ) -> None:
-    cluster = start_cluster(2, proxied=True)
+    # A message that counted as lost would be sent twice: it has 3 s, however busy the machine is.
+    cluster = start_cluster(2, settings={"REPL_TIMEOUT": "6"}, proxied=True)
     record = WriteRecord()
     write_many(cluster.leader, record, 50, "before")
     cluster.wait_for_replication()
@@ -52,7 +55,7 @@ def test_follower_that_missed_1_000_writes_continues_where_it_was(
 def test_killed_follower_returns_empty_and_gets_a_snapshot_while_writes_go_on(
     start_cluster: StartCluster,
 ) -> None:
-    cluster = start_cluster(3)
+    cluster = start_cluster(3, settings=PATIENT)
     record = WriteRecord()
     write_many(cluster.leader, record, 1_200, "before")  # more than one chunk
     follower = cluster.followers[0]
@@ -75,7 +78,7 @@ def test_killed_follower_returns_empty_and_gets_a_snapshot_while_writes_go_on(
 
 def test_all_followers_return_empty_at_once(start_cluster: StartCluster) -> None:
     """Their leader is the only one who still has the data, which fills many messages."""
-    cluster = start_cluster(3)
+    cluster = start_cluster(3, settings=PATIENT)
     record = WriteRecord()
     for number in range(10):
         assert record.put(cluster.leader, f"large{number}", [number, "é" * 400_000]) == 200
@@ -112,11 +115,12 @@ def test_follower_later_than_the_log_reaches_back_gets_a_snapshot(
     write_many(cluster.leader, record, 300, "missed")
     with BackgroundLoad(cluster.leader, record) as load:
         cluster.heal(follower)
-        cluster.leader.wait_for_follower(cluster.address(follower), "streaming")
+        cluster.wait_until_streaming([follower])
         load.wait_for_confirmed(50)
     cluster.assert_nothing_lost(record)
     seen = cluster.leader.follower_status(cluster.address(follower))
-    assert seen["snapshots_sent"] == 1
+    # The load may write more than the log keeps before the next message arrives.
+    assert seen["snapshots_sent"] >= 1
     assert seen["node"] == node
 
 
@@ -125,14 +129,17 @@ def test_follower_frozen_in_mid_write(start_cluster: StartCluster) -> None:
     record = WriteRecord()
     assert record.put(cluster.leader, "key", "before") == 200
     follower = cluster.followers[0]
-    follower.freeze()
-    late = cluster.leader.put("key", "late")
-    assert late.status_code == 504
+
+    def restore() -> None:
+        follower.thaw()
+        cluster.wait_until_streaming([follower])
+
+    [late] = write_unnoticed(follower.freeze, restore, partial(cluster.leader.put, "key", "late"))
     version = late.json()["version"]
     assert late.json()["replicas_confirmed"] == 1
     assert cluster.leader.get("key").json()["value"] == "before"
 
-    follower.thaw()
+    restore()
     for node in cluster.nodes:
         read = node.get("key", min_version=version).json()
         assert read == {"found": True, "value": "late", "version": version}
@@ -165,7 +172,7 @@ def test_too_few_followers_refuse_a_write_before_it_enters_the_log(
     if how == "killed":
         follower.restart()
     cluster.heal(follower)
-    cluster.leader.wait_for_follower(cluster.address(follower), "streaming")
+    cluster.wait_until_streaming([follower])
     assert cluster.leader.put_confirmed("key", 3) == last_index + 1
     cluster.assert_nothing_lost(record)
 
@@ -249,7 +256,7 @@ def test_address_that_turns_out_to_be_another_followers(start_cluster: StartClus
     assert cluster.leader.put("key", 2).status_code == 503
 
     cluster.link(strayed).redirect(strayed.process.address)
-    cluster.leader.wait_for_follower(cluster.address(strayed), "streaming")
+    cluster.wait_until_streaming([strayed])
     assert cluster.leader.is_ready()
     assert record.put(cluster.leader, "key", 3) == 200
     cluster.assert_nothing_lost(record)
@@ -257,7 +264,7 @@ def test_address_that_turns_out_to_be_another_followers(start_cluster: StartClus
 
 def test_all_followers_in_turn(start_cluster: StartCluster) -> None:
     """Each is killed while the one before may still be catching up; W of them are always left."""
-    cluster: ClusterHarness = start_cluster(3)
+    cluster: ClusterHarness = start_cluster(3, settings=PATIENT)
     record = WriteRecord()
     with BackgroundLoad(cluster.leader, record) as load:
         for follower in cluster.followers:

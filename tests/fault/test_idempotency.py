@@ -11,12 +11,12 @@ import pytest
 import requests
 
 from tests.conftest import StartCluster
-from tests.harness import ClusterHarness, Node
+from tests.harness import PATIENT, ClusterHarness, Node
+from tests.open_writes import write_unnoticed
 from tests.waiting import wait_until
 
 # A write waits this long for its quorum; a frozen follower is noticed after half of it.
 QUORUM_2 = {"WRITE_QUORUM": "2", "REPL_TIMEOUT": "1"}
-ATTEMPTS = 10
 
 
 def put(
@@ -71,20 +71,19 @@ def write_and_freeze(
 ) -> list[int]:
     """Freeze followers, and write before the leader has noticed: the outcomes stay open.
 
-    :param writes: sent at the same time; each under an idempotency key, because they are sent
-        again where the leader was faster.
+    :param writes: sent at the same time, each under an idempotency key.
     :return: their versions.
     """
-    for _ in range(ATTEMPTS):
-        freeze(followers)
-        with ThreadPoolExecutor(len(writes)) as pool:
-            answers = [future.result() for future in [pool.submit(write) for write in writes]]
-        if 503 not in {answer.status_code for answer in answers}:
-            return [left_open(answer) for answer in answers]
+
+    def restore() -> None:
         thaw(followers)
         for follower in followers:
             leader.wait_for_follower(follower.process.address, "streaming")
-    raise AssertionError("the leader always noticed first")
+
+    return [
+        left_open(answer)
+        for answer in write_unnoticed(partial(freeze, followers), restore, *writes)
+    ]
 
 
 def wait_until_refusing(leader: Node) -> None:
@@ -93,6 +92,14 @@ def wait_until_refusing(leader: Node) -> None:
     def why_not() -> str | None:
         reachable = [f["state"] for f in leader.status()["followers"] if f["state"] == "streaming"]
         return None if len(reachable) < leader.status()["write_quorum"] else f"{reachable}"
+
+    wait_until(why_not)
+
+
+def wait_until_confirmed(leader: Node, index: int) -> None:
+    def why_not() -> str | None:
+        commit_index = leader.status()["commit_index"]
+        return None if commit_index >= index else f"the commit index is {commit_index}"
 
     wait_until(why_not)
 
@@ -139,7 +146,7 @@ def test_the_payload_counts_and_not_how_it_was_written(
 
 
 def test_many_at_a_time_make_one_entry(start_cluster: StartCluster) -> None:
-    cluster = start_cluster(2, leader_settings=QUORUM_2)
+    cluster = start_cluster(2, leader_settings={**QUORUM_2, **PATIENT})
     with ThreadPoolExecutor(20) as pool:
         answers = list(pool.map(lambda _: put(cluster.leader, 1, "one"), range(100)))
     assert {confirmed(answer) for answer in answers} == {1}
@@ -165,6 +172,7 @@ def test_another_payload_is_refused(start_cluster: StartCluster) -> None:
             assert answer.json() == {"error": "the idempotency key was used with another payload"}
     assert last_index(leader) == index
     thaw(cluster.followers)
+    wait_until_confirmed(leader, index)
     assert confirmed(put(leader, 1, "pending")) == index
     assert_in_order(cluster)
 
@@ -197,7 +205,7 @@ def test_a_retry_waits_for_the_quorum_of_the_first_entry(start_cluster: StartClu
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(put, leader, 1, "one")
         thaw(frozen)
-        wait_until(lambda: None if leader.status()["commit_index"] >= version else "not confirmed")
+        wait_until_confirmed(leader, version)
         # Either this retry has waited long enough, or the next one finds it confirmed.
         outcome = waiting.result()
     if outcome.status_code == 504:
@@ -359,6 +367,7 @@ def test_a_key_survives_a_snapshot(
         leader.put_confirmed("other", number)
     empty(follower)
     restart(follower)
+    cluster.wait_for_replication()
     assert leader.follower_status(follower.process.address)["snapshots_sent"] == 1
     index = last_index(leader)
     if durable:

@@ -8,7 +8,7 @@ import requests
 from analysis.copies import Copy
 from tests.background_load import BackgroundLoad
 from tests.conftest import StartCluster
-from tests.harness import ClusterHarness, Node
+from tests.harness import PATIENT, ClusterHarness, Node
 from tests.waiting import wait_until
 from tests.write_record import WriteRecord
 
@@ -130,7 +130,8 @@ def test_leader_without_state_waits_for_every_follower(start_cluster: StartClust
 
 
 def test_second_leader_takes_over_while_the_first_is_frozen(start_cluster: StartCluster) -> None:
-    cluster = start_cluster(3, leader_settings={"WRITE_QUORUM": "2"}, proxied=True)
+    settings = {"WRITE_QUORUM": "2", **PATIENT}
+    cluster = start_cluster(3, leader_settings=settings, proxied=True)
     record = WriteRecord()
     first = cluster.leader
     for number in range(50):

@@ -2,15 +2,18 @@
 
 import random
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pytest
+import requests
 
 from analysis.copies import Copy
 from tests.background_load import BackgroundLoad
 from tests.conftest import StartCluster
-from tests.harness import ClusterHarness, Node
+from tests.harness import PATIENT, ClusterHarness, Node
 from tests.http_stream import HttpRequest
+from tests.open_writes import write_unnoticed
 from tests.tcp_proxy import Direction
 from tests.write_record import WriteRecord
 
@@ -21,6 +24,12 @@ PATHS = ("/replicate", "/replicate/hello", "/replicate/claim", "/replicate/snaps
 def cluster(start_cluster: StartCluster) -> ClusterHarness:
     """A leader and two followers behind proxies; W=1."""
     return start_cluster(2, proxied=True)
+
+
+@pytest.fixture
+def patient(start_cluster: StartCluster) -> ClusterHarness:
+    """The same, but no write and no message is given up because the machine is busy."""
+    return start_cluster(2, settings=PATIENT, proxied=True)
 
 
 def seen_by(cluster: ClusterHarness, follower: Node) -> list[HttpRequest]:
@@ -58,17 +67,17 @@ def test_old_messages_that_come_again_in_any_order_change_nothing(
     cluster.assert_nothing_lost(record)
 
 
-def test_messages_are_doubled_and_reordered_while_writes_go_on(cluster: ClusterHarness) -> None:
+def test_messages_are_doubled_and_reordered_while_writes_go_on(patient: ClusterHarness) -> None:
     record = WriteRecord()
-    follower = cluster.followers[0]
+    follower = patient.followers[0]
     chooser = random.Random(2)
-    with BackgroundLoad(cluster.leader, record) as load:
+    with BackgroundLoad(patient.leader, record) as load:
         load.wait_for_confirmed(20)
         for _ in range(300):
-            message = chooser.choice(seen_by(cluster, follower))
-            assert cluster.link(follower).replay(message).status in (200, 409)
+            message = chooser.choice(seen_by(patient, follower))
+            assert patient.link(follower).replay(message).status in (200, 409)
         load.wait_for_confirmed(20)
-    cluster.assert_nothing_lost(record)
+    patient.assert_nothing_lost(record)
     assert record.refused == record.open == 0
 
 
@@ -99,7 +108,11 @@ def hold_entries(cluster: ClusterHarness, follower: Node) -> None:
     cluster.link(follower).hold("/replicate/hello")
 
 
-def test_requests_that_arrive_after_the_leader_has_sent_them_anew(cluster: ClusterHarness) -> None:
+def test_requests_that_arrive_after_the_leader_has_sent_them_anew(
+    start_cluster: StartCluster,
+) -> None:
+    # The other follower, which confirms the writes meanwhile, gets 3 s for each message.
+    cluster = start_cluster(2, settings={"REPL_TIMEOUT": "6"}, proxied=True)
     record = WriteRecord()
     late = cluster.followers[0]
     address = cluster.address(late)
@@ -109,9 +122,27 @@ def test_requests_that_arrive_after_the_leader_has_sent_them_anew(cluster: Clust
             hold_entries(cluster, late)
             cluster.leader.wait_for_follower(address, "unreachable")
             cluster.heal(late)
-            cluster.leader.wait_for_follower(address, "streaming")
+            cluster.wait_until_streaming([late])
     cluster.assert_nothing_lost(record)
     assert record.refused == record.open == 0
+
+
+def write_while_cut(cluster: ClusterHarness, direction: Direction) -> requests.Response:
+    """Write while everything that goes in one direction is lost, and before the leader knows it."""
+
+    def cut() -> None:
+        for follower in cluster.followers:
+            cluster.link(follower).cut(direction)
+
+    restore = partial(heal_all, cluster)
+    [answer] = write_unnoticed(cut, restore, partial(cluster.leader.put, "key", "late"))
+    return answer
+
+
+def heal_all(cluster: ClusterHarness) -> None:
+    for follower in cluster.followers:
+        cluster.heal(follower)
+    cluster.wait_until_streaming(cluster.followers)
 
 
 def test_acknowledgements_are_lost(cluster: ClusterHarness) -> None:
@@ -119,17 +150,14 @@ def test_acknowledgements_are_lost(cluster: ClusterHarness) -> None:
     record = WriteRecord()
     assert record.put(cluster.leader, "key", "before") == 200
     cluster.wait_for_replication()
-    for follower in cluster.followers:
-        cluster.link(follower).cut(Direction.TO_CLIENT)
-    answer = cluster.leader.put("key", "late")
+    answer = write_while_cut(cluster, Direction.TO_CLIENT)
     assert (answer.status_code, answer.json()["replicas_confirmed"]) == (504, 0)
     version = answer.json()["version"]
     for follower in cluster.followers:
         assert follower.get("key", min_version=version).json()["value"] == "late"
     assert cluster.leader.get("key").json()["value"] == "before"
 
-    for follower in cluster.followers:
-        cluster.heal(follower)
+    heal_all(cluster)
     read = cluster.leader.get("key", min_version=version).json()
     assert read == {"found": True, "value": "late", "version": version}
     cluster.assert_nothing_lost(record)
@@ -140,15 +168,12 @@ def test_requests_are_lost(cluster: ClusterHarness) -> None:
     record = WriteRecord()
     assert record.put(cluster.leader, "key", "before") == 200
     cluster.wait_for_replication()
-    for follower in cluster.followers:
-        cluster.link(follower).cut(Direction.TO_SERVER)
-    answer = cluster.leader.put("key", "late")
+    answer = write_while_cut(cluster, Direction.TO_SERVER)
     assert (answer.status_code, answer.json()["replicas_confirmed"]) == (504, 0)
     version = answer.json()["version"]
     for node in cluster.nodes:
         assert node.get("key").json()["value"] == "before"
-    for follower in cluster.followers:
-        cluster.heal(follower)
+    heal_all(cluster)
     for node in cluster.nodes:
         assert node.get("key", min_version=version).json()["value"] == "late"
     cluster.assert_nothing_lost(record)
@@ -156,7 +181,7 @@ def test_requests_are_lost(cluster: ClusterHarness) -> None:
 
 def test_stuck_request_is_sent_again_while_its_write_waits(start_cluster: StartCluster) -> None:
     """One replication request gets half of the time of a write, so there is a second chance."""
-    cluster = start_cluster(1, leader_settings={"REPL_TIMEOUT": "4"}, proxied=True)
+    cluster = start_cluster(1, leader_settings=PATIENT, proxied=True)
     follower = cluster.followers[0]
     record = WriteRecord()
     with ThreadPoolExecutor(1) as pool:
@@ -180,15 +205,15 @@ def test_connections_break_again_and_again(cluster: ClusterHarness) -> None:
     cluster.assert_nothing_lost(record)
 
 
-def test_slow_link_delays_nobody_else(cluster: ClusterHarness) -> None:
+def test_slow_link_delays_nobody_else(patient: ClusterHarness) -> None:
     """The far follower gets everything, several entries at a time."""
     record = WriteRecord()
-    far = cluster.followers[1]
-    cluster.link(far).delay(0.1)
-    with BackgroundLoad(cluster.leader, record, clients=2) as load:
+    far = patient.followers[1]
+    patient.link(far).delay(0.1)
+    with BackgroundLoad(patient.leader, record, clients=2) as load:
         load.wait_for_confirmed(200)
-        seen = cluster.leader.follower_status(cluster.address(far))
-    cluster.assert_nothing_lost(record)
+        seen = patient.leader.follower_status(patient.address(far))
+    patient.assert_nothing_lost(record)
     assert seen["snapshots_sent"] == 0
     assert record.refused == record.open == 0
 

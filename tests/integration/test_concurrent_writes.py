@@ -88,6 +88,8 @@ def test_many_keys(cluster: ClusterHarness) -> None:
 
 def test_several_entries_travel_in_one_request(cluster: ClusterHarness) -> None:
     cluster.leader.set_quorum(1)
+    # So long that every client has its next write in the log before the next request leaves.
+    cluster.leader.set_delay(100, 100)
     followers = cluster.leader.status()["followers"]
 
     def write(client: int) -> None:

@@ -6,7 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import requests
 
-from tests.harness import ClusterHarness, Node
+from tests.conftest import StartCluster
+from tests.harness import PATIENT, ClusterHarness, Node
 
 CLIENTS = 10
 INCREMENTS_EACH = 10
@@ -128,26 +129,25 @@ def test_conditional_delete(cluster: ClusterHarness, key: str) -> None:
 
 
 def test_conditions_count_what_is_appended_but_not_confirmed(
-    cluster: ClusterHarness, key: str
+    start_cluster: StartCluster,
 ) -> None:
-    cluster.leader.set_quorum(5)
-    confirmed = put(cluster.leader, key, "confirmed").json()["version"]
-    cluster.followers[0].freeze()
-    try:
-        with ThreadPoolExecutor(1) as pool:
-            pending = pool.submit(put, cluster.leader, key, "pending")
-            cluster.leader.wait_for_last_index(confirmed + 1)
-            refused = put(cluster.leader, key, "other", If_Match=f'"{confirmed}"')
-            assert refused.status_code == 412
-            assert refused.json()["version"] == confirmed + 1
-            assert cluster.leader.status()["last_index"] == confirmed + 1
-            assert cluster.leader.get(key).json()["value"] == "confirmed"
-            assert pending.result().status_code == 504
-    finally:
+    cluster = start_cluster(2, settings=PATIENT, leader_settings={"WRITE_QUORUM": "2"})
+    confirmed = cluster.leader.put_confirmed("key", "confirmed")
+    with ThreadPoolExecutor(1) as pool:
+        cluster.followers[0].freeze()
+        pending = pool.submit(put, cluster.leader, "key", "pending")
+        cluster.leader.wait_for_last_index(confirmed + 1)
+        refused = put(cluster.leader, "key", "other", If_Match=f'"{confirmed}"')
+        assert refused.status_code == 412
+        assert refused.json()["version"] == confirmed + 1
+        assert cluster.leader.status()["last_index"] == confirmed + 1
+        assert cluster.leader.get("key").json()["value"] == "confirmed"
         cluster.followers[0].thaw()
-        cluster.leader.set_quorum(1)
-    read = cluster.leader.get(key, min_version=confirmed + 1).json()
+        assert pending.result().status_code == 200
+    read = cluster.leader.get("key").json()
     assert (read["value"], read["version"]) == ("pending", confirmed + 1)
+    cluster.wait_for_replication()
+    cluster.assert_copies_equal()
 
 
 def test_counter_of_many_clients_loses_no_increment(cluster: ClusterHarness, key: str) -> None:

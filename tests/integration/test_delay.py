@@ -13,6 +13,8 @@ from tests.harness import ClusterHarness
 
 REQUESTS = 1_000
 ATTEMPTS = 3
+MAX_WAIT_MS = 0.05
+"""A leader that waited longer for a processor, in the mean of its requests, was disturbed."""
 
 
 def delays_of_an_idle_cluster(cluster: ClusterHarness) -> list[dict[str, Any]]:
@@ -29,6 +31,13 @@ def delays_of_an_idle_cluster(cluster: ClusterHarness) -> list[dict[str, Any]]:
     return [follower["delay"] for follower in cluster.leader.status()["followers"]]
 
 
+def waited_for_processor_ms(cluster: ClusterHarness) -> float:
+    """How long the leader's loop was ready to run, and another program ran instead."""
+    _, worker = cluster.leader.processes
+    schedstat = Path(f"/proc/{worker.pid}/schedstat")
+    return int(schedstat.read_text("ascii").split()[1]) / 1e6 if schedstat.exists() else 0.0
+
+
 def why_not_precise(delays: list[dict[str, Any]]) -> str | None:
     for delay in delays:
         assert delay["count"] >= REQUESTS
@@ -42,16 +51,22 @@ def why_not_precise(delays: list[dict[str, Any]]) -> str | None:
 def test_delays_that_happen_are_those_that_were_drawn(tmp_path: Path) -> None:
     """Delays below a millisecond, not rounded to whole ones.
 
-    Another program may keep the processors busy meanwhile, so there are a few attempts.
+    Another program may keep the processors busy meanwhile, so there are a few attempts, and those
+    that were disturbed show nothing.
     """
     reasons = []
     for attempt in range(ATTEMPTS):
         with ClusterHarness(1, tmp_path / str(attempt)) as cluster:
+            before_ms = waited_for_processor_ms(cluster)
             reason = why_not_precise(delays_of_an_idle_cluster(cluster))
+            waited_ms = (waited_for_processor_ms(cluster) - before_ms) / REQUESTS
         if reason is None:
             return
-        reasons.append(reason)
-    pytest.fail(f"not precise in any of {ATTEMPTS} attempts: {reasons}")
+        if waited_ms <= MAX_WAIT_MS:
+            reasons.append(reason)
+    if not reasons:
+        pytest.skip("other programs kept the processors busy in every attempt")
+    pytest.fail(f"not precise in {len(reasons)} attempts that nothing disturbed: {reasons}")
 
 
 def test_a_write_takes_as_long_as_its_delay(start_cluster: StartCluster) -> None:

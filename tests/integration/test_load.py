@@ -26,6 +26,7 @@ from analysis.node_client import NodeClient
 from analysis.write_plan import WritePlan
 from analysis.written import why_not_written
 from tests.inherited_signals import heeding_interrupts
+from tests.waiting import wait_until
 
 TIMEOUT_S = 120.0
 FOLLOWERS = 3
@@ -320,7 +321,9 @@ def test_ten_thousand_users_with_one_write_each_lose_no_write(
 
 
 def test_the_nodes_still_agree(cluster: LocalCluster) -> None:
-    digests = {
-        requests.get(f"{n.url}/admin/store", timeout=5).json()["digest"] for n in cluster.nodes
-    }
-    assert len(digests) == 1
+    def why_not() -> str | None:
+        stores = [requests.get(f"{n.url}/admin/store", timeout=5).json() for n in cluster.nodes]
+        digests = {store["digest"] for store in stores}
+        return None if len(digests) == 1 else f"digests {digests}"
+
+    wait_until(why_not)

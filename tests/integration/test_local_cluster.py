@@ -25,8 +25,8 @@ def test_a_cluster_starts_gets_ready_and_stops_without_leaving_a_process(tmp_pat
         assert [node.role for node in cluster.nodes] == ["leader", "follower", "follower"]
         for node in cluster.nodes:
             assert node.is_running
-            assert requests.get(f"{node.url}/readyz", timeout=5).status_code == 200
-        answer = requests.put(f"{cluster.leader.url}/put/k", json={"value": 1}, timeout=5)
+            assert requests.get(f"{node.url}/readyz", timeout=30).status_code == 200
+        answer = requests.put(f"{cluster.leader.url}/put/k", json={"value": 1}, timeout=30)
         assert answer.status_code == 200
         processes = [process for node in cluster.nodes for process in processes_of(node)]
         assert len(processes) >= 2 * 3
@@ -39,7 +39,7 @@ def test_a_killed_node_leaves_no_process_and_returns_under_its_own_port(tmp_path
         (follower,) = cluster.followers
         url, processes = follower.url, processes_of(follower)
         assert follower.kill() == -signal.SIGKILL
-        psutil.wait_procs(processes, timeout=5)
+        psutil.wait_procs(processes, timeout=60)
         assert not any(process.is_running() for process in processes)
         assert not follower.is_running
         follower.start()
@@ -53,7 +53,7 @@ def test_the_settings_of_the_shell_do_not_reach_the_nodes(
     monkeypatch.setenv("GUNICORN_CMD_ARGS", "--workers=3")
     monkeypatch.setenv("MIN_DELAY", "nonsense")
     with LocalCluster(1, tmp_path, leader_settings={"WRITE_QUORUM": "0"}) as cluster:
-        status = requests.get(f"{cluster.leader.url}/status", timeout=5).json()
+        status = requests.get(f"{cluster.leader.url}/status", timeout=30).json()
         assert status["write_quorum"] == 0
 
 
@@ -80,7 +80,7 @@ def test_a_frozen_node_is_killed_when_it_does_not_stop(tmp_path: Path) -> None:
         processes = processes_of(follower)
         os.killpg(follower.pid, signal.SIGSTOP)
         assert follower.stop(timeout_s=0.5) == -signal.SIGKILL
-        _, alive = psutil.wait_procs(processes, timeout=5)
+        _, alive = psutil.wait_procs(processes, timeout=60)
         assert alive == []
 
 

@@ -2,10 +2,13 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 
-from tests.harness import ClusterHarness, Node
+from tests.conftest import StartCluster
+from tests.harness import PATIENT, ClusterHarness, Node
+from tests.open_writes import write_unnoticed
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +37,10 @@ def test_without_it_a_late_follower_answers_with_what_it_has(
     assert (answer.status_code, answer.json()) == (404, {"found": False})
 
 
-def test_read_waits_for_the_version(cluster: ClusterHarness, late: Node) -> None:
+def test_read_waits_for_the_version(start_cluster: StartCluster) -> None:
+    cluster = start_cluster(2, settings=PATIENT, proxied=True)
+    late = cluster.followers[1]
+    cluster.link(late).stall()
     version = cluster.leader.put_confirmed("awaited", "new")
     with ThreadPoolExecutor(1) as pool:
         read = pool.submit(late.get, "awaited", version)
@@ -55,17 +61,19 @@ def test_read_of_an_index_that_does_not_come_is_answered_504(
 
 
 def test_leader_waits_for_confirmation(cluster: ClusterHarness, late: Node) -> None:
+    def restore() -> None:
+        cluster.heal(late)
+        cluster.wait_until_streaming([late])
+
     cluster.leader.set_quorum(2)
     try:
-        with ThreadPoolExecutor(1) as pool:
-            write = pool.submit(cluster.leader.put, "pending", 1)
-            version = cluster.leader.status()["commit_index"] + 1
-            read = pool.submit(cluster.leader.get, "pending", version)
-            assert write.result().status_code == 504
-            assert read.result().status_code == 504
-            cluster.heal(late)
-            answer = cluster.leader.get("pending", min_version=version)
-            assert (answer.status_code, answer.json()["version"]) == (200, version)
+        put = partial(cluster.leader.put, "pending", 1)
+        [write] = write_unnoticed(cluster.link(late).stall, restore, put)
+        version = write.json()["version"]
+        assert cluster.leader.get("pending", min_version=version).status_code == 504
+        restore()
+        answer = cluster.leader.get("pending", min_version=version)
+        assert (answer.status_code, answer.json()["version"]) == (200, version)
     finally:
         cluster.leader.set_quorum(1)
 

@@ -3,24 +3,54 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import pytest
+import requests
 
 from tests.conftest import StartCluster
-from tests.harness import ClusterHarness, Node
+from tests.harness import PATIENT, ClusterHarness, Node
+from tests.open_writes import write_unnoticed
 from tests.waiting import wait_until
 
 
 @contextmanager
 def frozen(nodes: list[Node]) -> Iterator[None]:
-    for node in nodes:
-        node.freeze()
+    freeze(nodes)
     try:
         yield
     finally:
-        for node in nodes:
-            node.thaw()
+        thaw(nodes)
+
+
+def freeze(nodes: list[Node]) -> None:
+    for node in nodes:
+        node.freeze()
+
+
+def thaw(nodes: list[Node]) -> None:
+    for node in nodes:
+        node.thaw()
+
+
+@contextmanager
+def put_while_frozen(
+    cluster: ClusterHarness, nodes: list[Node], key: str, value: str
+) -> Iterator[requests.Response]:
+    """Freeze followers, and put before the leader has noticed; they are frozen until the end."""
+
+    def restore() -> None:
+        thaw(nodes)
+        cluster.wait_until_streaming(nodes)
+
+    try:
+        [answer] = write_unnoticed(
+            partial(freeze, nodes), restore, partial(cluster.leader.put, key, value)
+        )
+        yield answer
+    finally:
+        thaw(nodes)
 
 
 @pytest.fixture(autouse=True)
@@ -47,6 +77,7 @@ def test_w_followers_are_enough(cluster: ClusterHarness, quorum: int) -> None:
         assert answer.status_code == 200
         assert answer.json()["replicas_confirmed"] == quorum
     # Those that were not needed get the entry as well.
+    cluster.wait_for_replication()
     version = answer.json()["version"]
     for follower in cluster.followers:
         read = follower.get(f"w{quorum}", min_version=version).json()
@@ -57,8 +88,7 @@ def test_w_followers_are_enough(cluster: ClusterHarness, quorum: int) -> None:
 def test_one_follower_less_than_w_is_not_enough(cluster: ClusterHarness, quorum: int) -> None:
     cluster.leader.set_quorum(quorum)
     before = cluster.leader.put_confirmed("late", "old")
-    with frozen(cluster.followers[quorum - 1 :]):
-        answer = cluster.leader.put("late", "new")
+    with put_while_frozen(cluster, cluster.followers[quorum - 1 :], "late", "new") as answer:
         assert answer.status_code == 504
         version = answer.json()["version"]
         assert version == before + 1
@@ -72,6 +102,7 @@ def test_one_follower_less_than_w_is_not_enough(cluster: ClusterHarness, quorum:
         read = cluster.leader.get("late").json()
         assert read == {"found": True, "value": "old", "version": before}
     # It was never rolled back, and is confirmed as soon as the quorum holds it.
+    cluster.wait_for_replication()
     for node in cluster.nodes:
         read = node.get("late", min_version=version).json()
         assert read == {"found": True, "value": "new", "version": version}
@@ -81,8 +112,7 @@ def test_write_quorum_is_a_setting(start_cluster: StartCluster) -> None:
     cluster = start_cluster(3, leader_settings={"WRITE_QUORUM": "3"})
     assert cluster.leader.status()["write_quorum"] == 3
     assert cluster.leader.put("key", 1).json()["replicas_confirmed"] == 3
-    with frozen(cluster.followers[:1]):
-        answer = cluster.leader.put("key", 2)
+    with put_while_frozen(cluster, cluster.followers[:1], "key", "new") as answer:
         assert (answer.status_code, answer.json()["replicas_confirmed"]) == (504, 2)
 
 
@@ -97,9 +127,9 @@ def test_leader_without_followers_confirms_alone(start_cluster: StartCluster) ->
     assert (answer.status_code, answer.json()["replicas_confirmed"]) == (200, 0)
 
 
-def test_pending_writes_are_confirmed_by_a_lower_quorum(cluster: ClusterHarness) -> None:
+def test_pending_writes_are_confirmed_by_a_lower_quorum(start_cluster: StartCluster) -> None:
     """At once, and not only when a follower says something the next time."""
-    cluster.leader.set_quorum(4)
+    cluster = start_cluster(4, settings=PATIENT, leader_settings={"WRITE_QUORUM": "4"})
     last_index = cluster.leader.status()["last_index"]
     quick, late = cluster.followers[:2], cluster.followers[2:]
     with ThreadPoolExecutor(5) as pool, frozen(late):
@@ -113,16 +143,21 @@ def test_pending_writes_are_confirmed_by_a_lower_quorum(cluster: ClusterHarness)
         assert [answer.json()["replicas_confirmed"] for answer in answers] == [2] * 5
 
 
-def test_pending_writes_wait_for_a_higher_quorum(cluster: ClusterHarness) -> None:
-    cluster.leader.set_quorum(1)
+def test_pending_writes_wait_for_a_higher_quorum(start_cluster: StartCluster) -> None:
+    cluster = start_cluster(3, settings=PATIENT)
     last_index = cluster.leader.status()["last_index"]
-    with ThreadPoolExecutor(1) as pool, frozen(cluster.followers[2:]):
-        with frozen(cluster.followers[:2]):
-            write = pool.submit(cluster.leader.put, "pending", 1)
-            cluster.leader.wait_for_last_index(last_index + 1)
-            cluster.leader.set_quorum(3)
+    with ThreadPoolExecutor(1) as pool:
+        with frozen(cluster.followers[2:]):
+            with frozen(cluster.followers[:2]):
+                write = pool.submit(cluster.leader.put, "pending", 1)
+                cluster.leader.wait_for_last_index(last_index + 1)
+                cluster.leader.set_quorum(3)
+            for follower in cluster.followers[:2]:
+                wait_for_match_index(cluster, follower, last_index + 1)
+            assert cluster.leader.status()["commit_index"] == last_index
+            assert not write.done()
         answer = write.result()
-        assert (answer.status_code, answer.json()["replicas_confirmed"]) == (504, 2)
+    assert (answer.status_code, answer.json()["replicas_confirmed"]) == (200, 3)
 
 
 @pytest.mark.parametrize("quorum", [-1, 6, 1.0, 1.5, "2", True, None, [], 10**30])

@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import StartCluster
-from tests.harness import ClusterHarness
+from tests.harness import PATIENT, ClusterHarness
 
 
 def refuse_to_start(cluster: ClusterHarness) -> str:
     """Start the leader, which must exit by itself; returns what it logged."""
     process = cluster.leader.process
     process.start()
-    code = process.wait_for_exit(20.0)
+    code = process.wait_for_exit(60.0)
     log = process.log_path.read_text("utf-8")
     assert code not in (0, -9), f"exit code {code}:\n{log}"
     return log
@@ -89,7 +89,7 @@ def test_settings_that_contradict_each_other(
 
 
 def test_one_line_at_start_and_none_for_a_request(start_cluster: StartCluster) -> None:
-    settings = {"WRITE_QUORUM": "1", "MIN_DELAY": "0.25", "MAX_DELAY": "1.75"}
+    settings = {**PATIENT, "WRITE_QUORUM": "1", "MIN_DELAY": "0.25", "MAX_DELAY": "1.75"}
     cluster = start_cluster(1, leader_settings=settings)
     cluster.leader.put_confirmed("key", 0)
     logs = [node.process.log_path for node in cluster.nodes]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import StartCluster
-from tests.harness import ClusterHarness
+from tests.harness import PATIENT, ClusterHarness
 
 STATUS_FIELDS = {
     "role": str,
@@ -48,6 +48,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterHarness
     with ClusterHarness(
         3,
         tmp_path_factory.mktemp("cluster"),
+        settings=PATIENT,
         leader_settings={"WRITE_QUORUM": "2"},
         proxied=True,
     ) as harness:
