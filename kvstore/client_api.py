@@ -5,12 +5,12 @@ from dataclasses import replace
 from flask import Blueprint, Response
 from msgspec import Raw
 
-from kvstore import strict_json
 from kvstore.entries import Operation
-from kvstore.errors import InvalidRequest, NotLeader, TooLarge
+from kvstore.errors import NotLeader
 from kvstore.follower_node import FollowerNode
 from kvstore.leader_log import Write
 from kvstore.leader_node import LeaderNode
+from kvstore.parser_pool import ParserPool
 from kvstore.preconditions import Precondition
 from kvstore.request_parts import (
     check_key,
@@ -18,6 +18,7 @@ from kvstore.request_parts import (
     min_version,
     read_body,
     version_tags,
+    whole_body,
 )
 from kvstore.responses import json_response
 
@@ -34,14 +35,14 @@ def client_api(
     :param node: what serves them.
     """
     api = Blueprint("client", __name__)
+    parsers = ParserPool()
 
     @api.route("/put/<key:key>", methods=["PUT", "POST"])
     @api.route("/kv/<key:key>", methods=["PUT"])
     def put(key: str) -> Response:
         leader = _leader(node)
         check_key(key, max_key_bytes)
-        body = read_body(max_value_bytes * BODY_PER_VALUE + BODY_EXTRA_BYTES)
-        return _write(leader, "put", key, _value(body, max_value_bytes))
+        return _write(leader, "put", key, _read_value(parsers, max_value_bytes))
 
     @api.route("/delete/<key:key>", methods=["DELETE"])
     @api.route("/kv/<key:key>", methods=["DELETE"])
@@ -87,14 +88,9 @@ def _write(leader: LeaderNode, operation: Operation, key: str, value: Raw | None
     return json_response(body, 200, {"ETag": f'"{confirmed.version}"'})
 
 
-def _value(body: bytes, max_bytes: int) -> Raw:
-    document = strict_json.parse(body)
-    if not isinstance(document, dict) or "value" not in document:
-        raise InvalidRequest('the body must be an object with a "value"')
-    value = strict_json.canonical(document["value"])
-    if len(value) > max_bytes:
-        raise TooLarge(f"the value is larger than {max_bytes} bytes")
-    return Raw(value)
+def _read_value(parsers: ParserPool, max_bytes: int) -> Raw:
+    with whole_body(max_bytes * BODY_PER_VALUE + BODY_EXTRA_BYTES) as parts:
+        return parsers.value_of(parts, max_bytes)
 
 
 def _if_match() -> Precondition:

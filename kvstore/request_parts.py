@@ -1,6 +1,8 @@
 """What routes need of a request: its target, key, body within bounds, and headers."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 import gevent
@@ -10,6 +12,7 @@ from gunicorn.http.errors import ParseException
 from werkzeug.routing import BaseConverter
 
 from kvstore.errors import InvalidRequest, RequestTimeout, TooLarge, WriteRefused
+from kvstore.turn import Turn
 
 BODY_TIMEOUT_S = 20.0
 """How long a client may take to send a body, from the end of the head on."""
@@ -17,6 +20,8 @@ BODY_TIMEOUT_S = 20.0
 LARGE_BODY_BYTES = 64 << 10
 LARGE_BODIES = 64
 """How many bodies above that are read at a time; others wait, and stay in the network meanwhile."""
+
+_PART_BYTES = 1 << 20
 
 _large_bodies = BoundedSemaphore(LARGE_BODIES)
 
@@ -83,6 +88,17 @@ def check_key(key: str, max_bytes: int) -> str:
 def read_body(max_bytes: int) -> bytes:
     """Read the body to its end.
 
+    :raises DefiniteError: as :func:`whole_body` does.
+    """
+    with whole_body(max_bytes) as parts:
+        return b"".join(parts)
+
+
+@contextmanager
+def whole_body(max_bytes: int) -> Iterator[list[bytes]]:
+    """Read the body to its end, and keep a large one's place while it is in use.
+
+    :return: its parts: to join a large one would hold the loop.
     :raises TooLarge: it is over its limit.
     :raises RequestTimeout: it did not arrive in time.
     :raises InvalidRequest: it ended early, or its chunks are not as HTTP wants them.
@@ -94,30 +110,44 @@ def read_body(max_bytes: int) -> bytes:
     if length is not None and length > max_bytes:
         raise TooLarge(f"the body is larger than {max_bytes} bytes")
     if (max_bytes if length is None else length) <= LARGE_BODY_BYTES:
-        return _read(length, max_bytes)
+        yield _read(length, max_bytes)
+        return
     if not _large_bodies.acquire(timeout=BODY_TIMEOUT_S):
         raise WriteRefused("too many large bodies are being read")
     try:
-        return _read(length, max_bytes)
+        yield _read(length, max_bytes)
     finally:
         _large_bodies.release()
 
 
-def _read(length: int | None, max_bytes: int) -> bytes:
+def _read(length: int | None, max_bytes: int) -> list[bytes]:
+    wanted = max_bytes + 1 if length is None else length
     try:
         with gevent.Timeout(BODY_TIMEOUT_S):
-            body: bytes = request.input_stream.read(max_bytes + 1 if length is None else length)
+            parts = _read_parts(wanted)
     except gevent.Timeout:
         raise RequestTimeout(f"the body did not arrive within {BODY_TIMEOUT_S:g} s") from None
     except ParseException:
         raise InvalidRequest("the body's chunks are malformed") from None
     except OSError:
         raise InvalidRequest("the body ended early") from None
-    if length is None and len(body) > max_bytes:
+    size = sum(map(len, parts))
+    if length is None and size > max_bytes:
         raise TooLarge(f"the body is larger than {max_bytes} bytes")
-    if length is not None and len(body) < length:
+    if length is not None and size < length:
         raise InvalidRequest("the body ended early")
-    return body
+    return parts
+
+
+def _read_parts(size: int) -> list[bytes]:
+    """:return: less than was asked for where the body ended."""
+    parts = []
+    turn = Turn()
+    while size > 0 and (part := request.input_stream.read(min(size, _PART_BYTES))):
+        parts.append(part)
+        size -= len(part)
+        turn.give_way()
+    return parts
 
 
 def idempotency_key() -> str | None:

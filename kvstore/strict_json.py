@@ -12,7 +12,7 @@ from typing import Any
 from kvstore.errors import InvalidRequest
 
 MAX_DEPTH = 100
-_MAX_DIGITS = len(str(int(sys.float_info.max))) + 1  # and the sign
+_MAX_DIGITS = len(str(int(sys.float_info.max)))
 _OUT_OF_RANGE = "invalid JSON: a number is out of range"
 
 
@@ -29,14 +29,19 @@ def _refuse_constant(name: str) -> None:
 
 def _whole_number(digits: str) -> int:
     # The length first: Python refuses very many digits in words of its own.
-    if len(digits) > _MAX_DIGITS or abs(number := int(digits)) > sys.float_info.max:
+    if len(digits) > _MAX_DIGITS + len("-") or abs(number := int(digits)) > sys.float_info.max:
         raise InvalidRequest(_OUT_OF_RANGE)
     return number
 
 
-_decoder = json.JSONDecoder(
+# Calling back for every whole number would take most of the time, and few can be out of range.
+_decoder = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse_constant)
+_range_decoder = json.JSONDecoder(
     object_pairs_hook=_unique, parse_int=_whole_number, parse_constant=_refuse_constant
 )
+_CONTAINERS = frozenset((dict, list))
+_AS_ZEROS = bytes.maketrans(b"123456789", b"000000000")
+_MAY_BE_OUT_OF_RANGE = b"0" * _MAX_DIGITS
 _encoder = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
@@ -48,16 +53,19 @@ def parse(body: bytes) -> Any:
     :raises InvalidRequest: it is not JSON by RFC 8259, has a repeated name, nests deeper than
         ``MAX_DEPTH``, or holds a whole number beyond a double's range.
     """
+    long_number = _MAY_BE_OUT_OF_RANGE in body.translate(_AS_ZEROS)
+    decoder = _range_decoder if long_number else _decoder
     try:
-        value = _decoder.decode(body.decode("utf-8"))
+        value = decoder.decode(body.decode("utf-8"))
     except UnicodeDecodeError:
         raise InvalidRequest("invalid JSON: the body is not UTF-8") from None
     except RecursionError:
         raise InvalidRequest(f"invalid JSON: nested deeper than {MAX_DEPTH}") from None
     except ValueError as error:
         raise InvalidRequest(f"invalid JSON: {error}") from None
-    if isinstance(value, dict | list):
-        _check_depth(value, MAX_DEPTH)
+    # A string or a number has no levels, and few brackets cannot make too many.
+    if type(value) in _CONTAINERS and body.count(b"[") + body.count(b"{") > MAX_DEPTH:
+        _check_depth(value)
     return value
 
 
@@ -76,9 +84,15 @@ def canonical(value: Any) -> bytes:
         raise InvalidRequest(_OUT_OF_RANGE) from None
 
 
-def _check_depth(value: dict[str, Any] | list[Any], levels: int) -> None:
-    if levels == 0:
-        raise InvalidRequest(f"invalid JSON: nested deeper than {MAX_DEPTH}")
-    for child in value.values() if isinstance(value, dict) else value:
-        if isinstance(child, dict | list):
-            _check_depth(child, levels - 1)
+def _check_depth(value: Any) -> None:
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        level = [
+            child
+            for part in level
+            for child in (part.values() if type(part) is dict else part)
+            if type(child) in _CONTAINERS
+        ]
+        if not level:
+            return
+    raise InvalidRequest(f"invalid JSON: nested deeper than {MAX_DEPTH}")

@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 LAYERS = [
-    {"errors", "entries", "strict_json", "messages"},
+    {"errors", "entries", "strict_json", "put_body", "messages"},
     {
         "replication_log",
         "key_value_map",
@@ -21,6 +21,9 @@ LAYERS = [
     {"progress", "takeover", "reign", "leader_log", "leader", "follower"},
     {
         "precise_timer",
+        "turn",
+        "parser_process",
+        "parser_pool",
         "delay",
         "waiters",
         "storage",

@@ -2,13 +2,15 @@
 
 import json
 import math
+import struct
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from kvstore.errors import InvalidRequest
 from kvstore.strict_json import MAX_DEPTH, canonical, parse
+from tests.unit import reference_json
 
 VALUES = st.recursive(
     st.none()
@@ -110,3 +112,87 @@ def test_what_others_could_not_read_is_refused(text: bytes, why: str) -> None:
 def test_largest_numbers_pass() -> None:
     assert canonical(parse(b"1.7976931348623157e308")) == b"1.7976931348623157e+308"
     assert math.isclose(json.loads(canonical(parse(b"1" + b"0" * 308))), 1e308)
+
+
+# The same as the reference, in what is accepted, what is refused, and the words of it
+
+DIGITS = st.integers(0, 10**18).map(str) | st.builds(
+    lambda digit, length: digit * length, st.sampled_from("123456789"), st.integers(300, 320)
+)
+LIMIT = int(1.7976931348623157e308)
+NUMBERS = st.one_of(
+    st.builds("{}{}{}".format, st.sampled_from(["", "-"]), DIGITS, st.just("")),
+    st.builds("{}.{}".format, st.integers(-(10**20), 10**20), DIGITS),
+    st.builds("{}e{}".format, st.integers(-(10**20), 10**20), st.integers(-400, 400)),
+    st.integers(0, 2**64 - 1).map(lambda bits: repr(struct.unpack("!d", bits.to_bytes(8))[0])),
+    st.integers(LIMIT - 2**969, LIMIT + 2**971).map(str),
+    st.sampled_from(
+        [
+            "-0",
+            "0",
+            "-0.0",
+            "0.1",
+            "5e-324",
+            "2.2250738585072014e-308",
+            "2.225073858507201e-308",
+            "1e16",
+            "1e15",
+            "1e-5",
+            "1e22",
+            "9007199254740993",
+            "1.7976931348623158e308",
+            "1.7976931348623159e308",
+            "1E+2",
+            "NaN",
+            "-Infinity",
+        ]
+    ),
+)
+STRINGS = st.one_of(
+    st.text(max_size=5).map(lambda text: json.dumps(text, ensure_ascii=False)),
+    st.text(max_size=5).map(json.dumps),
+    st.builds('"{}"'.format, DIGITS),
+    st.sampled_from(
+        ['"\\ud83d"', '"\\ud83d\\ude00"', '"\\u00"', '"\t"', '"open', '"a"', '"\\u0061"', '"[{"']
+    ),
+)
+LEAVES = NUMBERS | STRINGS | st.sampled_from(["true", "false", "null", "[]", "{}", "tru", ""])
+
+
+def nested(depth: int, inner: str, kind: str) -> str:
+    opened, closed = ("[", "]") if kind == "[" else ('{"a":', "}")
+    return opened * depth + inner + closed * depth
+
+
+def containers(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    spaces = st.sampled_from(["", " ", "\n\t"])
+    member = st.builds("{}{}:{}".format, STRINGS, spaces, inner)
+    return st.one_of(
+        st.builds("[{}{}]".format, st.lists(inner, max_size=4).map(",".join), spaces),
+        st.builds("{{{}{}}}".format, spaces, st.lists(member, max_size=4).map(",".join)),
+        st.builds(nested, st.integers(95, 105), inner, st.sampled_from("[{")),
+    )
+
+
+DOCUMENTS = st.recursive(LEAVES, containers, max_leaves=8)
+
+
+@settings(max_examples=2000, deadline=None)
+@given(DOCUMENTS.map(lambda text: text.encode("utf-8", "surrogatepass")) | st.binary(max_size=20))
+@example(b"[" * 100_000)
+@example(b'["' + b"9" * 400 + b'",' + b"8" * 309 + b"]")
+@example(b"[" + b"1" * 309 + b"]")
+@example(b"[-" + b"1" * 309 + b"," + b"2" * 5000 + b"]")
+@example(b"[" + b"1" * 308 + b"]")
+@example(b"[0." + b"1" * 5000 + b"]")
+@example(b"[" * 101 + b"1" + b"]" * 100)
+def test_same_as_the_reference(body: bytes) -> None:
+    try:
+        expected: bytes | str = reference_json.canonical(body)
+    except reference_json.Refused as refused:
+        expected = str(refused)
+    try:
+        found: bytes | str = canonical(parse(body))
+    except InvalidRequest as refused:
+        found = str(refused)
+    assert found == expected

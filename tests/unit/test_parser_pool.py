@@ -1,0 +1,156 @@
+"""Values out of bodies, small ones at once and large ones in a process."""
+
+import os
+import signal
+from collections.abc import Iterator
+
+import gevent
+import psutil
+import pytest
+
+from kvstore import parser_pool
+from kvstore.errors import DefiniteError, InvalidRequest, TooLarge, WriteRefused
+from kvstore.parser_pool import PARSERS, SMALL_BYTES, ParserPool
+from kvstore.put_body import value_of
+from tests.waiting import wait_until
+
+MAX_BYTES = 1 << 20
+LARGE = b'{"value":[%b]}' % b",".join([b"0"] * SMALL_BYTES)
+
+
+@pytest.fixture
+def pool() -> Iterator[ParserPool]:
+    made = ParserPool()
+    yield made
+    for parser in made._idle:
+        parser.kill()
+    wait_for_parsers(0)
+
+
+def parsers() -> list[psutil.Process]:
+    return [child for child in psutil.Process().children() if is_parser(child)]
+
+
+def is_parser(process: psutil.Process) -> bool:
+    try:
+        return "kvstore.parser_process" in process.cmdline()
+    except psutil.NoSuchProcess:
+        return False
+
+
+def wait_for_parsers(count: int) -> None:
+    def why_not() -> str | None:
+        gevent.sleep(0.001)
+        return None if len(parsers()) == count else f"{len(parsers())} are there"
+
+    wait_until(why_not)
+
+
+def outcome(body: list[bytes], pool: ParserPool | None = None) -> bytes | tuple[type, str]:
+    try:
+        if pool is None:
+            return value_of(b"".join(body), MAX_BYTES)
+        return bytes(pool.value_of(body, MAX_BYTES))
+    except DefiniteError as error:
+        return type(error), str(error)
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        (b'{"value": {"b": [1.50, 1e3], "a": "\\u00e9"}}', None),
+        ('{"a": 1, "value": "é😀"}'.encode(), None),
+        (b'{"value": null}', None),
+        (b'["value"]', InvalidRequest),
+        (b'{"other": 1}', InvalidRequest),
+        (b'{"value": 1', InvalidRequest),
+        (b'{"value": "\xff"}', InvalidRequest),
+        (b'{"value": "\\ud800"}', InvalidRequest),
+        (b'{"value": 1, "value": 2}', InvalidRequest),
+        (b'{"value": [1e999]}', InvalidRequest),
+        (b'{"value": "%b"}' % (b"x" * (MAX_BYTES - 1)), TooLarge),
+        (b'{"value": "%b"}' % (b"x" * (MAX_BYTES - 2)), None),
+        (b'{"value": 1' + b" " * (2 * MAX_BYTES) + b"]", InvalidRequest),
+    ],
+    ids=lambda value: repr(value[:24]) if isinstance(value, bytes) else "",
+)
+def test_the_same_at_once_and_in_a_process(
+    pool: ParserPool, body: bytes, kind: type[DefiniteError] | None
+) -> None:
+    expected = outcome([body])
+    assert (None if isinstance(expected, bytes) else expected[0]) == kind
+    if len(body) <= SMALL_BYTES:
+        assert outcome([body], pool) == expected
+        assert parsers() == []
+    spaces = b" " * SMALL_BYTES
+    assert outcome([spaces, body[:5], body[5:]], pool) == outcome([spaces + body])
+    assert len(parsers()) == 1
+
+
+def test_bodies_after_one_another_share_a_process(pool: ParserPool) -> None:
+    for _ in range(3):
+        assert len(bytes(pool.value_of([LARGE], MAX_BYTES))) == 2 * SMALL_BYTES + 1
+    assert len(parsers()) == 1
+
+
+def test_so_many_are_parsed_at_a_time_while_the_loop_goes_on(pool: ParserPool) -> None:
+    waiting = []
+    for count in range(1, PARSERS + 1):
+        waiting.append(gevent.spawn(pool.value_of, [LARGE], MAX_BYTES))
+        wait_for_parsers(count)
+        parsers()[-1].suspend()
+    waiting += [gevent.spawn(pool.value_of, [LARGE], MAX_BYTES) for _ in range(3)]
+    gevent.sleep(0.1)
+    assert len(parsers()) == PARSERS
+    assert bytes(pool.value_of([b'{"value":1}'], MAX_BYTES)) == b"1"
+    for process in parsers():
+        process.resume()
+    gevent.joinall(waiting)
+    assert len({bytes(each.get()) for each in waiting}) == 1
+    assert len(parsers()) == PARSERS
+
+
+def test_a_parser_that_dies_refuses_its_body_only(pool: ParserPool) -> None:
+    pool.value_of([LARGE], MAX_BYTES)
+    (first,) = parsers()
+    first.suspend()
+    broken = gevent.spawn(outcome, [LARGE], pool)
+    gevent.sleep(0.01)
+    first.kill()
+    assert broken.get() == (WriteRefused, "the body could not be parsed")
+    assert bytes(pool.value_of([LARGE], MAX_BYTES)) == value_of(LARGE, MAX_BYTES)
+    wait_for_parsers(1)
+    assert parsers() != [first]
+
+
+def test_a_parser_that_does_not_answer_is_replaced(
+    pool: ParserPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool.value_of([LARGE], MAX_BYTES)
+    (first,) = parsers()
+    first.suspend()
+    monkeypatch.setattr(parser_pool, "PARSE_TIMEOUT_S", 0.05)
+    assert outcome([LARGE], pool) == (WriteRefused, "the body could not be parsed")
+    monkeypatch.undo()
+    assert bytes(pool.value_of([LARGE], MAX_BYTES)) == value_of(LARGE, MAX_BYTES)
+    wait_for_parsers(1)
+
+
+def test_bodies_do_not_wait_for_ever(pool: ParserPool, monkeypatch: pytest.MonkeyPatch) -> None:
+    held = [gevent.spawn(pool.value_of, [LARGE], MAX_BYTES) for _ in range(PARSERS)]
+    gevent.sleep(0)
+    monkeypatch.setattr(parser_pool, "WAIT_S", 0.0)
+    refused = (WriteRefused, "too many large bodies are being parsed")
+    assert outcome([LARGE], pool) == refused
+    assert {bytes(each.get()) for each in held} == {value_of(LARGE, MAX_BYTES)}
+
+
+def test_a_parser_ends_with_the_node_only(pool: ParserPool) -> None:
+    pool.value_of([LARGE], MAX_BYTES)
+    (process,) = parsers()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        os.kill(process.pid, number)
+    assert bytes(pool.value_of([LARGE], MAX_BYTES)) == value_of(LARGE, MAX_BYTES)
+    assert parsers() == [process]
+    pool._idle.pop()._socket.close()
+    process.wait(timeout=20)
