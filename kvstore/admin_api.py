@@ -4,15 +4,22 @@ from collections.abc import Callable
 from typing import Any
 
 from flask import Blueprint, Response
+from gevent.lock import BoundedSemaphore
 
 from kvstore import strict_json
-from kvstore.errors import InvalidRequest, NotLeader
+from kvstore.errors import InvalidRequest, NotLeader, NotReady
 from kvstore.follower_node import FollowerNode
 from kvstore.leader_node import LeaderNode
 from kvstore.request_parts import read_body
 from kvstore.responses import json_response
+from kvstore.store_copy import StoreCopy
 
-BODY_LIMIT = 65536
+BODY_LIMIT = 16 << 10
+
+COPIES = 4
+"""How many copies of the store are read at a time."""
+COPY_WAIT_S = 20.0
+"""How long a reader waits for its turn."""
 
 
 def admin_api(
@@ -25,6 +32,7 @@ def admin_api(
     """
     api = Blueprint("admin", __name__, url_prefix="/admin")
     api.before_request(check_access)
+    copies = BoundedSemaphore(COPIES)
 
     @api.post("/set_quorum")
     def set_quorum() -> Response:
@@ -52,17 +60,16 @@ def admin_api(
 
     @api.get("/store")
     def store() -> Response:
-        served = node.map
-        items = served.items()
-        return json_response(
-            {
-                "store": {item.key: item.value for item in items},
-                "versions": {item.key: item.version for item in items},
-                "index": served.position.index,
-                "epoch": served.position.epoch,
-                "digest": served.digest(),
-            }
-        )
+        if not copies.acquire(timeout=COPY_WAIT_S):
+            raise NotReady("too many copies of the store are being read")
+        try:
+            copy = StoreCopy(node.map)
+        except NotReady:
+            copies.release()
+            raise
+        response = Response(copy.parts(), content_type="application/json")
+        response.call_on_close(copies.release)
+        return response
 
     @api.post("/force_start")
     def force_start() -> Response:

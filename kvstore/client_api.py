@@ -1,8 +1,9 @@
 """The routes for clients: put, get and delete."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from flask import Blueprint, Response
+from gevent.hub import get_hub
 from msgspec import Raw
 
 from kvstore.entries import Operation
@@ -20,7 +21,7 @@ from kvstore.request_parts import (
     version_tags,
     whole_body,
 )
-from kvstore.responses import json_response
+from kvstore.responses import is_large, item_response, json_response
 
 BODY_PER_VALUE = 3
 """A body may be larger than its value: \\u escapes take up to three times the UTF-8 bytes."""
@@ -64,8 +65,7 @@ def client_api(
         etag = {"ETag": f'"{item.version}"'}
         if known == "*" or (known is not None and item.version in known):
             return Response(status=304, headers=etag)
-        body = {"found": True, "value": item.value, "version": item.version}
-        return json_response(body, 200, etag)
+        return item_response(item, etag)
 
     return api
 
@@ -76,9 +76,25 @@ def _leader(node: LeaderNode | FollowerNode) -> LeaderNode:
     return node
 
 
+@dataclass(frozen=True, slots=True)
+class _HashedWrite(Write):
+    """A write whose payload has been hashed already."""
+
+    known_fingerprint: str = ""
+
+    @property
+    def fingerprint(self) -> str:
+        return self.known_fingerprint
+
+
 def _write(leader: LeaderNode, operation: Operation, key: str, value: Raw | None) -> Response:
+    precondition = _precondition()
     write = Write(operation, key, value, idempotency_key())
-    confirmed = leader.write(write, _precondition())
+    if write.idempotency_key is not None and value is not None and is_large(value):
+        # Hashing lets go of the interpreter's lock: the loop goes on beside the thread.
+        fingerprint = get_hub().threadpool.apply(lambda: write.fingerprint)
+        write = _HashedWrite(operation, key, value, write.idempotency_key, fingerprint)
+    confirmed = leader.write(write, precondition)
     body = {
         "status": "ok",
         "key": key,

@@ -56,12 +56,27 @@ class KeyValueMap:
         self.position = entry.position
 
     def digest(self) -> str:
-        """SHA-256 (hex) over the JSON of the index and of every item in the order of its key.
-
-        Two nodes have the same digest exactly if they hold the same keys, values and versions
-        at the same index.
-        """
-        sha = hashlib.sha256(msgspec.json.encode(self.position.index))
+        """The digest of the whole map, as :class:`Digest` defines it."""
+        digest = Digest(self.position.index)
         for key in sorted(self._items):
-            sha.update(msgspec.json.encode(self._items[key]))
-        return sha.hexdigest()
+            digest.add(self._items[key])
+        return digest.hexdigest()
+
+
+class Digest:
+    """SHA-256 over the JSON of an index and of every item at it, in the order of their keys.
+
+    Two nodes have the same digest exactly if they hold the same keys, values and versions at the
+    same index.
+    """
+
+    def __init__(self, index: int) -> None:
+        self._sha = hashlib.sha256(msgspec.json.encode(index))
+
+    def add(self, item: Item) -> None:
+        """Add the item with the next key."""
+        self._sha.update(msgspec.json.encode(item))
+
+    def hexdigest(self) -> str:
+        """The digest of what was added."""
+        return self._sha.hexdigest()

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import gevent
 from gevent import socket
-from gevent.hub import get_hub
 from gevent.lock import BoundedSemaphore
 from msgspec import Raw
 
@@ -33,6 +32,7 @@ PARSE_TIMEOUT_S = 120.0
 """Far above what the largest body takes: a process that needs longer is not well."""
 
 _PART_BYTES = 1 << 20
+_REAP_INTERVAL_S = 0.05
 _PACKAGE_PARENT = Path(__file__).parents[1]
 
 
@@ -122,8 +122,7 @@ class _Parser:
         """End it at once."""
         self._socket.close()
         os.kill(self._pid, signal.SIGKILL)
-        # In a thread: the end of a process that holds much memory takes a while.
-        get_hub().threadpool.spawn(os.waitpid, self._pid, 0)
+        gevent.spawn(_reap, self._pid)
 
     def _receive(self, size: int) -> bytearray:
         data = bytearray(size)
@@ -136,3 +135,9 @@ class _Parser:
             rest = rest[count:]
             turn.give_way()
         return data
+
+
+def _reap(pid: int) -> None:
+    # The end of a process that holds much memory takes a while.
+    while os.waitpid(pid, os.WNOHANG)[0] == 0:
+        gevent.sleep(_REAP_INTERVAL_S)

@@ -1,5 +1,6 @@
 """JSON responses, and the one table from error to HTTP status."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -7,6 +8,8 @@ from flask import Response
 from werkzeug.exceptions import HTTPException
 
 from kvstore import errors
+from kvstore.entries import Item
+from kvstore.turn import Turn
 
 STATUS: dict[type[errors.KvstoreError], int] = {
     errors.InvalidRequest: 400,
@@ -28,6 +31,10 @@ STATUS: dict[type[errors.KvstoreError], int] = {
 }
 RETRY_AFTER_S = 1
 
+LARGE_VALUE_BYTES = 64 << 10
+"""A value above that is sent in parts, and hashed where the loop does not wait."""
+_PART_BYTES = 1 << 20
+
 _encode = msgspec.json.Encoder().encode
 
 
@@ -37,6 +44,38 @@ def json_response(body: Any, status: int = 200, headers: dict[str, str] | None =
     :param body: anything msgspec encodes; :class:`msgspec.Raw` goes in as it is.
     """
     return Response(_encode(body), status, headers, content_type="application/json")
+
+
+def item_response(item: Item, headers: dict[str, str]) -> Response:
+    """The answer that shows an item."""
+    if not is_large(item.value):
+        return json_response(
+            {"found": True, "value": item.value, "version": item.version}, 200, headers
+        )
+    head, tail = b'{"found":true,"value":', b',"version":%d}' % item.version
+    size = len(head) + len(memoryview(item.value)) + len(tail)
+
+    def parts() -> Iterator[bytes]:
+        yield head
+        yield from value_parts(item.value)
+        yield tail
+
+    headers = {**headers, "Content-Length": str(size)}
+    return Response(parts(), 200, headers, content_type="application/json")
+
+
+def is_large(value: msgspec.Raw) -> bool:
+    """Whether a value is too large to be dealt with as a whole."""
+    return len(memoryview(value)) > LARGE_VALUE_BYTES
+
+
+def value_parts(value: msgspec.Raw) -> Iterator[bytes]:
+    """A value, part by part, with turns for others between them."""
+    view = memoryview(value)
+    turn = Turn()
+    for begin in range(0, len(view), _PART_BYTES):
+        yield bytes(view[begin : begin + _PART_BYTES])
+        turn.give_way()
 
 
 def error_response(error: errors.KvstoreError) -> Response:

@@ -40,6 +40,7 @@ LAYERS = [
         "access",
         "request_parts",
         "responses",
+        "store_copy",
         "http_transport",
         "client_api",
         "replication_api",
