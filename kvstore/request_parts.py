@@ -12,14 +12,15 @@ from gunicorn.http.errors import ParseException
 from werkzeug.routing import BaseConverter
 
 from kvstore.errors import InvalidRequest, RequestTimeout, TooLarge, WriteRefused
+from kvstore.parser_pool import SMALL_BYTES
 from kvstore.turn import Turn
 
 BODY_TIMEOUT_S = 20.0
 """How long a client may take to send a body, from the end of the head on."""
 
-LARGE_BODY_BYTES = 64 << 10
 LARGE_BODIES = 64
-"""How many bodies above that are read at a time; others wait, and stay in the network meanwhile."""
+"""How many bodies above ``SMALL_BYTES`` are in hand at a time, that is, read or parsed; others
+wait, and stay in the network meanwhile."""
 
 _PART_BYTES = 1 << 20
 
@@ -109,7 +110,7 @@ def whole_body(max_bytes: int) -> Iterator[list[bytes]]:
     length = request.content_length
     if length is not None and length > max_bytes:
         raise TooLarge(f"the body is larger than {max_bytes} bytes")
-    if (max_bytes if length is None else length) <= LARGE_BODY_BYTES:
+    if (max_bytes if length is None else length) <= SMALL_BYTES:
         yield _read(length, max_bytes)
         return
     if not _large_bodies.acquire(timeout=BODY_TIMEOUT_S):

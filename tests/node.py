@@ -86,7 +86,7 @@ class Node(NodeHttp):
 
     @property
     def processes(self) -> list[psutil.Process]:
-        """The arbiter, then its workers."""
+        """The arbiter, its worker, and then those that parse large bodies for it."""
         arbiter = psutil.Process(self.process.pid)
         return [arbiter, *arbiter.children(recursive=True)]
 

@@ -120,9 +120,8 @@ class ChaosCluster:
 
     def kill_worker(self, name: str) -> None:
         """Kill the worker of a node, which gunicorn replaces."""
-        _, *workers = self.nodes[name].processes
-        for worker in workers:
-            worker.kill()
+        _, worker, *_ = self.nodes[name].processes
+        worker.kill()
         self._recorder.killed(name)
 
     def may_lose(self, names: list[str]) -> list[str]:

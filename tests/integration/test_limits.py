@@ -15,7 +15,8 @@ import psutil
 import pytest
 
 from kvstore.leader_log import LogLimits
-from kvstore.request_parts import BODY_TIMEOUT_S, LARGE_BODIES, LARGE_BODY_BYTES
+from kvstore.parser_pool import SMALL_BYTES
+from kvstore.request_parts import BODY_TIMEOUT_S, LARGE_BODIES
 from kvstore.worker import HEAD_TIMEOUT_S
 from tests.conftest import StartCluster
 from tests.harness import Node
@@ -197,7 +198,7 @@ def test_connections_over_the_bound_wait_for_a_place(start_cluster: StartCluster
 def test_large_bodies_wait_for_a_place(start_cluster: StartCluster) -> None:
     """So many at a time are read; the rest stay in the network, and small ones pass by."""
     leader = start_cluster(0).leader
-    large = put("large", b'{"value":"' + b"x" * LARGE_BODY_BYTES + b'"}')
+    large = put("large", b'{"value":"' + b"x" * SMALL_BYTES + b'"}')
     with ExitStack() as stack:
         reading = [
             stack.enter_context(socket.create_connection(leader.endpoint, timeout=UNBOUNDED_S))
