@@ -73,9 +73,7 @@ def admin_api(
 
     @api.post("/force_start")
     def force_start() -> Response:
-        leader = _leader(node)
-        read_body(BODY_LIMIT)  # means nothing here, but a request counts when it is whole
-        return json_response(leader.force_start())
+        return json_response(_leader(node).force_start(_keep()))
 
     return api
 
@@ -107,6 +105,14 @@ def _leader(node: LeaderNode | FollowerNode) -> LeaderNode:
     return node
 
 
+def _keep() -> str | None:
+    body = read_body(BODY_LIMIT)
+    keep = _object(body).get("keep") if body else None
+    if keep is not None and not isinstance(keep, str):
+        raise InvalidRequest('keep must be an address, or "self"')
+    return keep
+
+
 def _number(document: dict[str, Any], name: str) -> float:
     number = document.get(name)
     if isinstance(number, bool) or not isinstance(number, int | float):
@@ -115,7 +121,11 @@ def _number(document: dict[str, Any], name: str) -> float:
 
 
 def _document() -> dict[str, Any]:
-    document = strict_json.parse(read_body(BODY_LIMIT))
+    return _object(read_body(BODY_LIMIT))
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    document = strict_json.parse(body)
     if not isinstance(document, dict):
         raise InvalidRequest("the body must be an object")
     return document

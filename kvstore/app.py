@@ -2,6 +2,7 @@
 
 import logging
 import secrets
+import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -53,15 +54,16 @@ def create_node(settings: Settings) -> LeaderNode | FollowerNode:
         url=settings.advertise_url,
         limits=limits,
         new_id=_new_id,
+        now_ms=lambda: time.time_ns() // 1_000_000,
     )
     # Half of the time that a write waits, so that a lost request can be sent again.
     request_timeout_s = settings.repl_timeout_s / 2
-    transports: dict[str, Transport] = {
-        address: HttpTransport(address, request_timeout_s, settings.cluster_token)
-        for address in settings.followers
-    }
+
+    def connect(address: str) -> Transport:
+        return HttpTransport(address, request_timeout_s, settings.cluster_token)
+
     delay_range = DelayRange(settings.min_delay_ms, settings.max_delay_ms)
-    return LeaderNode(leader, storage, transports, delay_range, settings.repl_timeout_s)
+    return LeaderNode(leader, storage, connect, delay_range, settings.repl_timeout_s)
 
 
 def create_app(settings: Settings, node: LeaderNode | FollowerNode) -> Flask:

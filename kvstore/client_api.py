@@ -1,13 +1,13 @@
 """The routes for clients: put, get and delete."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from flask import Blueprint, Response
 from gevent.hub import get_hub
 from msgspec import Raw
 
 from kvstore.entries import Operation
-from kvstore.errors import NotLeader
+from kvstore.errors import NotLeader, OutcomeUnknown, WriteRefused
 from kvstore.follower_node import FollowerNode
 from kvstore.leader_log import Write
 from kvstore.leader_node import LeaderNode
@@ -76,24 +76,12 @@ def _leader(node: LeaderNode | FollowerNode) -> LeaderNode:
     return node
 
 
-@dataclass(frozen=True, slots=True)
-class _HashedWrite(Write):
-    """A write whose payload has been hashed already."""
-
-    known_fingerprint: str = ""
-
-    @property
-    def fingerprint(self) -> str:
-        return self.known_fingerprint
-
-
 def _write(leader: LeaderNode, operation: Operation, key: str, value: Raw | None) -> Response:
     precondition = _precondition()
     write = Write(operation, key, value, idempotency_key())
     if write.idempotency_key is not None and value is not None and is_large(value):
         # Hashing lets go of the interpreter's lock: the loop goes on beside the thread.
-        fingerprint = get_hub().threadpool.apply(lambda: write.fingerprint)
-        write = _HashedWrite(operation, key, value, write.idempotency_key, fingerprint)
+        get_hub().threadpool.apply(lambda: write.fingerprint)
     confirmed = leader.write(write, precondition)
     body = {
         "status": "ok",
@@ -105,8 +93,14 @@ def _write(leader: LeaderNode, operation: Operation, key: str, value: Raw | None
 
 
 def _read_value(parsers: ParserPool, max_bytes: int) -> Raw:
-    with whole_body(max_bytes * BODY_PER_VALUE + BODY_EXTRA_BYTES) as parts:
-        return parsers.value_of(parts, max_bytes)
+    try:
+        with whole_body(max_bytes * BODY_PER_VALUE + BODY_EXTRA_BYTES) as parts:
+            return parsers.value_of(parts, max_bytes)
+    except WriteRefused:
+        # It may be a repeated one, whose first attempt is in the log.
+        if idempotency_key() is not None:
+            raise OutcomeUnknown from None
+        raise
 
 
 def _if_match() -> Precondition:

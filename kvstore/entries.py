@@ -7,18 +7,58 @@ from msgspec.structs import replace
 
 Index = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Epoch = Index
-Operation = Literal["put", "delete"]
+MAX_EPOCH = 2**62
+MAX_EPOCH_JUMP = 1_000_000_000
+"""An epoch may be this much above another one; more is a mistake, and would leave no room."""
+Operation = Literal["put", "delete", "noop"]
+Address = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9_.:%\[\]-]{1,280}\Z")]
+Members = Annotated[dict[Address, str], Meta(max_length=1000)]
+"""Node ids of followers by their addresses (``host:port``)."""
 
 
-class Position(Struct, frozen=True, order=True):
-    """A place in the log: the epoch and the index of the entry there.
+class ReignId(Struct, frozen=True, array_like=True):
+    """One uninterrupted time of leading: the fencing token.
 
-    Ordered by epoch first: of two logs, the one whose last entry has the greater position holds
-    everything that may have been confirmed. ``Position(0, 0)`` is before the first entry.
+    :param epoch: number given by a takeover; every restart from own state keeps it.
+    :param restart: 0 for the takeover's own reign; grows with every restart from own state.
+    :param id: random, never repeated.
+    :param takeover: ``id`` of the takeover's own reign, which its restarts have in common.
+    """
+
+    epoch: Annotated[int, Meta(ge=1, le=2**63 - 1)]
+    restart: Index
+    id: str
+    takeover: str
+
+    def is_later_than(self, other: "ReignId | None") -> bool:
+        """Whether it began after the other, as far as the two themselves can tell.
+
+        Of two takeovers that made the same epoch neither is later.
+
+        :param other: None = no reign.
+        """
+        if other is None or self.epoch != other.epoch:
+            return other is None or self.epoch > other.epoch
+        return self.takeover == other.takeover and self.restart > other.restart
+
+    def is_twin_of(self, other: "ReignId | None") -> bool:
+        """Whether neither of two different reigns of one epoch is the later one."""
+        if other is None or self.epoch != other.epoch or self.id == other.id:
+            return False
+        return self.takeover != other.takeover or self.restart == other.restart
+
+
+class Position(Struct, frozen=True):
+    """A place in the log.
+
+    :param epoch: of the entry there.
+    :param index: of the entry there; 0 = before the first one.
+    :param reign: id of the reign that appended it: with the index it names the entry.
     """
 
     epoch: int
     index: int
+    reign: str = ""
 
 
 START = Position(0, 0)
@@ -28,30 +68,38 @@ class Entry(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One change in the log.
 
     :param index: position in the log, from 1, without gaps; also the version it gives its key.
-    :param epoch: the reign in which it was appended.
-    :param value: canonical JSON of a put; unset for a delete.
+    :param epoch: of the reign in which it was appended.
+    :param reign: id of that reign.
+    :param operation: a ``noop`` is of no key; it begins a reign, or names a new follower.
+    :param value: canonical JSON of a put; unset otherwise.
     :param idempotency_key: of the client's request; unset when it had none.
     :param fingerprint: hash of the request's payload; set when the idempotency key is.
+    :param begins: the reign that begins with this noop; unset for every other entry.
+    :param members: of a noop: all followers that the leader knows from here on.
     """
 
     index: Annotated[int, Meta(ge=1, le=2**63 - 1)]
     epoch: Annotated[int, Meta(ge=1, le=2**63 - 1)]
+    reign: str
     operation: Operation
-    key: str
+    key: str = ""
     value: Raw | UnsetType = UNSET
     idempotency_key: str | UnsetType = UNSET
     fingerprint: str | UnsetType = UNSET
+    begins: ReignId | UnsetType = UNSET
+    members: Members | UnsetType = UNSET
 
     @property
     def position(self) -> Position:
-        return Position(self.epoch, self.index)
+        return Position(self.epoch, self.index, self.reign)
 
     @property
     def size(self) -> int:
         """Bytes it takes in a message, roughly (a bound for batches, not a promise)."""
         value = 0 if self.value is UNSET else len(memoryview(self.value))
         request = 0 if self.idempotency_key is UNSET else 100 + len(self.idempotency_key)
-        return 80 + len(self.key) + value + request
+        members = 0 if self.members is UNSET else 120 * (1 + len(self.members))
+        return 110 + len(self.key) + value + request + members
 
     def detached(self) -> "Entry":
         """A copy that does not keep the whole message it came in in memory."""

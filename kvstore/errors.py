@@ -24,6 +24,7 @@ after an indefinite one it has to look, or repeat it under the same idempotency 
     │       └── Overloaded          too much is pending; try again later
     ├── IndefiniteError
     │   ├── QuorumNotReached        the entry is in the log and keeps replicating
+    │   ├── OutcomeUnknown          an earlier attempt of the same write may be in a log
     │   ├── NotApplied              the node did not reach the index asked for in time
     │   └── TransportError          a message to a follower got no usable answer
     ├── SettingsError               the environment holds wrong settings
@@ -136,6 +137,15 @@ class QuorumNotReached(IndefiniteError):
         super().__init__("quorum not reached")
         self.version = version
         self.replicas_confirmed = replicas_confirmed
+
+
+class OutcomeUnknown(IndefiniteError):
+    """This leader cannot tell now whether an earlier attempt under the same idempotency key made
+    an entry.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("this leader does not know yet whether the write was made before")
 
 
 class NotApplied(IndefiniteError):

@@ -5,21 +5,23 @@ the node only when every record in ``unsaved`` has been saved: it confirms what 
 """
 
 import msgspec
-from msgspec import UNSET
 
-from kvstore.entries import Entry, Item, Position, Request
+from kvstore.discarded import discarded_parts
+from kvstore.entries import MAX_EPOCH, MAX_EPOCH_JUMP, START, Members
 from kvstore.errors import InvalidRequest, NotReady
 from kvstore.key_value_map import KeyValueMap
+from kvstore.lineage import Lineage, ReignStart
+from kvstore.message_checks import check_append, check_chunk
 from kvstore.messages import (
     Answer,
     Append,
     Claim,
+    Export,
     Fetch,
     Fetched,
     Hello,
     Message,
     SnapshotChunk,
-    bounded,
 )
 from kvstore.records import (
     CutLog,
@@ -31,23 +33,7 @@ from kvstore.records import (
     SavePromise,
 )
 from kvstore.replication_log import ReplicationLog
-
-MAX_EPOCH_JUMP = 1_000_000
-"""A claim may raise the epoch by this much; more is a mistake, and would leave no room."""
-
-
-class _Staging:
-    """The chunks of one snapshot that have arrived so far."""
-
-    def __init__(self, chunk: SnapshotChunk) -> None:
-        self.snapshot = chunk.snapshot
-        self.items: list[Item] = []
-        self.requests: list[Request] = []
-
-    @property
-    def count(self) -> int:
-        """How many items and requests have arrived."""
-        return len(self.items) + len(self.requests)
+from kvstore.staging import Staging
 
 
 class Follower:
@@ -64,15 +50,17 @@ class Follower:
         self.log = state.log
         self.map = state.map
         self.commit_index = 0
+        self.discarded = state.discarded
+        """How many entries were kept apart because the leader's order does not hold them."""
         self.unsaved: list[Record] = []
-        self._synced_epoch = state.synced_epoch
         self._log_retain = log_retain
         self._log_retain_bytes = log_retain_bytes
         self._kept_state = state.log.last.index > 0
         self._target_index: int | None = None
         self._caught_up = False
-        self._staging: _Staging | None = None
-        self._export: list[Item | Request | Entry] = []
+        self._staging: Staging | None = None
+        self._installing: dict[str, KeyValueMap] = {}
+        self._export: Export | None = None
 
     # What this node may serve
 
@@ -104,76 +92,84 @@ class Follower:
     # Messages
 
     def hello(self, message: Hello) -> Answer:
-        """Say who this is and what it holds."""
-        return self._answer(None if message.cluster is None else self._other_cluster(message))
+        """Say who this is, what it holds, and whom a takeover has to ask too."""
+        refusal = None if message.cluster is None else self._other_cluster(message)
+        return self._answer(message, refusal, members=self._members_to_ask)
 
     def claim(self, message: Claim) -> Answer:
-        """Begin a reign, unless it is an older one than the one in force, or its twin."""
-        held = self.promise
+        """Begin a reign, unless it is an earlier one than the one in force, or its twin."""
+        held, reign = self.promise.reign, message.of_reign
+        if message.cluster is None or reign is None:
+            raise InvalidRequest("invalid message: a claim names its cluster and an epoch from 1")
         if refusal := self._other_cluster(message):
-            return self._answer(refusal)
-        if (message.epoch, message.reign) == (held.epoch, held.reign):
-            return self._answer()
-        if message.cluster is None:
-            raise InvalidRequest("invalid message: a claim names its cluster")
-        if message.epoch <= held.epoch:
-            return self._answer("another reign is in force")
-        found = (message.after_epoch, message.after_reign)
-        if message.after_epoch is not None and found != (held.epoch, held.reign):
-            return self._answer("another reign began meanwhile")
-        if message.epoch > held.epoch + MAX_EPOCH_JUMP:
-            return self._answer("the epoch is absurdly high")
-        self.promise = Promise(message.cluster, message.epoch, message.reign, message.leader)
-        self._staging = None
-        self._export = []
-        self._target_index = None
-        self.unsaved.append(SavePromise(self.promise))
-        return self._answer()
+            return self._answer(message, refusal)
+        if message.node != self.node:
+            return self._answer(message, "the claim is for another node")
+        if held is None or held.id != reign.id:
+            if not reign.is_later_than(held):
+                return self._answer(message, "another reign is in force")
+            if message.found_reign != (None if held is None else held.id):
+                return self._answer(message, "another reign began meanwhile")
+            # A node without a reign cannot tell what is too much, but that there has to be room.
+            highest = MAX_EPOCH if held is None else held.epoch + MAX_EPOCH_JUMP
+            if reign.epoch > min(highest, MAX_EPOCH):
+                return self._answer(message, "the epoch is absurdly high")
+            members = message.members
+            if reign.epoch > self.log.last.epoch:
+                # A leader that is being replaced may have named another one since this was found.
+                members = {**self._members_to_ask, **members}
+            self.promise = Promise(message.cluster, reign, message.leader, members)
+            self._staging = None
+            self._export = None
+            self._target_index = None
+            self.unsaved.append(SavePromise(self.promise))
+        return self._answer(message, members=self._members_to_ask, lineage=list(self.log.lineage))
 
     def append(self, message: Append) -> Answer:
         """Append what is new of a batch; checking and appending is one step."""
-        _check_batch(message)
+        check_append(message)
         if refusal := self._other_reign(message):
-            return self._answer(refusal)
-        self._export = []
+            return self._answer(message, refusal)
+        self._export = None
         if not self.log.contains(message.prev):
-            return self._answer("the position before the entries is not held")
-        for entry in message.entries:
-            if entry.index > self.log.last.index:
-                break
-            if self.log[entry.index].epoch != entry.epoch:
-                return self._answer("an entry differs from the one held")
+            return self._answer(message, "the position before the entries is not held")
         held = self.log.last.index
+        if any(e.index <= held and not self.log.contains(e.position) for e in message.entries):
+            return self._answer(message, "an entry differs from the one held")
         new = [entry.detached() for entry in message.entries if entry.index > held]
         for entry in new:
             self.log.append(entry)
-        self._note_synced(message, new)
+        if new:
+            self.unsaved.append(SaveEntries(new))
         self._note_target(message.last_index)
-        self.commit_index = max(self.commit_index, min(message.commit_index, self.log.last.index))
-        return self._answer()
+        self.commit_index = max(self.commit_index, min(message.commit_index, message.end_index))
+        return self._answer(message)
 
     def snapshot(self, message: SnapshotChunk) -> Answer:
-        """Stage one chunk; with the last one, switch to the snapshot in one step."""
-        _check_chunk(message)
+        """Stage one chunk; with the last one, switch to the snapshot in one step.
+
+        A late duplicate finds its own position here, or as much of its own reign, and is only
+        acknowledged.
+        """
+        check_chunk(message)
         if refusal := self._other_reign(message):
-            return self._answer(refusal)
+            return self._answer(message, refusal)
         self._note_target(message.last_index)
-        newer_reign = message.epoch > self._synced_epoch
-        if not (newer_reign or message.index > self.log.last.index):
-            return self._answer()
-        if message.offset == 0:
-            self._staging = _Staging(message)
+        last, position = self.log.last, message.position
+        if last == position or (last.reign == message.reign and last.index >= position.index):
+            return self._answer(message)
+        if message.offset == 0 and (self._staging is None or self._staging.id != message.snapshot):
+            self._staging = Staging(message.snapshot)
         staging = self._staging
-        if staging is None or staging.snapshot != message.snapshot:
-            return self._answer("the snapshot's first chunks are missing")
+        if staging is None or staging.id != message.snapshot:
+            return self._answer(message, "the snapshot's first chunks are missing")
         if message.offset > staging.count:
-            return self._answer("a chunk of the snapshot is missing")
+            return self._answer(message, "a chunk of the snapshot is missing")
         if message.offset == staging.count:
-            staging.items += [item.detached() for item in message.items]
-            staging.requests += message.requests
+            self.unsaved.append(staging.add(message.items, message.requests))
         if message.done:
-            self._install(message.position, staging)
-        return self._answer()
+            self._install(message, staging)
+        return self._answer(message)
 
     def fetch(self, message: Fetch) -> Fetched | Answer:
         """Hand a part of the state to the leader that claimed this follower.
@@ -181,21 +177,22 @@ class Follower:
         Nothing else changes it meanwhile: only the leader of the reign in force could.
         """
         if refusal := self._other_reign(message):
-            return self._answer(refusal)
+            return self._answer(message, refusal)
         if self.map.position != self.log.last:
-            return self._answer("the last entries are not durable yet")
+            return self._answer(message, "the last entries are not durable yet")
         if message.offset == 0:
             requests = self.map.requests.requests()
-            self._export = [*self.map.items(), *requests, *self.log.entries()]
-        parts = bounded(self._export, message.offset, len(self._export))
+            self._export = Export(self.map.items(), requests, self.log.entries())
+        elif self._export is None:
+            return self._answer(message, "the copy has to begin anew")
+        items, requests, entries = self._export.parts(message.offset)
         return Fetched(
-            **msgspec.structs.asdict(self._answer()),
+            **msgspec.structs.asdict(self._answer(message, members=self.log.members)),
             base_index=self.log.base.index,
-            base_epoch=self.log.base.epoch,
-            items=[part for part in parts if isinstance(part, Item)],
-            requests=[part for part in parts if isinstance(part, Request)],
-            entries=[part for part in parts if isinstance(part, Entry)],
-            total=len(self._export),
+            items=items,
+            requests=requests,
+            entries=entries,
+            total=self._export.total,
         )
 
     # Storage
@@ -212,46 +209,64 @@ class Follower:
                 self.map.apply(entry)
             self._cut_log()
         elif isinstance(record, ReplaceState):
-            self.map = KeyValueMap(record.position, record.items, record.requests)
+            self.map = self._installing.pop(record.staging)
         if self._target_index is not None and self.applied_index >= self._target_index:
             self._caught_up = True
 
     # Helpers
 
-    def _answer(self, error: str | None = None) -> Answer:
+    @property
+    def _members_to_ask(self) -> Members:
+        # What a takeover's claim names is needed only until its first entry is here, which names
+        # those that matter from then on; a restart's claim may know newer ones than this log.
+        reign = self.promise.reign
+        if reign is None or self.log.last.epoch < reign.epoch:
+            return self.promise.members
+        if reign.restart == 0:
+            return self.log.members
+        return {**self.promise.members, **self.log.members}
+
+    def _answer(
+        self,
+        message: Message,
+        error: str | None = None,
+        *,
+        members: Members | None = None,
+        lineage: list[ReignStart] | None = None,
+    ) -> Answer:
+        held, last = self.promise.reign, self.log.last
         return Answer(
             node=self.node,
             cluster=self.promise.cluster,
             epoch=self.promise.epoch,
-            reign=self.promise.reign,
-            last_index=self.log.last.index,
-            last_epoch=self.log.last.epoch,
+            reign=None if held is None else held.id,
+            restart=0 if held is None else held.restart,
+            takeover="" if held is None else held.takeover,
+            last_index=last.index,
+            last_epoch=last.epoch,
+            last_reign=last.reign,
             commit_index=self.commit_index,
+            members=members or {},
+            lineage=lineage or [],
+            number=message.number,
             error=error,
         )
 
     def _other_cluster(self, message: Message) -> str | None:
-        if self.promise.cluster in (None, message.cluster):
+        # The id binds only with an entry: two first starts must not end in two clusters.
+        if self.promise.cluster in (None, message.cluster) or self.log.last == START:
             return None
         return "this node belongs to another cluster"
 
     def _other_reign(self, message: Message) -> str | None:
-        held = self.promise
+        held, reign = self.promise.reign, message.of_reign
         if refusal := self._other_cluster(message):
             return refusal
-        if (message.epoch, message.reign) == (held.epoch, held.reign):
+        if held is not None and held == reign:
             return None
-        if message.epoch > held.epoch:
+        if reign is not None and reign.is_later_than(held):
             return "this reign has not claimed the follower"
         return "another reign is in force"
-
-    def _note_synced(self, message: Append, new: list[Entry]) -> None:
-        # Only if nothing is left beyond the batch is the whole log known to be this reign's order.
-        whole = message.prev_index + len(message.entries) == self.log.last.index
-        synced_epoch = message.epoch if whole else self._synced_epoch
-        if new or synced_epoch != self._synced_epoch:
-            self._synced_epoch = synced_epoch
-            self.unsaved.append(SaveEntries(new, synced_epoch))
 
     def _note_target(self, last_index: int) -> None:
         if self._target_index is None:
@@ -259,21 +274,25 @@ class Follower:
         if self.applied_index >= self._target_index:
             self._caught_up = True
 
-    def _install(self, position: Position, staging: _Staging) -> None:
+    def _install(self, message: SnapshotChunk, staging: Staging) -> None:
         self._staging = None
-        if self.promise.epoch > self._synced_epoch:
-            self.commit_index = 0  # of another order, perhaps; the leader says it anew
-        self._synced_epoch = self.promise.epoch
-        self.log = ReplicationLog(position)
+        position, lineage = message.position, Lineage(message.lineage)
+        held = next(reversed(self._installing.values()), self.map)
+        discarded = discarded_parts(self.log, held, lineage, position.index)
+        self.discarded += len(discarded)
+        self.commit_index = 0  # of another order, perhaps; the leader says it anew
+        self.log = ReplicationLog(position, lineage=lineage, members=message.members)
+        self._installing[staging.id] = staging.finish(position)
         self.unsaved.append(
             ReplaceState(
                 promise=self.promise,
-                synced_epoch=self._synced_epoch,
+                staging=staging.id,
                 position=position,
-                items=staging.items,
-                requests=staging.requests,
                 base=position,
                 entries=[],
+                lineage=self.log.lineage,
+                members=message.members,
+                discarded=discarded,
             )
         )
 
@@ -282,31 +301,3 @@ class Follower:
         if cut is not None:
             self.log.cut(cut)
             self.unsaved.append(CutLog(cut))
-
-
-def _check_chunk(message: SnapshotChunk) -> None:
-    if message.index_epoch > message.epoch:
-        raise InvalidRequest("invalid message: a snapshot from a later epoch than its reign")
-    if message.last_index < message.index:
-        raise InvalidRequest("invalid message: last_index is below the snapshot's index")
-    versions = [item.version for item in message.items]
-    if not all(0 < v <= message.index for v in [*versions, *(r.index for r in message.requests)]):
-        raise InvalidRequest("invalid message: a version is not from before the snapshot")
-
-
-def _check_batch(message: Append) -> None:
-    if message.last_index < message.prev_index + len(message.entries):
-        raise InvalidRequest("invalid message: last_index is below the entries' indexes")
-    if message.commit_index > message.last_index:
-        raise InvalidRequest("invalid message: commit_index is above last_index")
-    before = message.prev
-    for entry in message.entries:
-        if entry.index != before.index + 1:
-            raise InvalidRequest("invalid message: the entries' indexes are not in order")
-        if not before.epoch <= entry.epoch <= message.epoch:
-            raise InvalidRequest("invalid message: the entries' epochs are not in order")
-        if (entry.operation == "put") != isinstance(entry.value, msgspec.Raw):
-            raise InvalidRequest("invalid message: a put has a value and a delete has none")
-        if (entry.idempotency_key is UNSET) != (entry.fingerprint is UNSET):
-            raise InvalidRequest("invalid message: an idempotency key goes with a fingerprint")
-        before = entry.position

@@ -46,11 +46,11 @@ class FollowerNode(Node):
 
     def receive(self, message: Message) -> Answer:
         """Handle a message; the answer confirms only what is durable."""
-        epoch = self._follower.promise.epoch
+        reign = self._follower.promise.reign
         answer = self._handle(message)
         self._after_change()
         self._storage.flush()
-        if self._follower.promise.epoch > epoch:
+        if self._follower.promise.reign != reign:
             logger.info("follows %s in epoch %d", message.leader, message.epoch)
         return answer
 
@@ -60,6 +60,7 @@ class FollowerNode(Node):
             "role": self.role,
             "state": follower.state,
             "epoch": follower.promise.epoch,
+            "reign": None if follower.promise.reign is None else follower.promise.reign.id,
             "node": follower.node,
             "cluster": follower.promise.cluster,
             "leader": follower.promise.leader,
@@ -69,6 +70,7 @@ class FollowerNode(Node):
             "write_quorum": None,
             "waiting_for": [],
             "problem": None,
+            "discarded": follower.discarded,
             "followers": [],
         }
 
@@ -89,7 +91,11 @@ class FollowerNode(Node):
     def _take_unsaved(self) -> list[Record]:
         return self._follower.take_unsaved()
 
-    def _saved(self, record: Record) -> None:
+    @property
+    def _held_map(self) -> KeyValueMap:
+        return self._follower.map
+
+    def _tell_saved(self, record: Record) -> None:
         self._follower.saved(record)
 
     def _after_change(self) -> None:

@@ -4,6 +4,8 @@ The response is parsed by geventhttpclient's parser (llhttp). Its connection poo
 checks idle sockets with ``select()``, which fails for descriptors from 1024 on.
 """
 
+from itertools import count
+from random import randrange
 from urllib.parse import urlsplit
 
 import gevent
@@ -11,6 +13,7 @@ from gevent import socket
 from gevent.event import Event
 from gevent.hub import get_hub
 from geventhttpclient.response import HTTPParseError, HTTPResponse
+from msgspec.structs import replace
 
 from kvstore.errors import InvalidRequest, TransportError
 from kvstore.messages import (
@@ -50,8 +53,7 @@ class HttpTransport(Transport):
     """
 
     def __init__(self, address: str, timeout_s: float, token: str | None = None) -> None:
-        url = urlsplit(f"//{address}")
-        self._endpoint = (url.hostname, url.port)
+        self._address = address
         self._timeout_s = timeout_s
         authorization = f"Authorization: Bearer {token}\r\n" if token else ""
         self._heads = {
@@ -62,8 +64,10 @@ class HttpTransport(Transport):
             for kind, path in PATHS.items()
         }
         self._socket: socket.socket | None = None
+        self._numbers = count(randrange(2**32))
 
     def send(self, message: Message, wake: Event) -> Answer:  # noqa: ARG002 (it leaves at once)
+        message = replace(message, number=next(self._numbers))
         body = encode(message)
         request = b"%b%d\r\n\r\n%b" % (self._heads[type(message)], len(body), body)
         kind = ANSWERS[type(message)]
@@ -73,7 +77,8 @@ class HttpTransport(Transport):
         except gevent.Timeout:
             self.close()
             raise TransportError(f"no answer within {self._timeout_s:g} s") from None
-        except (OSError, HTTPParseError) as error:
+        except (OSError, ValueError, HTTPParseError) as error:
+            # A ValueError is an address that another node named, and that nobody could have.
             self.close()
             raise TransportError(str(error) or type(error).__name__) from None
         except BaseException:
@@ -84,10 +89,14 @@ class HttpTransport(Transport):
             self.close()
             raise TransportError(f"status {response.status_code}: {text[:200]!r}")
         try:
-            return decode(Answer if response.status_code == 409 else kind, text)
+            answer = decode(Answer if response.status_code == 409 else kind, text)
         except InvalidRequest as error:
             self.close()
             raise TransportError(f"an answer that makes no sense: {error}") from None
+        if answer.number != message.number:
+            self.close()
+            raise TransportError("an answer to another message")
+        return answer
 
     def wait(self, wake: Event, timeout_s: float) -> None:
         if self._socket is None:
@@ -122,7 +131,9 @@ class HttpTransport(Transport):
         if self._socket is None:
             if not new:
                 raise ConnectionResetError("the connection was closed")
-            self._socket = socket.create_connection(self._endpoint)
+            url = urlsplit(f"//{self._address}")
+            (url.hostname or "").encode("idna")  # what fails in the resolver's thread is printed
+            self._socket = socket.create_connection((url.hostname, url.port))
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket.sendall(request)
         response = _Response("POST")

@@ -49,11 +49,30 @@ class KeyValueMap:
         assert entry.index == self.position.index + 1, "entries are applied in order, once"
         if entry.operation == "delete":
             self._items.pop(entry.key, None)
-        else:
+        elif entry.operation == "put":
             assert isinstance(entry.value, msgspec.Raw), "a put has a value"
             self._items[entry.key] = Item(entry.key, entry.index, entry.value)
         self.requests.apply(entry)
         self.position = entry.position
+
+    def add(self, items: Iterable[Item], requests: Iterable[Request]) -> None:
+        """Take in parts of another copy of this map.
+
+        :param requests: younger than those that are there.
+        """
+        for item in items:
+            self._items[item.key] = item
+        for request in requests:
+            self.requests.add(request)
+
+    def shrink(self, count: int) -> bool:
+        """Let go of some items of a map that is no longer needed.
+
+        :return: whether there are more.
+        """
+        for _ in range(min(count, len(self._items))):
+            self._items.popitem()
+        return bool(self._items)
 
     def digest(self) -> str:
         """The digest of the whole map, as :class:`Digest` defines it."""

@@ -1,16 +1,17 @@
 """The leader's log, and how much of it is durable, confirmed and applied.
 
 ``map index = commit index <= durable index <= last index``, except at the start of a reign: the
-map then holds the whole log as it was taken over, and may be read when that is confirmed.
+map then holds the whole log as it was before, and may be read when the first entry is confirmed.
 """
 
 import hashlib
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import cached_property
 
-from msgspec import UNSET, Raw
+from msgspec import UNSET, Raw, UnsetType
 
-from kvstore.entries import Entry, Operation, Request
+from kvstore.entries import Entry, Members, Operation, ReignId, Request
 from kvstore.errors import Overloaded
 from kvstore.key_value_map import KeyValueMap
 from kvstore.quorum import WriteQuorum
@@ -26,15 +27,18 @@ class LogLimits:
     :param retain_bytes: the same in bytes.
     :param max_pending: unconfirmed entries; more writes than that are refused.
     :param max_pending_bytes: the same in bytes.
+    :param pinned_bytes: of a log that is kept for a snapshot on its way; beyond it the log is cut,
+        and the follower needs another snapshot.
     """
 
     retain: int
     retain_bytes: int = 256 << 20
     max_pending: int = 12_000
     max_pending_bytes: int = 256 << 20
+    pinned_bytes: int = 1 << 30
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Write:
     """What a client wants to be written.
 
@@ -47,19 +51,20 @@ class Write:
     value: Raw | None = None
     idempotency_key: str | None = None
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """Hash of the payload: two requests with the same one ask for the same."""
-        value = b"" if self.value is None else bytes(self.value)
-        payload = b"\0".join((self.operation.encode(), self.key.encode("utf-8"), value))
-        return hashlib.sha256(payload).hexdigest()
+        sha = hashlib.sha256(f"{self.operation}\0{self.key}\0".encode())
+        if self.value is not None:
+            sha.update(self.value)
+        return sha.hexdigest()
 
 
 class LeaderLog:
     """The log of one reign.
 
-    :param log: as it was when the reign began, durable.
-    :param kv_map: at the log's last position.
+    :param log: as it was before the reign, durable.
+    :param kv_map: of that log; the rest of it is applied here.
     :param quorum: decides what is confirmed.
     """
 
@@ -70,7 +75,10 @@ class LeaderLog:
         self.map = kv_map
         self.quorum = quorum
         self.durable_index = log.last.index
-        self._start_index = log.last.index
+        self.first_index = log.last.index + 1
+        """Index of the reign's first entry."""
+        while kv_map.position.index < log.last.index:
+            kv_map.apply(log[kv_map.position.index + 1])
         self._limits = limits
         self._newest_pending: dict[str, Entry] = {}
         self._pending_requests: dict[str, Request] = {}
@@ -79,19 +87,6 @@ class LeaderLog:
     @property
     def last_index(self) -> int:
         return self.entries.last.index
-
-    @property
-    def start_index(self) -> int:
-        """The last index of the log as it was when the reign began."""
-        return self._start_index
-
-    @property
-    def start_confirmed(self) -> bool:
-        """Whether W followers hold the log as it was when the reign began.
-
-        Before that the leader cannot know which of its entries were confirmed.
-        """
-        return self.quorum.commit_index >= self._start_index
 
     def newest_version(self, key: str) -> int | None:
         """Version of the key after the newest appended entry; None when it does not exist."""
@@ -115,11 +110,27 @@ class LeaderLog:
         if pending >= limits.max_pending or self._pending_bytes >= limits.max_pending_bytes:
             raise Overloaded
 
-    def append(self, write: Write, epoch: int, now_s: float) -> Entry:
+    def begin(self, reign: ReignId, members: Members, now_s: float) -> Entry:
+        """Append the first entry of a reign.
+
+        :param members: the followers that the leader knows.
+        """
+        self.quorum.begin(self.first_index)
+        return self._append_noop(reign, members, now_s, begins=reign)
+
+    def name(self, reign: ReignId, members: Members, now_s: float) -> Entry:
+        """Append an entry that names a new follower.
+
+        :param members: the followers that the leader knows, with the new one.
+        """
+        return self._append_noop(reign, members, now_s)
+
+    def append(self, write: Write, reign: ReignId, now_s: float) -> Entry:
         """Give the next index to a write."""
         entry = Entry(
             index=self.last_index + 1,
-            epoch=epoch,
+            epoch=reign.epoch,
+            reign=reign.id,
             operation=write.operation,
             key=write.key,
             value=UNSET if write.value is None else write.value,
@@ -131,6 +142,21 @@ class LeaderLog:
         request = request_of(entry)
         if request is not None:
             self._pending_requests[request.idempotency_key] = request
+        self._pending_bytes += entry.size
+        return entry
+
+    def _append_noop(
+        self, reign: ReignId, members: Members, now_s: float, begins: ReignId | UnsetType = UNSET
+    ) -> Entry:
+        entry = Entry(
+            index=self.last_index + 1,
+            epoch=reign.epoch,
+            reign=reign.id,
+            operation="noop",
+            begins=begins,
+            members=members,
+        )
+        self.entries.append(entry, now_s)
         self._pending_bytes += entry.size
         return entry
 
@@ -152,9 +178,12 @@ class LeaderLog:
     def cut(self, pinned: Collection[int]) -> int | None:
         """Forget the oldest entries beyond the retention.
 
-        :param pinned: indexes of the snapshots on their way; what is behind them stays.
+        :param pinned: indexes of the snapshots on their way; what is behind them stays, up to
+            ``pinned_bytes``.
         :return: the new base's index; None when nothing was cut.
         """
+        if self.entries.size > self._limits.pinned_bytes:
+            pinned = ()
         floor = min([self.map.position.index, *pinned])
         index = self.entries.retention_cut(floor, self._limits.retain, self._limits.retain_bytes)
         if index is not None:

@@ -2,6 +2,8 @@
 
 import logging
 import time
+from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,7 +40,7 @@ class LeaderNode(Node):
 
     :param leader: its rules.
     :param storage: where it keeps its state.
-    :param transports: to each follower, by address.
+    :param connect: makes the transport to a follower's address.
     :param delay_range: of the simulated delay.
     :param timeout_s: how long a write waits for its quorum.
     """
@@ -49,21 +51,25 @@ class LeaderNode(Node):
         self,
         leader: Leader,
         storage: Storage,
-        transports: dict[str, Transport],
+        connect: Callable[[str], Transport],
         delay_range: DelayRange,
         timeout_s: float,
     ) -> None:
         self._leader = leader
         self._started_s = time.monotonic()
         self._delay_range = delay_range
-        self._delays = {address: SimulatedDelay(delay_range) for address in transports}
+        self._delays: defaultdict[str, SimulatedDelay] = defaultdict(
+            lambda: SimulatedDelay(delay_range)
+        )
         self._commit_waiters = IndexWaiters()
         self._announced = ("", 0)
-        delayed: dict[str, Transport] = {
-            address: DelayedTransport(transport, self._delays[address])
-            for address, transport in transports.items()
-        }
-        self._replicator = Replicator(leader, delayed, self._after_change)
+        self._problem: str | None = None
+        self._reign = leader.reign
+
+        def connect_delayed(address: str) -> Transport:
+            return DelayedTransport(connect(address), self._delays[address])
+
+        self._replicator = Replicator(leader, connect_delayed, self._after_change)
         super().__init__(storage, timeout_s)
 
     @property
@@ -91,13 +97,17 @@ class LeaderNode(Node):
         :raises DefiniteError: it was refused, and nothing happened.
         :raises QuorumNotReached: it is in the log, and may still be confirmed.
         """
-        index = self._leader.propose(write, time.monotonic(), precondition)
+        leader = self._leader
+        index = leader.propose(write, time.monotonic(), precondition)
+        reign = leader.reign
         self._after_change()
-        pending = self._leader.quorum.commit_index < index
-        if pending and self._leader.state is not LeaderState.DEPOSED:
+        if leader.reign is not None and leader.quorum.commit_index < index:
             self._commit_waiters.wait(index, self._timeout_s)
-        replicas = self._leader.replicas(index)
-        if self._leader.quorum.commit_index < index:
+        # What another reign confirms at this index may be another entry.
+        if reign is None or leader.reign != reign:
+            raise QuorumNotReached(index, 0)
+        replicas = leader.replicas(index)
+        if leader.quorum.commit_index < index:
             raise QuorumNotReached(index, replicas)
         return Confirmed(index, replicas)
 
@@ -115,15 +125,17 @@ class LeaderNode(Node):
         self._delay_range.min_ms = min_ms
         self._delay_range.max_ms = max_ms
 
-    def force_start(self) -> dict[str, Any]:
-        """Take over without the followers that do not answer.
+    def force_start(self, keep: str | None) -> dict[str, Any]:
+        """Let an operator decide where the leader cannot: see :meth:`Leader.force_start`.
 
-        :raises NothingToForce: no takeover is waiting for anyone.
+        :param keep: the address whose history to keep, or ``self``; None = no choice.
+        :raises NothingToForce: there is nothing to decide.
         """
-        missing = self._leader.force_start()
+        missing = self._leader.force_start(keep)
+        without = f" without {', '.join(missing)}" if missing else ""
         risk = (
-            f"taking over without {', '.join(missing)}: a write that was confirmed "
-            "and is held by none of the others is lost"
+            f"taking over{without}: a write that was confirmed and is held by none of the nodes "
+            "that take part, or only in the history that is given up, is lost"
         )
         logger.warning("force_start: %s", risk)
         self._after_change()
@@ -136,6 +148,7 @@ class LeaderNode(Node):
             "role": self.role,
             "state": leader.state_text,
             "epoch": leader.promise.epoch,
+            "reign": None if leader.reign is None else leader.reign.id,
             "node": leader.node,
             "cluster": leader.promise.cluster,
             "leader": leader.promise.leader,
@@ -145,6 +158,7 @@ class LeaderNode(Node):
             "write_quorum": leader.quorum.size,
             "waiting_for": leader.waiting_for,
             "problem": leader.problem,
+            "discarded": leader.discarded,
             "followers": [self._follower_status(each, now_s) for each in leader.followers],
         }
 
@@ -176,6 +190,10 @@ class LeaderNode(Node):
         """Do what the leader's new state asks for: save, answer who waits, wake the senders."""
         self._persist()
         leader = self._leader
+        self._replicator.follow()
+        if leader.reign != self._reign:
+            self._reign = leader.reign
+            self._commit_waiters.abandon()
         self._commit_waiters.release(leader.quorum.commit_index)
         self._applied_waiters.release(leader.log.map.position.index)
         announced = (leader.state_text, leader.log.durable_index)
@@ -184,12 +202,19 @@ class LeaderNode(Node):
                 self._log_state()
             self._announced = announced
             self._replicator.wake()
+        if leader.problem != self._problem:
+            self._log_problem()
+
+    def _log_problem(self) -> None:
+        problem = self._leader.problem
+        if problem is not None and self._leader.state is not LeaderState.DEPOSED:
+            logger.warning("%s", problem)
+        self._problem = problem
 
     def _log_state(self) -> None:
         leader = self._leader
         if leader.state is LeaderState.DEPOSED:
-            self._commit_waiters.abandon()
-            logger.error("%s: it takes no writes and answers no reads any more", leader.problem)
+            logger.error("%s; until then it takes no writes and answers no reads", leader.problem)
         elif leader.state is LeaderState.LEADING:
             logger.info("leads in epoch %d, W=%d", leader.promise.epoch, leader.quorum.size)
         else:
@@ -199,7 +224,11 @@ class LeaderNode(Node):
     def _take_unsaved(self) -> list[Record]:
         return self._leader.take_unsaved()
 
-    def _saved(self, record: Record) -> None:
+    @property
+    def _held_map(self) -> KeyValueMap:
+        return self._leader.log.map
+
+    def _tell_saved(self, record: Record) -> None:
         self._leader.saved(record)
         if isinstance(record, SavePromise):
             self._replicator.wake()

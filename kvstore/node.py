@@ -12,8 +12,9 @@ from gevent import Greenlet
 from kvstore.entries import Item
 from kvstore.errors import NotApplied, StorageError
 from kvstore.key_value_map import KeyValueMap
-from kvstore.records import Record
+from kvstore.records import Record, ReplaceState
 from kvstore.storage import Storage
+from kvstore.turn import Turn
 from kvstore.waiters import IndexWaiters
 
 logger = logging.getLogger("kvstore")
@@ -80,9 +81,26 @@ class Node(ABC):
     def _take_unsaved(self) -> list[Record]:
         """The core's records since the last call."""
 
+    @property
     @abstractmethod
+    def _held_map(self) -> KeyValueMap:
+        """The map, whether it may be served or not."""
+
+    @abstractmethod
+    def _tell_saved(self, record: Record) -> None:
+        """Tell the core that a record is durable."""
+
     def _saved(self, record: Record) -> None:
-        """A record is durable."""
+        held = self._held_map
+        self._tell_saved(record)
+        if held is not self._held_map:
+            gevent.spawn(_release, held)
+        if isinstance(record, ReplaceState) and record.discarded:
+            logger.warning(
+                "%d entries that the new state does not hold were discarded; with DATA_DIR they "
+                "are kept in its folder discarded",
+                len(record.discarded),
+            )
 
     @abstractmethod
     def _after_change(self) -> None:
@@ -91,6 +109,13 @@ class Node(ABC):
     def _persist(self) -> None:
         while records := self._take_unsaved():
             self._storage.save(records)
+
+
+def _release(kv_map: KeyValueMap) -> None:
+    """Let go of a map bit by bit: to free a large one at once would hold the loop."""
+    turn = Turn()
+    while kv_map.shrink(500):
+        turn.give_way()
 
 
 def end_node(reason: object) -> None:

@@ -132,12 +132,14 @@ def _admin_paths() -> dict[str, Json]:
         },
         "/admin/force_start": {
             "post": _protected(
-                "Take over without the followers that do not answer; may lose confirmed writes",
+                "Decide where the leader cannot: take over without the nodes that do not answer, "
+                "or after another leader; may lose confirmed writes",
                 {
                     200: _answer("Without whom, and the risk", _ref("Forced")),
-                    409: _answer("Nobody is waited for", _ref("Error")),
+                    409: _answer("There is nothing to decide", _ref("Error")),
                 },
                 _WITH_BODY,
+                body={"type": "object", "properties": {"keep": _maybe(_KEPT)}},
             )
         },
     }
@@ -197,7 +199,7 @@ def _operation(
     :param answers: by status.
     :param errors: further statuses, of those in ``_ERRORS``.
     :param parameters: names of components.
-    :param body: its schema; None = there is none.
+    :param body: its schema; None = there is none. It may be left out where it requires nothing.
     """
     refs = {status: {"$ref": f"#/components/responses/{status}"} for status in errors}
     operation: Json = {
@@ -206,7 +208,8 @@ def _operation(
         "responses": {str(status): answer for status, answer in sorted((refs | answers).items())},
     }
     if body is not None:
-        operation["requestBody"] = {"required": True, "content": _json_content(body)}
+        required = bool(body.get("required", "$ref" in body))
+        operation["requestBody"] = {"required": required, "content": _json_content(body)}
     return operation
 
 
@@ -268,6 +271,10 @@ _TEXT: Json = {"type": "string"}
 _TRUE: Json = {"const": True}
 _NUMBER: Json = {"type": "number"}
 _INDEX: Json = {"type": "integer", "minimum": 0}
+_KEPT: Json = {
+    "type": "string",
+    "description": "Whose history to keep where two part: host:port, or self for the leader's own",
+}
 _ETAG: Json = {"description": "The key's version, in quotes", "schema": _TEXT}
 _RETRY_AFTER: Json = {"description": "Seconds", "schema": {"type": "integer", "minimum": 0}}
 _WRITE_PARAMETERS = ("key", "if_match", "if_none_match", "idempotency_key")
@@ -299,6 +306,7 @@ _SCHEMAS: Json = {
             "role": {"enum": ["leader", "follower"]},
             "state": _TEXT,
             "epoch": _INDEX,
+            "reign": _maybe(_TEXT),
             "node": _TEXT,
             "cluster": _maybe(_TEXT),
             "leader": _maybe(_TEXT),
@@ -308,6 +316,7 @@ _SCHEMAS: Json = {
             "write_quorum": _maybe(_INDEX),
             "waiting_for": _list(_TEXT),
             "problem": _maybe(_TEXT),
+            "discarded": _INDEX,
             "followers": _list(_ref("FollowerStatus")),
         },
         more=True,
@@ -344,15 +353,17 @@ _REFUSED = _answer(
     **{"Retry-After": _RETRY_AFTER},
 )
 _QUORUM_NOT_REACHED = _answer(
-    "Open: it is in the log, and may still be confirmed",
+    "Open: it is in the log, and may still be confirmed. version is null where this leader cannot "
+    "tell now whether an earlier attempt under the same idempotency key is in a log",
     _object(
         {
             "status": {"const": "error"},
             "reason": _TEXT,
             "replicas_confirmed": _INDEX,
-            "version": _INDEX,
+            "version": _maybe(_INDEX),
         }
     ),
+    **{"Retry-After": _RETRY_AFTER},
 )
 
 _ERRORS: dict[int, Json] = {

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import gevent
@@ -32,7 +32,6 @@ PARSE_TIMEOUT_S = 120.0
 """Far above what the largest body takes: a process that needs longer is not well."""
 
 _PART_BYTES = 1 << 20
-_REAP_INTERVAL_S = 0.05
 _PACKAGE_PARENT = Path(__file__).parents[1]
 
 
@@ -68,7 +67,9 @@ class ParserPool:
     @contextmanager
     def _parser(self) -> "Iterator[_Parser]":
         try:
-            parser = self._idle.pop() if self._idle else _Parser()
+            alive = [parser for parser in self._idle if parser.is_alive()]
+            self._idle = alive
+            parser = alive.pop() if alive else _Parser()
         except OSError as error:
             logger.warning("no process for large bodies could be started: %s", error)
             raise WriteRefused("a large body cannot be parsed now") from None
@@ -95,12 +96,22 @@ class _Parser:
         self._socket, theirs = socket.socketpair()
         with theirs:
             # Unlike a fork this takes no longer in a process that holds much memory.
-            self._pid = os.posix_spawn(
+            pid = os.posix_spawn(
                 sys.executable,
                 [sys.executable, "-P", "-S", "-m", parser_process.__name__],
                 {"PYTHONPATH": str(_PACKAGE_PARENT)},
                 file_actions=[(os.POSIX_SPAWN_DUP2, theirs.fileno(), 0)],
             )
+            self._pidfd = os.pidfd_open(pid)
+
+    def is_alive(self) -> bool:
+        """Whether it has not ended, of itself or killed by somebody."""
+        try:
+            signal.pidfd_send_signal(self._pidfd, 0)
+        except ProcessLookupError:
+            self._close()
+            return False
+        return True
 
     def parse(
         self, body: Sequence[bytes], max_bytes: int
@@ -120,9 +131,14 @@ class _Parser:
 
     def kill(self) -> None:
         """End it at once."""
+        # Not by its number: the event loop reaps every child, and the number may be another's.
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+        self._close()
+
+    def _close(self) -> None:
         self._socket.close()
-        os.kill(self._pid, signal.SIGKILL)
-        gevent.spawn(_reap, self._pid)
+        os.close(self._pidfd)
 
     def _receive(self, size: int) -> bytearray:
         data = bytearray(size)
@@ -135,9 +151,3 @@ class _Parser:
             rest = rest[count:]
             turn.give_way()
         return data
-
-
-def _reap(pid: int) -> None:
-    # The end of a process that holds much memory takes a while.
-    while os.waitpid(pid, os.WNOHANG)[0] == 0:
-        gevent.sleep(_REAP_INTERVAL_S)

@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from kvstore.errors import InvalidRequest, TooLarge
+from kvstore.parentage import end_with_parent
 from kvstore.put_body import value_of
 
 REQUEST = struct.Struct("!QQ")
@@ -32,6 +33,7 @@ def main() -> None:
     # Signals to a whole process group, as by Ctrl-C: the node may still need this process.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
+    end_with_parent()  # also while it is stopped, and does not see the socket close
     os.nice(_NICENESS)  # the event loop goes first
     with suppress(OSError):  # and what is killed when memory runs out is this, not the node
         Path("/proc/self/oom_score_adj").write_text("1000", "ascii")

@@ -9,6 +9,7 @@ import os
 import struct
 import sys
 import time
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from gevent.event import Event
@@ -35,8 +36,14 @@ class PreciseTimer:
 
     def __init__(self) -> None:
         self._lead_s = 0.0
-        self._fd = _create() if sys.platform == "linux" else None
-        self._watcher = None if self._fd is None else get_hub().loop.io(self._fd, _READABLE)
+
+    @cached_property
+    def _timer(self) -> "tuple[int, _IoWatcher] | None":
+        """Descriptor and watcher, made when they are needed first."""
+        if sys.platform != "linux":
+            return None
+        fd = _create()
+        return fd, get_hub().loop.io(fd, _READABLE)
 
     def sleep(self, seconds: float, interrupt: Event | None = None) -> bool:
         """Let other greenlets run for this long.
@@ -46,12 +53,13 @@ class PreciseTimer:
         :return: whether the sleep was whole.
         """
         start_s = time.perf_counter()
-        if self._fd is None or self._watcher is None:
+        if self._timer is None:
             return not (interrupt or Event()).wait(seconds)
-        _set(self._fd, max(int((seconds - self._lead_s) * 1e9), 1))
+        fd, watcher = self._timer
+        _set(fd, max(int((seconds - self._lead_s) * 1e9), 1))
         if interrupt is None:
-            get_hub().wait(self._watcher)
-        elif not _wait_either(self._watcher, interrupt):
+            get_hub().wait(watcher)
+        elif not _wait_either(watcher, interrupt):
             return False
         late = time.perf_counter() - start_s > seconds
         lead_s = self._lead_s + (_STEP_S if late else -_STEP_S)

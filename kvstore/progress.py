@@ -2,15 +2,16 @@
 
 from enum import Enum
 
-from kvstore.entries import Item, Request
+from kvstore.entries import Item, Members, ReignId, Request
 from kvstore.key_value_map import KeyValueMap
-from kvstore.messages import Answer, Claim, Header, bounded
+from kvstore.messages import Answer, Claim, Export, Header
 
 
 class Stage(Enum):
     """What the leader has to say next to a follower. The values are shown in ``/status``."""
 
     HELLO = "connecting"  # ask for its position
+    UNKNOWN = "unknown"  # wait until a known follower has vouched for the reign; ask now and then
     CLAIM = "claiming"  # begin the reign there
     SNAPSHOT = "snapshot"  # send the map
     STREAM = "streaming"  # send entries, or heartbeats
@@ -28,14 +29,19 @@ class SnapshotTransfer:
         self.snapshot = snapshot
         self.position = kv_map.position
         self.offset = 0
-        self._parts: list[Item | Request] = [*kv_map.items(), *kv_map.requests.requests()]
+        self.done = False
+        """Whether all of it has arrived."""
+        self._export = Export(kv_map.items(), kv_map.requests.requests())
 
     def chunk(self) -> tuple[list[Item], list[Request], bool]:
         """The next items and requests, bounded in bytes, and whether they are the last."""
-        parts = bounded(self._parts, self.offset, len(self._parts))
-        items = [part for part in parts if isinstance(part, Item)]
-        requests = [part for part in parts if isinstance(part, Request)]
-        return items, requests, self.offset + len(parts) == len(self._parts)
+        items, requests, _ = self._export.parts(self.offset)
+        return items, requests, self.offset + len(items) + len(requests) == self._export.total
+
+    def finish(self) -> None:
+        """All of it has arrived: only its position is still of use."""
+        self.done = True
+        self._export = Export([], [])
 
 
 class FollowerProgress:
@@ -48,13 +54,18 @@ class FollowerProgress:
         self.address = address
         self.stage = Stage.HELLO
         self.node: str | None = None
-        self.epoch = 0
-        self.reign: str | None = None
+        self.followed: ReignId | None = None
         """The reign it belongs to, by its last answer."""
         self.synced_node: str | None = None
         """The node whose position was verified in this reign; None while none was."""
+        self.sent_index = 0
+        """Entries are sent from behind this index on, which it said it holds."""
         self.match_index = 0
+        """What it has acknowledged in this reign."""
+        self.named_index = 0
+        """Index of the entry that names it; what it holds counts from there on."""
         self.transfer: SnapshotTransfer | None = None
+        self.is_claimed_elsewhere = False
         self.reachable = False
         """Whether the last message got an answer."""
         self.problem: str | None = None
@@ -69,37 +80,52 @@ class FollowerProgress:
         """Whether it can confirm writes now: it answers, and it follows this reign."""
         return self.reachable and self.stage in (Stage.STREAM, Stage.SNAPSHOT)
 
+    @property
+    def confirmed_index(self) -> int:
+        """Up to where it counts as holding the log."""
+        return self.match_index if self.match_index >= self.named_index else 0
+
     def answered(self, answer: Answer, now_s: float) -> None:
         """Any answer proves the contact, and says which node it is."""
         self.reachable = True
         self.problem = None
         self.last_contact_s = now_s
-        self.epoch, self.reign = answer.epoch, answer.reign
+        self.followed = answer.followed
         if self.node != answer.node:
             self.node = answer.node
             self.restart()
 
-    def claim(self, header: Header) -> Claim:
-        """The message that begins a reign at this follower."""
-        return Claim(**header, after_epoch=self.epoch, after_reign=self.reign)
+    def claim(self, header: Header, members: Members, found: ReignId | None) -> Claim:
+        """The message that begins a reign at this follower.
+
+        :param members: the followers that the leader knows.
+        :param found: the reign that the follower was found in.
+        """
+        assert self.node is not None, "a claim is for a node that has answered"
+        found_reign = None if found is None else found.id
+        return Claim(**header, node=self.node, found_reign=found_reign, members=members)
 
     def lost(self, reason: str) -> None:
         """The last message got no answer; the next thing to do is to ask for the position."""
         self.reachable = False
         self.problem = reason
         self.stage = Stage.HELLO
-        self.transfer = None
 
     def restart(self) -> None:
         """Forget what it holds: another node is there, or another reign begins."""
         self.stage = Stage.HELLO
         self.synced_node = None
-        self.match_index = 0
+        self.sent_index = self.match_index = self.named_index = 0
+        self.is_claimed_elsewhere = False
         self.transfer = None
 
-    def conflict(self, problem: str) -> None:
-        """It must not be replicated to, and nothing it holds counts."""
+    def conflict(self, problem: str, *, is_claimed_elsewhere: bool = False) -> None:
+        """It must not be replicated to, and nothing it holds counts.
+
+        :param is_claimed_elsewhere: whether it is empty, and in a later reign of another cluster.
+        """
         self.restart()
+        self.is_claimed_elsewhere = is_claimed_elsewhere
         self.node = None
         self.stage = Stage.CONFLICT
         self.problem = problem

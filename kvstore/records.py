@@ -6,8 +6,9 @@ storage reports it saved, the core goes on: only then is the change confirmed, s
 
 from dataclasses import dataclass, field
 
-from kvstore.entries import Entry, Item, Position, Request
+from kvstore.entries import Entry, Item, Members, Position, ReignId, Request
 from kvstore.key_value_map import KeyValueMap
+from kvstore.lineage import Lineage
 from kvstore.messages import Header
 from kvstore.replication_log import ReplicationLog
 
@@ -17,81 +18,89 @@ class Promise:
     """The reign a node belongs to: as its leader, or as a follower that accepted its claim.
 
     :param cluster: id of the cluster; None before the first reign.
-    :param epoch: number of the reign; 0 for none.
-    :param reign: random id of the reign; None for none. The reigns of a leader that restarts
-        from its own state share what is before the dot.
+    :param reign: the reign; None before the first one.
     :param leader: URL of its leader; None for none.
-    :param led_epoch: the epoch in which this node took over the complete state that it leads
-        with since; None for a follower and for a leader whose takeover is not finished.
+    :param members: the followers that its claims named. On a leader: those it knows, whose
+        acknowledgements count.
+    :param is_own: whether this node made the reign itself.
+    :param has_led: whether this node led in it, with the complete state that it holds since.
     :param deposed_by: who ended this leader's reign; None while nobody did.
     """
 
     cluster: str | None = None
-    epoch: int = 0
-    reign: str | None = None
+    reign: ReignId | None = None
     leader: str | None = None
-    led_epoch: int | None = None
+    members: Members = field(default_factory=dict)
+    is_own: bool = False
+    has_led: bool = False
     deposed_by: str | None = None
 
     @property
-    def lineage(self) -> str:
-        """What all reigns of this leader since its takeover have in common."""
-        assert self.reign is not None, "no reign has begun"
-        return self.reign.partition(".")[0]
-
-    def replaced_by(self, epoch: int, reign: str | None) -> bool:
-        """Whether this reign shows that another leader has taken over since this one did.
-
-        The epoch alone does not: a leader that restarts out of reach raises its own every time.
-        An emptied follower may even meet a twin of the epoch of this takeover.
-        """
-        assert self.led_epoch is not None, "only a leader can be replaced"
-        return (
-            epoch >= self.led_epoch
-            and reign is not None
-            and reign.partition(".")[0] != self.lineage
-        )
+    def epoch(self) -> int:
+        """The reign's epoch; 0 for none."""
+        return 0 if self.reign is None else self.reign.epoch
 
     def header(self) -> Header:
         """What the leader of this reign puts into every message."""
         assert self.reign is not None, "no reign has begun"
         assert self.leader is not None, "a reign has a leader"
-        return Header(cluster=self.cluster, epoch=self.epoch, reign=self.reign, leader=self.leader)
+        return Header(
+            cluster=self.cluster,
+            epoch=self.reign.epoch,
+            restart=self.reign.restart,
+            reign=self.reign.id,
+            takeover=self.reign.takeover,
+            leader=self.leader,
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class SavePromise:
-    """The node belongs to another reign now."""
+    """The node belongs to another reign now, or its leader knows other followers."""
 
     promise: Promise
 
 
 @dataclass(frozen=True, slots=True)
 class SaveEntries:
-    """Entries were appended to the log.
-
-    :param synced_epoch: the last reign whose order this log is known to follow.
-    """
+    """Entries were appended to the log."""
 
     entries: list[Entry]
-    synced_epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class StageParts:
+    """Parts of another node's state have arrived; they are beside the node's own state.
+
+    :param staging: id of that state's copy; another one's parts are forgotten.
+    """
+
+    staging: str
+    items: list[Item]
+    requests: list[Request]
 
 
 @dataclass(frozen=True, slots=True)
 class ReplaceState:
-    """Map and log were replaced as a whole, in one step with the promise.
+    """The staged parts became the node's state, in one step with the promise.
 
+    :param staging: id of the copy. Nothing was staged under it where the map is empty.
     :param position: position of the map.
     :param base: position before the first of the entries, which reach up to ``position``.
+    :param lineage: the reigns up to ``position``.
+    :param members: the followers named up to ``position``.
+    :param discarded: entries of the state before that the new one does not hold, and items of its
+        map where the entries are cut; they are kept apart, for people.
     """
 
     promise: Promise
-    synced_epoch: int
+    staging: str
     position: Position
-    items: list[Item]
-    requests: list[Request]
     base: Position
     entries: list[Entry]
+    lineage: Lineage
+    members: Members
+    discarded: list[Entry | Item] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +110,7 @@ class CutLog:
     through: int
 
 
-Record = SavePromise | SaveEntries | ReplaceState | CutLog
+Record = SavePromise | SaveEntries | StageParts | ReplaceState | CutLog
 
 
 @dataclass(slots=True)
@@ -109,12 +118,12 @@ class NodeState:
     """Everything a node starts with.
 
     :param node: id of the node.
-    :param synced_epoch: see :class:`SaveEntries`; 0 for none.
     :param map: at the log's last position.
+    :param discarded: how many entries were kept apart so far, see :class:`ReplaceState`.
     """
 
     node: str
-    promise: Promise = Promise()
-    synced_epoch: int = 0
+    promise: Promise = field(default_factory=Promise)
     map: KeyValueMap = field(default_factory=KeyValueMap)
     log: ReplicationLog = field(default_factory=ReplicationLog)
+    discarded: int = 0

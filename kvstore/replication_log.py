@@ -2,12 +2,16 @@
 
 The base is the position just before the oldest entry kept. What lies before it is only in the
 key-value map any more; a follower that needs it gets a snapshot.
+What its noops say is kept beside the entries: whose reigns they are, and who the followers are.
 """
 
 from collections.abc import Iterable
 from itertools import islice
 
-from kvstore.entries import START, Entry, Position
+from msgspec import UNSET
+
+from kvstore.entries import START, Entry, Members, Position
+from kvstore.lineage import Lineage
 from kvstore.messages import bounded
 
 
@@ -16,10 +20,20 @@ class ReplicationLog:
 
     :param base: position of the last entry that is no longer kept.
     :param entries: those after it; when they were appended is not known.
+    :param lineage: the reigns up to the base, at least.
+    :param members: the followers named up to the base, at least.
     """
 
-    def __init__(self, base: Position = START, entries: Iterable[Entry] = ()) -> None:
+    def __init__(
+        self,
+        base: Position = START,
+        entries: Iterable[Entry] = (),
+        lineage: Lineage | None = None,
+        members: Members | None = None,
+    ) -> None:
         self.base = base
+        self.lineage = (lineage or Lineage()).up_to(base.index)
+        self.members = members or {}
         self.last = base
         self.size = 0
         self._entries: list[Entry] = []
@@ -37,6 +51,10 @@ class ReplicationLog:
         assert entry.epoch >= self.last.epoch, "epochs never fall along the log"
         self._entries.append(entry)
         self._appended_at_s.append(now_s)
+        if entry.begins is not UNSET:
+            self.lineage = self.lineage.extended(entry.begins, entry.index)
+        if entry.members is not UNSET:
+            self.members = entry.members
         self.last = entry.position
         self.size += entry.size
 
@@ -54,16 +72,16 @@ class ReplicationLog:
         return self._appended_at_s[max(index - self.base.index - 1, 0)]
 
     def position_at(self, index: int) -> Position | None:
-        """Position at an index from the base to the end; None outside of that."""
-        if index == self.base.index:
-            return self.base
-        if self.base.index < index <= self.last.index:
-            return self[index].position
-        return None
+        """Position at an index, cut or not; None where there is no entry, or it is forgotten."""
+        return self.lineage.position_at(index) if index <= self.last.index else None
 
     def contains(self, position: Position) -> bool:
-        """Whether the log, or its base, holds exactly this position."""
+        """Whether what ends with this position is a part of this log, cut or not."""
         return self.position_at(position.index) == position
+
+    def reaches_back_to(self, index: int) -> bool:
+        """Whether all entries behind an index are kept."""
+        return self.base.index <= index <= self.last.index
 
     def after(self, index: int, through: int) -> list[Entry]:
         """Entries behind an index, as many as fit into one message.
@@ -75,14 +93,13 @@ class ReplicationLog:
         assert index >= self.base.index, "a cut entry was asked for"
         return bounded(self._entries, index - self.base.index, through - self.base.index)
 
-    def entries(self) -> list[Entry]:
-        """All entries kept, oldest first."""
-        return list(self._entries)
+    def entries(self, behind: int = 0) -> list[Entry]:
+        """All entries kept behind an index, oldest first."""
+        return self._entries[max(behind - self.base.index, 0) :]
 
     def cut(self, through: int) -> None:
         """Forget entries up to and including an index, which becomes the base."""
-        position = self.position_at(through)
-        assert position is not None, f"cannot cut to index {through}"
+        position = self[through].position
         count = through - self.base.index
         self.size -= sum(entry.size for entry in self._entries[:count])
         del self._entries[:count]

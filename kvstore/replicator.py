@@ -8,6 +8,7 @@ import logging
 import random
 import time
 from collections.abc import Callable
+from functools import partial
 
 import gevent
 from gevent import Greenlet
@@ -40,17 +41,17 @@ class Sender:
         after_change: Callable[[], None],
     ) -> None:
         self.wake = Event()
-        self._address = address
+        self.address = address
         self._leader = leader
         self._transport = transport
         self._after_change = after_change
         self._failures = 0
 
     def run(self) -> None:
-        """Converse for ever."""
-        while True:
+        """Converse until the leader has nothing to do with this follower any more."""
+        while self.address in self._leader.followers:
             self.wake.clear()
-            message = self._leader.next_message(self._address, time.monotonic())
+            message = self._leader.next_message(self.address, time.monotonic())
             try:
                 if message is None:
                     self._transport.wait(self.wake, self._idle_s())
@@ -62,28 +63,33 @@ class Sender:
             if answer is None:
                 continue
             self._report_contact()
-            self._leader.receive(self._address, message, answer, time.monotonic())
+            self._leader.receive(self.address, message, answer, time.monotonic())
             self._after_change()
             if answer.error is not None:
                 self._pause()
 
+    def close(self) -> None:
+        """Close the connection."""
+        self._transport.close()
+
     def _idle_s(self) -> float:
-        last_sent_s = self._leader.followers[self._address].last_sent_s
+        progress = self._leader.followers.get(self.address)
+        last_sent_s = 0.0 if progress is None else progress.last_sent_s
         # Jitter keeps the heartbeats of several followers from coming all at once.
         due_s = last_sent_s + HEARTBEAT_S * random.uniform(1.0, 1.2) - time.monotonic()
         return due_s if due_s > 0 else HEARTBEAT_S
 
     def _lost(self, reason: str) -> None:
         if self._failures == 0:
-            logger.warning("follower %s is not reachable: %s", self._address, reason)
+            logger.warning("follower %s is not reachable: %s", self.address, reason)
         self._failures += 1
-        self._leader.lost(self._address, reason)
+        self._leader.lost(self.address, reason)
         self._after_change()
         self._pause()
 
     def _report_contact(self) -> None:
         if self._failures > 0:
-            logger.info("follower %s is reachable", self._address)
+            logger.info("follower %s is reachable", self.address)
             self._failures = 0
 
     def _pause(self) -> None:
@@ -94,34 +100,52 @@ class Sender:
 class Replicator:
     """All senders of a leader.
 
-    :param transports: one for each follower, by address.
+    :param connect: makes the transport to an address.
     """
 
     def __init__(
         self,
         leader: Leader,
-        transports: dict[str, Transport],
+        connect: Callable[[str], Transport],
         after_change: Callable[[], None],
     ) -> None:
         self._leader = leader
-        self._transports = transports
-        self._senders = [
-            Sender(address, leader, transport, after_change)
-            for address, transport in transports.items()
-        ]
-        self._greenlets: list[Greenlet[[], None]] = []
+        self._connect = connect
+        self._after_change = after_change
+        self._spawn: Spawn | None = None
+        self._senders: dict[str, Sender] = {}
+        self._greenlets: dict[str, Greenlet[[], None]] = {}
 
     def start(self, spawn: Spawn) -> None:
         """Start the senders.
 
         :param spawn: starts a greenlet.
         """
-        self._greenlets = [spawn(sender.run) for sender in self._senders]
+        self._spawn = spawn
+        self.follow()
+
+    def follow(self) -> None:
+        """Start a sender for every follower that the leader has got; the others end themselves."""
+        if self._spawn is None or self._senders.keys() == self._leader.followers.keys():
+            return
+        for address in self._leader.followers:
+            if address not in self._senders:
+                sender = Sender(address, self._leader, self._connect(address), self._after_change)
+                self._senders[address] = sender
+                self._greenlets[address] = self._spawn(partial(self._run, sender))
+        for sender in self._senders.values():
+            sender.wake.set()
 
     def wake(self) -> None:
         """Tell every sender that there may be something to say."""
-        for sender in self._senders:
+        for sender in self._senders.values():
             sender.wake.set()
+
+    def _run(self, sender: Sender) -> None:
+        sender.run()
+        sender.close()
+        del self._senders[sender.address], self._greenlets[sender.address]
+        self.follow()
 
     def drain(self, timeout_s: float) -> bool:
         """Wait until every reachable follower holds the whole log.
@@ -140,6 +164,6 @@ class Replicator:
 
     def stop(self) -> None:
         """End the senders and close their connections."""
-        gevent.killall(self._greenlets)
-        for transport in self._transports.values():
-            transport.close()
+        gevent.killall(list(self._greenlets.values()))
+        for sender in self._senders.values():
+            sender.close()

@@ -31,6 +31,11 @@ class RequestTable:
         """A copy of all requests, oldest first."""
         return list(self._in_order)
 
+    def add(self, request: Request) -> None:
+        """Remember a request that is younger than all others."""
+        self._in_order.append(request)
+        self._by_key[request.idempotency_key] = request
+
     def apply(self, entry: Entry) -> None:
         """Take in the next entry, and forget what it pushes out."""
         while self._in_order and self._in_order[0].index <= entry.index - REMEMBERED_ENTRIES:
@@ -39,8 +44,7 @@ class RequestTable:
                 del self._by_key[forgotten.idempotency_key]
         request = request_of(entry)
         if request is not None:
-            self._in_order.append(request)
-            self._by_key[request.idempotency_key] = request
+            self.add(request)
 
 
 def request_of(entry: Entry) -> Request | None:

@@ -27,6 +27,7 @@ STATUS: dict[type[errors.KvstoreError], int] = {
     errors.NotEnoughFollowers: 503,
     errors.Overloaded: 503,
     errors.QuorumNotReached: 504,
+    errors.OutcomeUnknown: 504,
     errors.NotApplied: 504,
 }
 RETRY_AFTER_S = 1
@@ -99,6 +100,14 @@ def error_response(error: errors.KvstoreError) -> Response:
                 "replicas_confirmed": error.replicas_confirmed,
                 "version": error.version,
             }
+        case errors.OutcomeUnknown():
+            body = {
+                "status": "error",
+                "reason": str(error),
+                "replicas_confirmed": 0,
+                "version": None,
+            }
+            headers["Retry-After"] = str(RETRY_AFTER_S)
         case errors.NotReady():
             headers["Retry-After"] = str(RETRY_AFTER_S)
         case errors.NotApplied():

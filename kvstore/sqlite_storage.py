@@ -3,22 +3,29 @@
 One native thread owns the one connection; everything that is queued goes into one transaction
 (group commit), so the event loop never waits for the disk. On disk the map is always at the last
 position of the log: one transaction appends the entries and executes them.
+
+A copy of another node's state is staged part by part in tables of its own, so that the switch to it
+is short, however large it is.
 """
 
 import fcntl
+import os
 import secrets
 import sqlite3
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import IO, Any, ParamSpec, TypeVar
+from typing import IO, ParamSpec, TypeVar
 
 import msgspec
 from gevent.event import Event
 from gevent.threadpool import ThreadPool
+from msgspec import UNSET
 
-from kvstore.entries import Entry, Item, Position, Request
+from kvstore.entries import START, Entry, Item, Members, Position, Request
 from kvstore.errors import StorageError
 from kvstore.key_value_map import KeyValueMap
+from kvstore.lineage import Lineage, ReignStart
 from kvstore.records import (
     CutLog,
     NodeState,
@@ -27,6 +34,7 @@ from kvstore.records import (
     ReplaceState,
     SaveEntries,
     SavePromise,
+    StageParts,
 )
 from kvstore.replication_log import ReplicationLog
 from kvstore.request_table import REMEMBERED_ENTRIES, request_of
@@ -36,16 +44,21 @@ from kvstore.waiters import IndexWaiters
 P = ParamSpec("P")
 T = TypeVar("T")
 
-FORMAT = 1
+FORMAT = 2
 
+_STATE_TABLES = (
+    "CREATE TABLE {}map (key TEXT PRIMARY KEY, version INTEGER NOT NULL, value BLOB NOT NULL)",
+    (
+        "CREATE TABLE {}requests"
+        " (position INTEGER PRIMARY KEY, idempotency_key TEXT, fingerprint TEXT)"
+    ),
+)
 _SCHEMA = (
     "CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID",
     "CREATE TABLE log (position INTEGER PRIMARY KEY, entry BLOB NOT NULL)",
-    "CREATE TABLE map (key TEXT PRIMARY KEY, version INTEGER NOT NULL, value BLOB NOT NULL)",
-    "CREATE TABLE requests (position INTEGER PRIMARY KEY, idempotency_key TEXT, fingerprint TEXT)",
+    *(table.format(prefix) for prefix in ("", "staged_") for table in _STATE_TABLES),
     f"PRAGMA user_version={FORMAT}",
 )
-_PROMISE = ("cluster", "epoch", "reign", "leader", "led_epoch", "deposed_by")
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Entry).decode
@@ -59,6 +72,7 @@ class SqliteStorage(Storage):
     """
 
     def __init__(self, directory: Path) -> None:
+        self._directory = directory
         self._lock = _lock(directory)
         self._thread = ThreadPool(1)
         self._queue: list[Record] = []
@@ -87,7 +101,7 @@ class SqliteStorage(Storage):
                 self._wake.wait()
                 self._wake.clear()
                 batch, self._queue = self._queue, []
-                self._call(_write, self._connection, batch)
+                self._call(_write, self._connection, self._directory, batch)
                 for record in batch:
                     on_saved(record)
                 self._saved += len(batch)
@@ -170,18 +184,27 @@ def _prepare(connection: sqlite3.Connection) -> None:
         raise StorageError(
             f"a newer version wrote it: its format is {found}, and this version knows {FORMAT}"
         )
+    if 0 < found < FORMAT:
+        raise StorageError(f"its format {found} is from before the first release; empty it")
     if found == 0:
         with _transaction(connection):
             for statement in _SCHEMA:
                 connection.execute(statement)
             _set(connection, node=secrets.token_hex(8))
+    with _transaction(connection):
+        # The copy that another process began is not gone on with: its first parts come again.
+        _begin_staging(connection, "")
 
 
 def _load(connection: sqlite3.Connection) -> NodeState:
-    meta: dict[str, Any] = dict(connection.execute("SELECT name, value FROM meta"))
-    base = Position(meta.get("base_epoch", 0), meta.get("base_index", 0))
+    (node,) = connection.execute("SELECT value FROM meta WHERE name = 'node'").fetchone()
     rows = connection.execute("SELECT entry FROM log ORDER BY position")
-    log = ReplicationLog(base, (_decode(row[0]) for row in rows))
+    log = ReplicationLog(
+        _get(connection, "base", Position, START),
+        (_decode(row[0]) for row in rows),
+        Lineage(_get(connection, "lineage", list[ReignStart], [])),
+        _get(connection, "members", Members, {}),
+    )
     items = (
         Item(key, version, msgspec.Raw(value))
         for key, version, value in connection.execute("SELECT key, version, value FROM map")
@@ -191,28 +214,30 @@ def _load(connection: sqlite3.Connection) -> NodeState:
         for position, key, fingerprint in connection.execute("SELECT * FROM requests")
     )
     return NodeState(
-        node=meta["node"],
-        promise=Promise(**{name: meta[name] for name in _PROMISE if name in meta}),
-        synced_epoch=meta.get("synced_epoch", 0),
+        node=node,
+        promise=_get(connection, "promise", Promise, Promise()),
         map=KeyValueMap(log.last, items, requests),
         log=log,
+        discarded=_get(connection, "discarded", int, 0),
     )
 
 
-def _write(connection: sqlite3.Connection, batch: list[Record]) -> None:
+def _write(connection: sqlite3.Connection, directory: Path, batch: list[Record]) -> None:
     with _transaction(connection):
         entries: list[Entry] = []
         for record in batch:
             if isinstance(record, SaveEntries):
                 entries += record.entries
-                _set(connection, synced_epoch=record.synced_epoch)
                 continue
             _append(connection, entries)
             entries = []
             match record:
                 case SavePromise():
-                    _set_promise(connection, record.promise)
+                    _set(connection, promise=_encode(record.promise))
+                case StageParts():
+                    _stage(connection, record)
                 case ReplaceState():
+                    _keep_discarded(connection, directory, record)
                     _replace(connection, record)
                 case CutLog():
                     _cut(connection, record.through)
@@ -236,10 +261,13 @@ def _append(connection: sqlite3.Connection, entries: list[Entry]) -> None:
     )
     requests = [request for entry in entries if (request := request_of(entry)) is not None]
     _insert_requests(connection, requests)
+    for entry in entries:
+        if entry.operation == "noop":
+            _note_noop(connection, entry)
     if entries:
         forgotten = entries[-1].index - REMEMBERED_ENTRIES
         connection.execute("DELETE FROM requests WHERE position <= ?", (forgotten,))
-    newest = {entry.key: entry for entry in entries}
+    newest = {entry.key: entry for entry in entries if entry.operation != "noop"}
     connection.executemany(
         "DELETE FROM map WHERE key = ?",
         [(entry.key,) for entry in newest.values() if entry.operation == "delete"],
@@ -254,44 +282,94 @@ def _append(connection: sqlite3.Connection, entries: list[Entry]) -> None:
     )
 
 
+def _stage(connection: sqlite3.Connection, record: StageParts) -> None:
+    _begin_staging(connection, record.staging)
+    connection.executemany(
+        "INSERT OR REPLACE INTO staged_map VALUES (?, ?, ?)",
+        ((item.key, item.version, bytes(item.value)) for item in record.items),
+    )
+    _insert_requests(connection, record.requests, "staged_requests")
+
+
+def _begin_staging(connection: sqlite3.Connection, staging: str) -> None:
+    if _get(connection, "staging", str, "") != staging:
+        connection.execute("DELETE FROM staged_map")
+        connection.execute("DELETE FROM staged_requests")
+        _set(connection, staging=_encode(staging))
+
+
 def _replace(connection: sqlite3.Connection, record: ReplaceState) -> None:
+    _begin_staging(connection, record.staging)
+    for table in ("map", "requests"):
+        connection.execute(f"DROP TABLE {table}")
+        connection.execute(f"ALTER TABLE staged_{table} RENAME TO {table}")
+    for statement in _STATE_TABLES:
+        connection.execute(statement.format("staged_"))
     connection.execute("DELETE FROM log")
-    connection.execute("DELETE FROM map")
-    connection.execute("DELETE FROM requests")
-    _set_promise(connection, record.promise)
-    _set_base(connection, record.base)
-    _set(connection, synced_epoch=record.synced_epoch)
     connection.executemany(
         "INSERT INTO log VALUES (?, ?)", ((e.index, _encode(e)) for e in record.entries)
     )
-    connection.executemany(
-        "INSERT INTO map VALUES (?, ?, ?)",
-        ((item.key, item.version, bytes(item.value)) for item in record.items),
+    _set(
+        connection,
+        promise=_encode(record.promise),
+        base=_encode(record.base),
+        lineage=_encode(list(record.lineage)),
+        members=_encode(record.members),
     )
-    _insert_requests(connection, record.requests)
 
 
-def _insert_requests(connection: sqlite3.Connection, requests: list[Request]) -> None:
+def _keep_discarded(connection: sqlite3.Connection, directory: Path, record: ReplaceState) -> None:
+    """Write what is given up to a file of its own, durably, before it is given up."""
+    if not record.discarded:
+        return
+    folder = directory / "discarded"
+    reign = "" if record.promise.reign is None else record.promise.reign.id
+    path = folder / f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{reign}.jsonl"
+    try:
+        folder.mkdir(exist_ok=True)
+        with path.open("ab") as file:
+            file.writelines(_encode(part) + b"\n" for part in record.discarded)
+            file.flush()
+            os.fsync(file.fileno())
+        for parent in (folder, directory):
+            descriptor = os.open(parent, os.O_RDONLY)
+            os.fsync(descriptor)
+            os.close(descriptor)
+    except OSError as error:
+        raise StorageError(f"{path}: {error.strerror}") from None
+    before = _get(connection, "discarded", int, 0)
+    _set(connection, discarded=_encode(before + len(record.discarded)))
+
+
+def _insert_requests(
+    connection: sqlite3.Connection, requests: list[Request], table: str = "requests"
+) -> None:
     connection.executemany(
-        "INSERT INTO requests VALUES (?, ?, ?)",
+        f"INSERT OR REPLACE INTO {table} VALUES (?, ?, ?)",  # noqa: S608 (one of two names)
         [(r.index, r.idempotency_key, r.fingerprint) for r in requests],
     )
 
 
 def _cut(connection: sqlite3.Connection, through: int) -> None:
     (entry,) = connection.execute("SELECT entry FROM log WHERE position = ?", (through,)).fetchone()
-    _set_base(connection, _decode(entry).position)
+    _set(connection, base=_encode(_decode(entry).position))
     connection.execute("DELETE FROM log WHERE position <= ?", (through,))
 
 
-def _set_base(connection: sqlite3.Connection, base: Position) -> None:
-    _set(connection, base_epoch=base.epoch, base_index=base.index)
+def _note_noop(connection: sqlite3.Connection, entry: Entry) -> None:
+    """Keep what a noop says beside the log, from which it may be cut."""
+    if entry.begins is not UNSET:
+        lineage = Lineage(_get(connection, "lineage", list[ReignStart], []))
+        _set(connection, lineage=_encode(list(lineage.extended(entry.begins, entry.index))))
+    if entry.members is not UNSET:
+        _set(connection, members=_encode(entry.members))
 
 
-def _set_promise(connection: sqlite3.Connection, promise: Promise) -> None:
-    _set(connection, **{name: getattr(promise, name) for name in _PROMISE})
+def _get(connection: sqlite3.Connection, name: str, kind: type[T], default: T) -> T:
+    row = connection.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
+    return default if row is None else msgspec.json.decode(row[0], type=kind)
 
 
-def _set(connection: sqlite3.Connection, **values: Any) -> None:
-    rows: Iterable[tuple[str, Any]] = values.items()
+def _set(connection: sqlite3.Connection, **values: str | bytes) -> None:
+    rows: Iterable[tuple[str, str | bytes]] = values.items()
     connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", rows)

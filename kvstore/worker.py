@@ -5,10 +5,8 @@ answers requests that it cannot parse in HTML that quotes them, and its graceful
 kept-alive connections on which nothing happens.
 """
 
-import ctypes
 import errno
 import os
-import signal
 import sys
 import time
 from contextlib import AbstractContextManager, nullcontext, suppress
@@ -25,6 +23,8 @@ from gunicorn.http.body import Body, ChunkedReader, LengthReader
 from gunicorn.http.parser import RequestParser
 from gunicorn.workers.ggevent import GeventWorker
 
+from kvstore.parentage import end_with_parent
+
 HEAD_TIMEOUT_S = 10.0
 """How long a client may take to send a request's head, from its first byte on."""
 ANSWER_TIMEOUT_S = 20.0
@@ -33,7 +33,6 @@ ANSWER_TIMEOUT_S = 20.0
 _ANSWER_PART_BYTES = 1 << 20
 _LINGER_S = 2.0
 _LINGER_BYTES = 64 << 20
-_PR_SET_PDEATHSIG = 1
 
 _REFUSALS: dict[type[Exception], tuple[int, str]] = {
     errors.LimitRequestLine: (414, "the request line is too long"),
@@ -62,8 +61,7 @@ class NodeWorker(GeventWorker):
 
     def init_process(self) -> None:
         """Tie the worker to the arbiter: together they are one node, and end together."""
-        if sys.platform == "linux":
-            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        end_with_parent()
         if os.getppid() != self.ppid:
             sys.exit(0)
         RequestParser.mesg_class = _Request
