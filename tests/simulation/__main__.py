@@ -1,9 +1,11 @@
 """Run the rules through random schedules of faults on a virtual network, clock and disks."""
 
 import argparse
+import logging
 import random
 import sys
 
+from tests.simulation.brief import describe
 from tests.simulation.campaign import report, run_campaign, run_schedule
 from tests.simulation.schedule import Schedule
 
@@ -11,12 +13,13 @@ from tests.simulation.schedule import Schedule
 def main() -> int:
     """The exit code: 0 when no invariant was violated."""
     options = _options()
+    logging.getLogger("kvstore").setLevel(logging.ERROR)
     if options.repeat is not None:
         schedule = Schedule(options.repeat)
         failure = run_schedule(schedule)
         if failure is None:
             print(f"seed {options.repeat}: nothing is wrong")
-            print(schedule.world.describe())
+            print(describe(schedule.world))
             return 0
         print(report(options.repeat, schedule, failure, events=len(schedule.world.trace)))
         return 1

@@ -3,9 +3,12 @@
 import time
 from dataclasses import dataclass, field
 
+import gevent
+
+from tests.simulation.brief import brief, describe
 from tests.simulation.schedule import Schedule
+from tests.simulation.setup import Rules
 from tests.simulation.violation import Violation
-from tests.simulation.world import Rules
 
 
 @dataclass(slots=True)
@@ -73,6 +76,8 @@ def run_schedule(schedule: Schedule) -> Exception | None:
         schedule.run()
     except Exception as error:  # noqa: BLE001 (whatever the rules raise is a finding)
         return error
+    finally:
+        gevent.sleep(0)  # what the nodes have spawned; it only frees memory
     return None
 
 
@@ -89,8 +94,8 @@ def report(seed: int, schedule: Schedule, failure: Exception, events: int = 25) 
         [
             f"seed {seed}: violated: {invariant}",
             "the last events:",
-            *(f"  {at_s:.6f} {' '.join(map(str, event))}" for at_s, event in last),
-            schedule.world.describe(),
+            *(f"  {at_s:.6f} {' '.join(map(brief, event))}" for at_s, event in last),
+            describe(schedule.world),
             f"repeat it: python -m tests.simulation --repeat {seed}",
         ]
     )

@@ -2,13 +2,15 @@
 
 from collections import deque
 from collections.abc import Callable
+from copy import copy
 
 from greenlet import getcurrent, greenlet
-from msgspec import Raw
+from msgspec import UNSET, Raw
 
 from kvstore import request_table
-from kvstore.entries import START, Entry, Item, Request
+from kvstore.entries import START, Entry, Item, Members, Request
 from kvstore.key_value_map import KeyValueMap
+from kvstore.lineage import Lineage
 from kvstore.records import (
     CutLog,
     NodeState,
@@ -17,6 +19,7 @@ from kvstore.records import (
     ReplaceState,
     SaveEntries,
     SavePromise,
+    StageParts,
 )
 from kvstore.replication_log import ReplicationLog
 from kvstore.storage import Spawn, Storage
@@ -31,12 +34,26 @@ class Disk:
     def __init__(self, node: str) -> None:
         self.node = node
         self.promise = Promise()
-        self.synced_epoch = 0
         self.position = START
         self.items: dict[str, Item] = {}
         self.requests: list[Request] = []
         self.base = START
         self.entries: list[Entry] = []
+        self.lineage = Lineage()
+        self.members: Members = {}
+        self.discarded = 0
+        self.staging = ""
+        """Id of the copy of a state that is beside the node's own."""
+        self.staged: list[StageParts] = []
+
+    def copy(self) -> "Disk":
+        """A copy of the whole disk."""
+        other = copy(self)
+        other.items = dict(self.items)
+        other.requests = list(self.requests)
+        other.entries = list(self.entries)
+        other.staged = list(self.staged)
+        return other
 
     def write(self, record: Record) -> None:
         """Make one record durable."""
@@ -44,36 +61,55 @@ class Disk:
             case SavePromise():
                 self.promise = record.promise
             case SaveEntries():
-                self.synced_epoch = record.synced_epoch
                 for entry in record.entries:
                     self._write_entry(entry)
+            case StageParts():
+                self._stage(record)
             case ReplaceState():
-                self.promise = record.promise
-                self.synced_epoch = record.synced_epoch
-                self.position = record.position
-                self.items = {item.key: item for item in record.items}
-                self.requests = list(record.requests)
-                self.base = record.base
-                self.entries = list(record.entries)
+                self._replace(record)
             case CutLog():
-                kept = [entry for entry in self.entries if entry.index > record.through]
-                if len(kept) < len(self.entries):
-                    self.base = self.entries[-len(kept) - 1].position
-                self.entries = kept
+                kept_entries = [entry for entry in self.entries if entry.index > record.through]
+                if len(kept_entries) < len(self.entries):
+                    self.base = self.entries[-len(kept_entries) - 1].position
+                self.entries = kept_entries
 
     def state(self) -> NodeState:
         """What a node that starts from this disk begins with."""
         return NodeState(
             self.node,
             self.promise,
-            self.synced_epoch,
             KeyValueMap(self.position, self.items.values(), self.requests),
-            ReplicationLog(self.base, self.entries),
+            ReplicationLog(self.base, self.entries, self.lineage, self.members),
+            self.discarded,
         )
+
+    def _stage(self, record: StageParts) -> None:
+        if self.staging != record.staging:
+            self.staging, self.staged = record.staging, []
+        keys = {item.key for part in self.staged for item in part.items}
+        assert keys.isdisjoint(item.key for item in record.items), "a part was staged twice"
+        self.staged.append(record)
+
+    def _replace(self, record: ReplaceState) -> None:
+        parts = self.staged if self.staging == record.staging else []
+        self.staging, self.staged = "", []
+        self.promise = record.promise
+        self.position = record.position
+        self.items = {item.key: item for part in parts for item in part.items}
+        self.requests = [request for part in parts for request in part.requests]
+        self.base = record.base
+        self.entries = list(record.entries)
+        self.lineage = record.lineage
+        self.members = record.members
+        self.discarded += len(record.discarded)
 
     def _write_entry(self, entry: Entry) -> None:
         self.entries.append(entry)
         self.position = entry.position
+        if entry.begins is not UNSET:
+            self.lineage = self.lineage.extended(entry.begins, entry.index)
+        if entry.members is not UNSET:
+            self.members = entry.members
         self.items.pop(entry.key, None)
         if isinstance(entry.value, Raw):
             self.items[entry.key] = Item(entry.key, entry.index, entry.value)
@@ -97,7 +133,7 @@ class SimulatedStorage(Storage):
         self,
         disk: Disk,
         on_queued: Callable[[Record], None],
-        on_durable: Callable[[], None],
+        on_durable: Callable[[Record], None],
         ask_for_sync: Callable[[], None],
         *,
         instant: bool,
@@ -115,6 +151,7 @@ class SimulatedStorage(Storage):
         self._flushing: deque[tuple[int, greenlet]] = deque()
 
     def load(self) -> NodeState:
+        self._disk.staging, self._disk.staged = "", []
         return self._disk.state()
 
     def start(
@@ -147,6 +184,12 @@ class SimulatedStorage(Storage):
     def close(self) -> None:
         pass
 
+    def abandon(self) -> None:
+        """The process has ended: nothing that waits here goes on."""
+        flushing, self._flushing = self._flushing, deque()
+        for _, waiting in flushing:
+            waiting.throw()  # else its frames would be kept for ever
+
     def sync(self, count: int) -> None:
         """Make the oldest queued records durable in one transaction.
 
@@ -164,5 +207,5 @@ class SimulatedStorage(Storage):
         record = self.queue.popleft()
         self._disk.write(record)
         self._durable += 1
-        self._on_durable()
+        self._on_durable(record)
         self._on_saved(record)

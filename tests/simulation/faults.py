@@ -1,10 +1,11 @@
 """What goes wrong in a random schedule."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from msgspec.structs import replace
 
 from kvstore.messages import Claim, Hello
+from tests.simulation.mistakes import Mistakes
 from tests.simulation.network import Path
 from tests.simulation.world import USUAL_DISK_DELAY_S, World
 
@@ -31,26 +32,25 @@ class Faults:
             self._degrade,
             self._slow_disks,
             self._change_quorum,
+            self._set_clock,
             self._forge,
         ]
         self._kinds: list[Callable[[], None]]
         self._kinds = random.sample(usual, random.randint(1, len(usual)))
-        self.second_leader = random.random() < 0.4
-        self.force = random.random() < 0.15
         self._empty = random.random() < 0.5
-        if self.second_leader:
-            self._kinds.append(self._use_second_leader)
-        if self.force:
-            self._kinds.append(self._force_start)
         if random.random() < 0.2:
             self._kinds.append(self._reroute)
+        if random.random() < 0.6:
+            self._kinds += Mistakes(world, random, self._later).kinds
 
     def inject(self) -> None:
         """Let something go wrong, and be mended after a while."""
         self._random.choice(self._kinds)()
 
     def _later(self, call: Callable[[], None], mean_s: float = MEAN_DURATION_S) -> None:
-        self._world.clock.after(self._random.expovariate(1 / mean_s), call)
+        self._world.clock.after(
+            self._random.expovariate(1 / mean_s), lambda: None if self._over else call()
+        )
 
     def _fault(self, mend: Callable[[], None]) -> None:
         self._world.counts.faults += 1
@@ -59,25 +59,29 @@ class Faults:
     # Crashes
 
     def _crash_follower(self) -> None:
-        self._crash(self._random.choice(list(self._world.followers)))
+        self._crash_one(self._world.followers)
 
     def _crash_leader(self) -> None:
-        self._crash(self._random.choice(list(self._world.leaders)))
+        self._crash_one(self._world.leaders)
 
     def _crash_all(self) -> None:
         if self._random.random() < 0.3:
-            for name in [*self._world.followers, *self._world.leaders]:
+            for name in self._world.machines:
                 self._crash(name, may_empty=False)
 
+    def _crash_one(self, names: Collection[str]) -> None:
+        if names:
+            self._crash(self._random.choice(list(names)))
+
     def _crash(self, name: str, *, may_empty: bool = True) -> None:
-        if self._world.machine(name).running is None or self._over:
+        if self._world.machine(name).running is None:
             return
         self._world.crash(name)
         emptied = may_empty and self._empty and self._random.random() < 0.3
         self._fault(lambda: self._start(name, emptied=emptied))
 
     def _start(self, name: str, *, emptied: bool) -> None:
-        if self._over or self._runs(name):
+        if self._world.machine(name).running is not None:
             return
         self._world.start(name, emptied=emptied)
         if self._random.random() < 0.2:
@@ -85,15 +89,16 @@ class Faults:
             self._later(lambda: self._crash(name), mean_s=0.01)
 
     def _freeze(self) -> None:
-        name = self._random.choice([*self._world.followers, *self._world.leaders])
+        name = self._random.choice(list(self._world.machines))
         self._world.freeze(name)
         self._fault(lambda: self._world.thaw(name))
 
     # Network and disks
 
     def _paths(self) -> list[Path]:
-        leader = self._random.choice(list(self._world.leaders))
-        address = self._random.choice(list(self._world.followers))
+        machines = self._world.machines
+        leader = self._random.choice(list(self._world.leaders or machines))
+        address = self._random.choice(list(self._world.followers or machines))
         link = self._world.network.link(leader, address)
         paths = [link.to_follower, link.to_leader]
         return paths if self._random.random() < 0.5 else [self._random.choice(paths)]
@@ -112,6 +117,8 @@ class Faults:
 
     def _reroute(self) -> None:
         network, machines = self._world.network, self._world.followers
+        if not machines:
+            return
         address = self._random.choice(list(machines))
         network.reroute(address, self._random.choice(list(machines.values())))
         self._fault(lambda: network.reroute(address, machines[address]))
@@ -123,43 +130,30 @@ class Faults:
         if messages:
             process, message = self._random.choice(messages)
             epoch = max(1, message.epoch + self._random.choice([-1, 0, 0, 1]))
+            restart = max(0, message.restart + self._random.choice([-1, 0, 1]))
+            takeover = self._random.choice(["forged", message.takeover])
             self._world.counts.faults += 1
-            network.forge(process, replace(message, epoch=epoch, reign="forged"))
+            forged = replace(
+                message, epoch=epoch, restart=restart, takeover=takeover, reign="forged"
+            )
+            network.forge(process, forged)
 
     def _slow_disks(self) -> None:
         world = self._world
         world.disk_delay_s = self._random.choice([0.01, 0.05, 0.2])
         self._fault(lambda: setattr(world, "disk_delay_s", USUAL_DISK_DELAY_S))
 
-    # Operators
-
     def _change_quorum(self) -> None:
-        size = self._random.randint(1, self._world.setup.followers)
         for leader in self._world.running_leaders():
+            most = len(leader.machine.addresses or ())
+            size = self._random.randint(0 if self._random.random() < 0.3 else min(1, most), most)
             self._world.note("set_quorum", leader, size)
             leader.set_quorum(size)
 
-    def _use_second_leader(self) -> None:
-        name = self._random.choice(["leader", "other"])
-        if self._runs(name):
-            if self._random.random() < 0.5:
-                return
-            self._world.crash(name)
-        self._world.counts.faults += 1
-        is_new = name not in self._world.leaders
-        self._world.start(name, emptied=is_new or (self._empty and self._random.random() < 0.3))
-
-    def _force_start(self) -> None:
-        for process in self._world.running_leaders():
-            if process.leader.state_text in ("looking", "claiming") and process.leader.waiting_for:
-                self._world.counts.faults += 1
-                self._world.force_start(process)
+    def _set_clock(self) -> None:
+        machine = self._random.choice(list(self._world.machines.values()))
+        machine.clock_error_ms += self._random.randint(-3000, 3000)
 
     @property
     def _over(self) -> bool:
         return self._world.now_s > self._until_s
-
-    def _runs(self, name: str) -> bool:
-        return name in self._world.leaders | self._world.followers and (
-            self._world.machine(name).running is not None
-        )

@@ -1,12 +1,11 @@
-"""The orders of entries that leaders have made, against which every copy is compared."""
+"""The histories of entries that leaders have made, against which every copy is compared."""
 
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET
 
 from kvstore import request_table
-from kvstore.entries import Entry, Position
+from kvstore.entries import START, Entry, ReignId
 
 Items = dict[str, tuple[int, bytes]]
-Identity = tuple[int, str, str, bytes, str | UnsetType]
 Requests = tuple[tuple[str, int], ...]
 
 
@@ -18,13 +17,13 @@ class History:
     """
 
     __slots__ = (
-        "_next",
         "confirmed",
         "entry",
         "index",
         "items",
         "parent",
         "position",
+        "reign",
         "requests",
     )
 
@@ -32,17 +31,19 @@ class History:
         self.parent = parent
         self.entry = entry
         self.index = 0
-        self.position = Position(0, 0)
+        self.position = START
+        self.reign: ReignId | None = None
+        """The reign in which the last entry was appended."""
         self.items: Items = {}
         """What a map holds after this history: key to version and value."""
         self.requests: Requests = ()
         """What a table of requests holds after this history: idempotency key and index."""
         self.confirmed = parent is None
         """Whether a leader has ever confirmed it."""
-        self._next: dict[Identity, History] = {}
         if parent is not None and entry is not None:
             self.index = entry.index
             self.position = entry.position
+            self.reign = parent.reign if entry.begins is UNSET else entry.begins
             self.items = dict(parent.items)
             self.items.pop(entry.key, None)
             if entry.operation == "put":
@@ -51,14 +52,6 @@ class History:
             self.requests = tuple(each for each in parent.requests if each[1] > forgotten)
             if isinstance(entry.idempotency_key, str):
                 self.requests += ((entry.idempotency_key, entry.index),)
-
-    def extend(self, entry: Entry) -> "History":
-        """A leader appends an entry behind this history."""
-        return self._next.setdefault(_identity(entry), History(self, entry))
-
-    def following(self, entry: Entry) -> "History | None":
-        """What an entry makes of this history; None if no leader ever appended it here."""
-        return self._next.get(_identity(entry))
 
     def at(self, index: int) -> "History | None":
         """The part up to an index; None if it does not reach that far."""
@@ -70,6 +63,15 @@ class History:
     def holds(self, other: "History") -> bool:
         """Whether the other is this one or an earlier part of it."""
         return self.at(other.index) is other
+
+    def entries_behind(self, index: int) -> list[Entry]:
+        """Its entries behind an index, oldest first."""
+        entries = []
+        part: History | None = self
+        while part is not None and part.entry is not None and part.index > index:
+            entries.append(part.entry)
+            part = part.parent
+        return entries[::-1]
 
     def common(self, other: "History") -> "History":
         """The longest part that both share."""
@@ -93,7 +95,3 @@ class History:
 
 def _value(entry: Entry) -> bytes:
     return b"" if entry.value is UNSET else bytes(entry.value)
-
-
-def _identity(entry: Entry) -> Identity:
-    return (entry.epoch, entry.operation, entry.key, _value(entry), entry.idempotency_key)

@@ -18,36 +18,35 @@ class LeaderProcess(Process):
     def __init__(self, machine: Machine) -> None:
         super().__init__(machine)
         world, setup = machine.world, machine.world.setup
+        addresses = machine.addresses or []
         self.log = machine.durable
         """The history that its log stands for, durable or not."""
         self.storage.start(self._saved, self.after_change, gevent.spawn)
         self.leader = world.rules.leader(
             self.storage.load(),
-            list(world.followers),
-            setup.write_quorum,
-            url=machine.name,
+            addresses,
+            min(setup.write_quorum, len(addresses)),
+            url=f"http://{machine.name}",
             limits=LogLimits(
                 retain=setup.leader_retain,
                 retain_bytes=setup.retain_bytes,
                 max_pending=setup.max_pending,
             ),
             new_id=world.new_id,
+            now_ms=lambda: machine.now_ms,
         )
+        self.was_ready = False
+        """Whether it was when the checks last looked."""
         self._announced = ("", 0)
-        self.senders = {address: Sender(self, address) for address in self.leader.followers}
+        self.senders: dict[str, Sender] = {}
 
     def start(self) -> None:
         """Begin to work."""
         self.after_change()
-        for sender in self.senders.values():
-            sender.pause(0.0)
 
     def propose(self, write: Write, expected: Precondition = ALWAYS) -> int:
         """A client's write, up to where it would wait for the quorum."""
         index = self.leader.propose(write, self.machine.world.now_s, expected)
-        if index > self.log.index:
-            entry = self.leader.log.entries[index]
-            self.log = self.machine.world.ledger.appended(self.log, entry)
         self.after_change()
         return index
 
@@ -56,25 +55,58 @@ class LeaderProcess(Process):
         self.leader.set_quorum(size)
         self.after_change()
 
-    def force_start(self) -> list[str]:
-        """Go on without the missing followers."""
-        missing = self.leader.force_start()
+    def force_start(self, keep: str | None = None) -> list[str]:
+        """Begin a takeover, or go on with one without the missing followers.
+
+        :param keep: whose history is kept, where there are two.
+        """
+        missing = self.leader.force_start(keep)
         self.after_change()
         return missing
 
     def after_change(self) -> None:
         """Save, and wake the senders, as the node does after every change."""
+        self._follow_log()
         while records := self.leader.take_unsaved():
             self.storage.save(records)
-        self.machine.world.checks.leader_changed(self)
+            self._follow_log()
+        self.keep_senders()
+        self.machine.world.checks.leaders.changed(self)
         announced = (self.leader.state_text, self.leader.log.durable_index)
         if announced != self._announced:
             self._announced = announced
-            for sender in self.senders.values():
-                sender.wake()
+            self._wake()
+
+    def keep_senders(self) -> None:
+        """Start a sender for every follower that the leader has got; the others end themselves."""
+        if self.senders.keys() == self.leader.followers.keys():
+            return
+        for address in self.leader.followers:
+            if address not in self.senders:
+                self.senders[address] = Sender(self, address)
+                self.senders[address].pause(0.0)
+        self._wake()
 
     def _saved(self, record: Record) -> None:
         self.leader.saved(record)
         if isinstance(record, SavePromise):
-            for sender in self.senders.values():
-                sender.wake()
+            self._wake()
+
+    def _wake(self) -> None:
+        for sender in list(self.senders.values()):
+            sender.wake()
+
+    def _follow_log(self) -> None:
+        """Take note of what the leader has appended, or taken over."""
+        ledger, log = self.machine.world.ledger, self.leader.log.entries
+        if log.last == self.log.position:
+            return
+        last = log.last
+        while (known := ledger.at(last)) is None and last.index > log.base.index:
+            before = log.position_at(last.index - 1)
+            assert before is not None, f"{self} does not know its own log"
+            last = before
+        assert known is not None, f"{self} has taken over what nobody wrote: {log.base}"
+        for index in range(last.index + 1, log.last.index + 1):
+            known = ledger.appended(known, log[index])
+        self.log = known

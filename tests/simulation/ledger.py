@@ -1,16 +1,36 @@
-"""What every machine's state stands for, and what of it must not be lost.
+"""What every machine's state stands for, and what of it is promised.
 
-A *lineage* is what begins with one takeover: the reigns of a leader that restarts from its own disk
-continue it, the next takeover ends it.
+A confirmed history is *promised* when a leader confirmed it that is not ``stale``, and as many
+followers as its write quorum (any number, where that is 0) acknowledged it that had not
+``forgot`` a later reign (see :class:`Standing`), in a takeover that is not ``loose`` (see
+:class:`Reigns`). From then on:
+
+- it survives while a copy is left on a machine that kept its state. A takeover counts the copies on
+  its own machine and on every follower that a leader has counted since the takeover before: those
+  on other leaders' machines are lost with it;
+- no two promised histories of one cluster part, and a leader that begins holds all of it;
+- nobody drops an entry of it;
+- a takeover that is complete *replaces* those of lower epochs, while a machine is left that knows
+  of it: their leaders change no follower, unless they are loose, and what they confirm is held by
+  the newer one.
+
+Nothing is promised any more (``apart``) after a ``force_start`` that went without somebody, or
+chose between two histories; after a takeover before which a follower's address led elsewhere; after
+a takeover that asked nobody who knew of the newest one (all that it asked were emptied or put
+back), if it outranks that or was forced; where a leader's disk went back in time and its clock,
+too; and where a disk comes back from a time that everybody else was put back from.
 """
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from kvstore.entries import Entry, Position
+from kvstore.entries import Entry, Members, Position
 from kvstore.key_value_map import KeyValueMap
-from kvstore.records import Promise, Record, ReplaceState, SaveEntries
+from kvstore.records import Record, ReplaceState, SaveEntries
+from tests.simulation.disk import Disk
 from tests.simulation.history import History
+from tests.simulation.machine import Standing
+from tests.simulation.reigns import Reigns
 from tests.simulation.violation import Violation
 
 if TYPE_CHECKING:
@@ -27,36 +47,44 @@ class Ledger:
     def __init__(self, world: "World") -> None:
         self._world = world
         self.root = History()
-        self.confirmed = self.root
-        """The longest confirmed history of which a copy is left."""
+        self.promised: dict[str | None, History] = {}
+        """The longest promised history of which a copy is left, by cluster."""
         self.apart = False
-        """Whether something happened after which confirmed entries may be lost: a ``force_start``,
-        or a follower without state that met a replaced leader."""
-        self.lineage = 0
-        """The newest one."""
+        """Whether confirmed entries may be lost."""
         self.orders: dict[str, History] = {}
         """What the leader of each reign has appended, by the reign's id."""
-        self.lineages: dict[str, int] = {}
-        """The lineage of each reign that has begun."""
-        self._by_position: dict[Position, list[History]] = {self.root.position: [self.root]}
+        self.reigns = Reigns(world)
+        self._histories: dict[Position, History] = {self.root.position: self.root}
+
+    # Histories
+
+    @property
+    def confirmed(self) -> History:
+        """The longest promised history."""
+        return max(self.promised.values(), key=lambda each: each.index, default=self.root)
+
+    def at(self, position: Position) -> History | None:
+        """The history that ends at a position; None where no leader appended there."""
+        return self._histories.get(position)
 
     def appended(self, before: History, entry: Entry) -> History:
         """A leader has put an entry behind its log."""
         if any(key == entry.idempotency_key for key, _ in before.requests):
             raise Violation("a repeated request is one entry", f"{entry} comes again")
-        history = before.extend(entry)
-        known = self._by_position.setdefault(history.position, [])
-        if history not in known:
-            known.append(history)
-        return history
+        known = self._histories.get(entry.position)
+        if known is None:
+            known = self._histories[entry.position] = History(before, entry)
+        elif known.parent is not before or known.entry != entry:
+            raise Violation("a position is of one entry", f"{entry} and {known.entry}")
+        return known
 
     def history_after(self, machine: "Machine", record: Record) -> History:
         """What a machine holds once a record is durable."""
         history = machine.queued
         if isinstance(record, SaveEntries):
             for entry in record.entries:
-                following = history.following(entry) if entry.index == history.index + 1 else None
-                if following is None:
+                following = self._histories.get(entry.position)
+                if following is None or following.parent is not history or following.entry != entry:
                     raise Violation(
                         "one order", f"{machine.name} put {entry} after {history.position}"
                     )
@@ -65,62 +93,146 @@ class Ledger:
             history = self._replaced(machine, record)
         return history
 
-    def emptied(self, machine: "Machine") -> None:
-        """A machine loses its state."""
-        machine.empty()
-        self._lose([*self._world.followers.values(), *self._world.leaders.values()])
-
-    def confirm(self, machine: "Machine", history: History) -> None:
-        """A leader confirms a history that it had not confirmed before."""
-        history.confirm()
-        if history.holds(self.confirmed):
-            self._world.counts.confirmed += history.index - self.confirmed.index
-            self.confirmed = history
-        elif not self.apart and not self.confirmed.holds(history):
-            raise Violation(
-                "one order of confirmed entries",
-                f"{machine.name} confirms {history.position}, confirmed is "
-                f"{self.confirmed.position}",
-            )
-
     def _replaced(self, machine: "Machine", record: ReplaceState) -> History:
-        for history in self._by_position.get(record.position, []):
-            if _is(history, record):
-                break
-        else:
+        history = self._histories.get(record.position)
+        if history is None:
             raise Violation("no invented state", f"{machine.name} holds {record}")
-        if record.promise.led_epoch is not None:
-            self._taken_over(machine, record.promise, history)
-        elif not self.orders[record.promise.reign or ""].holds(history):
+        reign = record.promise.reign
+        if machine.is_follower and not (reign and self.orders[reign.id].holds(history)):
             raise Violation("one order", f"{machine.name} holds another order than its leader's")
+        self._check_dropped(machine, history, record)
         return history
 
-    def _taken_over(self, machine: "Machine", promise: Promise, history: History) -> None:
-        followers = self._world.followers.values()
-        held = [follower.disk.promise for follower in followers]
-        if any(p.cluster == promise.cluster and p.epoch > promise.epoch for p in held):
-            machine.lineage = 0  # another takeover has overtaken this one
-            return
-        self.lineage += 1
-        machine.lineage = self.lineage
-        # Whatever only a replaced leader holds is out of reach: W = 0, or W copies were lost.
-        self._lose(followers)
-        if self.apart:
-            self.confirmed = history.common(self.confirmed)
-        elif not history.holds(self.confirmed):
+    def _check_dropped(self, machine: "Machine", history: History, record: ReplaceState) -> None:
+        before = machine.queued
+        promised = self.of(machine.promise.cluster).common(before)
+        if not self.apart and not history.holds(promised):
+            raise Violation("promised entries are not dropped", f"{machine.name} drops {record}")
+        common = history.common(before).index
+        dropped = [entry for entry in before.entries_behind(common) if entry.key]
+        kept = [each for each in record.discarded if isinstance(each, Entry) and each.key]
+        whole = machine.disk.base.index <= common and machine.queued is machine.durable
+        if kept != dropped[-len(kept) :] and (kept or (whole and dropped)):
+            raise Violation("what is dropped is kept apart", f"{machine.name} drops {dropped}")
+
+    # What is promised
+
+    def of(self, cluster: str | None) -> History:
+        """The longest promised history of a cluster."""
+        return self.promised.get(cluster, self.root)
+
+    def confirm(self, machine: "Machine", history: History) -> None:
+        """A leader confirms a history, which is promised from now on."""
+        cluster = machine.promise.cluster
+        promised = self.of(cluster)
+        if history.holds(promised):
+            self._world.counts.confirmed += history.index - promised.index
+            self.promised[cluster] = history
+        elif not self.apart and not promised.holds(history):
             raise Violation(
-                "confirmed entries survive",
-                f"{machine.name} took over {history.position}, confirmed was "
-                f"{self.confirmed.position}",
+                "one order of confirmed entries",
+                f"{machine.name} confirms {history.position}, promised is {promised.position}",
             )
 
-    def _lose(self, left: "Iterable[Machine]") -> None:
-        longest = self.root
-        for machine in left:
-            part = self.confirmed.common(machine.durable)
-            if part.index > longest.index:
-                longest = part
-        self.confirmed = longest
+    def taken_over(self, machine: "Machine", before: History, asked: Iterable[str]) -> None:
+        """A leader's takeover is complete.
+
+        :param before: what it held itself.
+        :param asked: the addresses of the followers that it knows.
+        """
+        machine.standing = Standing()
+        if not self.reigns.completed(machine.promise):
+            return
+        route = self._world.network.route
+        counted = {name for name, m in self._world.machines.items() if m.standing.counted}
+        self.apart |= any(self._world.machine(name).standing.misled for name in counted)
+        # Whoever leads itself is another leader, whatever named it.
+        copies = {route[address] for address in asked} | {route[name] for name in counted}
+        leading = {each for each in copies if not each.is_follower and each.promise.has_led}
+        copies -= {machine, *leading, *(each for each in copies if each.standing.forgot)}
+        self._lose([before, *(other.durable for other in copies)])
+        for other in self._world.machines.values():
+            other.standing.counted = (
+                other in copies and other.promise.reign == machine.promise.reign
+            )
+            other.standing.forked |= other not in copies and other is not machine
+        cluster, history = machine.promise.cluster, machine.durable
+        promised = self.of(cluster)
+        if self.apart:
+            self.promised[cluster] = history.common(promised)
+        elif not history.holds(promised):
+            raise Violation(
+                "confirmed entries survive",
+                f"{machine.name} took over {history.position}, promised is {promised.position}",
+            )
+
+    def named(self, members: Members) -> None:
+        """A follower holds an entry that names the followers: the others count no more."""
+        for name, machine in self._world.machines.items():
+            machine.standing.counted &= name in members
+
+    # Disks
+
+    def emptied(self, machine: "Machine") -> None:
+        """A machine loses its state."""
+        machine.put_in(Disk(self._world.new_id()), self.root)
+        machine.standing = Standing()
+        self._lose_copies()
+
+    def put_back(self, machine: "Machine", disk: Disk, *, of: "Machine | None" = None) -> None:
+        """A machine's disk goes back in time.
+
+        :param of: it is a copy of another machine's disk, a leader's, which is cloned by that.
+        """
+        history = self._histories[disk.position]
+        same = history is machine.durable and disk.promise == machine.promise
+        if of is not None or not same or disk.node != machine.disk.node:
+            machine.standing = Standing(
+                forgot=self.reigns.went_back(disk),
+                stale=True,
+                forked=True,
+                counted=machine.standing.counted,
+            )
+        if of is not None:
+            of.standing.stale = True
+        machine.put_in(disk, history)
+        self._lose_copies()
+        self.apart |= any(self._outranks_promised(each) for each in self._world.machines.values())
+
+    def _outranks_promised(self, machine: "Machine") -> bool:
+        """Whether a leader's disk that went back holds another branch, of an earlier restart."""
+        promised, history = self.of(machine.promise.cluster), machine.durable
+        common = promised.common(history).index
+        own, theirs = history.at(common + 1), promised.at(common + 1)
+        if not (machine.standing.stale and machine.promise.is_own and own and theirs):
+            return False
+        assert own.reign is not None, "every log begins with a reign"
+        assert theirs.reign is not None, "every log begins with a reign"
+        same = own.reign.takeover == theirs.reign.takeover
+        return same and own.reign.restart < theirs.reign.restart
+
+    def is_on(self, machine: "Machine") -> None:
+        """Compare a machine's disk with what it stands for."""
+        disk, history = machine.disk, machine.durable
+        kv_map = KeyValueMap(disk.position, disk.items.values(), disk.requests)
+        base = history.at(disk.base.index)
+        if (
+            disk.position != history.position
+            or base is None
+            or base.position != disk.base
+            or disk.entries != history.entries_behind(base.index)
+            or not equal(kv_map, history)
+        ):
+            raise Violation("no invented state", f"{machine.name} holds {vars(disk)}")
+
+    def _lose_copies(self) -> None:
+        self.reigns.forget()
+        self._lose([machine.durable for machine in self._world.machines.values()])
+
+    def _lose(self, left: list[History]) -> None:
+        for cluster, promised in self.promised.items():
+            parts = [promised.common(history) for history in left]
+            self.promised[cluster] = max(parts, key=lambda part: part.index, default=self.root)
 
 
 def equal(kv_map: KeyValueMap, history: History) -> bool:
@@ -128,16 +240,3 @@ def equal(kv_map: KeyValueMap, history: History) -> bool:
     requests = tuple((each.idempotency_key, each.index) for each in kv_map.requests.requests())
     items = {item.key: (item.version, bytes(item.value)) for item in kv_map.items()}
     return (items, requests) == (history.items, history.requests)
-
-
-def _is(history: History, record: ReplaceState) -> bool:
-    base = history.at(record.base.index)
-    if base is None or base.position != record.base:
-        return False
-    entries = []
-    part = history
-    while part is not base and part.parent is not None:
-        entries.append(part.entry)
-        part = part.parent
-    held = KeyValueMap(record.position, record.items, record.requests)
-    return entries[::-1] == record.entries and equal(held, history)

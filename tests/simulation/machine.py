@@ -1,14 +1,40 @@
 """A machine: a disk, and the process that runs on it until it crashes."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kvstore.records import Record
+from kvstore.messages import Answer, Message
+from kvstore.records import Record, SavePromise
 from tests.simulation.disk import Disk, SimulatedStorage
 from tests.simulation.history import History
 
+SLOW_PROMISE_S = 0.03
+"""Now and then a promise takes longer than the first messages of its reign would."""
+
 if TYPE_CHECKING:
     from tests.simulation.world import World
+
+
+@dataclass(slots=True)
+class Standing:
+    """What the judge has to know of a machine's disk.
+
+    :param forgot: the epoch that the node had promised before its disk went back in time, or that
+        was the newest then; 0 when it has promised as much again.
+    :param stale: the leader's disk went back in time, or was cloned; until its next takeover.
+    :param forked: the node may hold what is not promised to anybody, and lose it again.
+    :param counted: a leader counted the follower's copy.
+    :param misled: the follower's address led elsewhere since a leader counted it there.
+    :param forced: an operator told the leader to take over; until it has.
+    """
+
+    forgot: int = 0
+    stale: bool = False
+    forked: bool = False
+    counted: bool = False
+    misled: bool = False
+    forced: bool = False
 
 
 class Process:
@@ -35,6 +61,10 @@ class Process:
 
     def __repr__(self) -> str:
         return self.machine.name
+
+    def receive(self, message: Message, reply: Callable[[Answer | None], None]) -> None:  # noqa: ARG002
+        """Handle a message; only a follower takes one."""
+        reply(None)
 
     def do(self, call: Callable[[], None]) -> None:
         """Let something happen to it: at once, or when it is no longer frozen."""
@@ -65,13 +95,15 @@ class Process:
         world = self.machine.world
         if not self._syncing and not self.machine.disk_held:
             self._syncing = True
-            seconds = world.random.expovariate(1 / world.disk_delay_s)
+            mean_s = world.disk_delay_s
+            if isinstance(self.storage.queue[0], SavePromise) and world.random.random() < 0.3:
+                mean_s = SLOW_PROMISE_S
             count = world.random.choice([1, 1, 2, 4])
-            self.later(seconds, lambda: self.sync(count))
+            self.later(world.random.expovariate(1 / mean_s), lambda: self.sync(count))
 
 
 class Machine:
-    """A machine that runs a node.
+    """A machine that runs a node, as a follower or as a leader.
 
     :param name: its address, too.
     """
@@ -82,12 +114,25 @@ class Machine:
         self.disk = Disk(world.new_id())
         self.disk_held = False
         """Whether nothing becomes durable until a test says so."""
+        self.addresses: list[str] | None = None
+        """The followers that it is told of as a leader; None where it is a follower."""
+        self.clock_error_ms = world.random.randint(-2000, 2000)
         self.running: Process | None = None
         self.queued = self.durable = world.ledger.root
         """What was appended, and what of it is durable."""
-        self.lineage = 0
-        """Number of the takeover that the state of a leader goes back to; 0 for none."""
+        self.promise = self.disk.promise
+        """The promise that was durable last."""
+        self.standing = Standing()
         self._waiting: list[History] = []
+
+    @property
+    def is_follower(self) -> bool:
+        return self.addresses is None
+
+    @property
+    def now_ms(self) -> int:
+        """What its wall clock shows."""
+        return 1_000_000 + int(self.world.now_s * 1000) + self.clock_error_ms
 
     def hold_disk(self) -> None:
         """Let nothing become durable."""
@@ -99,17 +144,18 @@ class Machine:
         if self.running is not None:
             self.running.sync(len(self.running.storage.queue))
 
-    def empty(self) -> None:
-        """Lose the disk."""
+    def put_in(self, disk: Disk, history: History) -> None:
+        """Give it a disk with what is on it."""
         assert self.running is None
-        self.disk = Disk(self.world.new_id())
-        self.queued = self.durable = self.world.ledger.root
-        self.lineage = 0
+        self.disk = disk
+        self.queued = self.durable = history
+        self.promise = disk.promise
 
     def stop(self) -> None:
         """End the process at once: what is not durable is lost."""
         assert self.running is not None
         self.running.alive = False
+        self.running.storage.abandon()
         self.running = None
         self.queued = self.durable
         self._waiting = []
@@ -119,7 +165,8 @@ class Machine:
         self.queued = self.world.ledger.history_after(self, record)
         self._waiting.append(self.queued)
 
-    def record_durable(self) -> None:
+    def record_durable(self, record: Record) -> None:
         """The change is durable."""
         before, self.durable = self.durable, self._waiting.pop(0)
-        self.world.checks.durable(self, before)
+        known, self.promise = self.promise, self.disk.promise
+        self.world.checks.durable(self, record, before, known)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from kvstore.messages import Answer, Message
 from tests.simulation.follower_process import FollowerProcess
-from tests.simulation.machine import Machine
+from tests.simulation.machine import Machine, Process
 
 if TYPE_CHECKING:
     from tests.simulation.sender import Sender
@@ -27,7 +27,7 @@ class Connection:
     """
 
     machine: Machine
-    process: FollowerProcess | None
+    process: Process | None
 
 
 @dataclass(slots=True, eq=False)
@@ -49,7 +49,7 @@ class Packet:
         self._arrive(False)  # noqa: FBT003
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Path:
     """One direction between two machines.
 
@@ -82,14 +82,14 @@ class Link:
 
 
 class Network:
-    """Everything between the leaders and their followers.
+    """Everything between the machines.
 
     :param world: has the clock and the machines.
     """
 
     def __init__(self, world: "World") -> None:
         self._world = world
-        self.route = dict(world.followers)
+        self.route = dict(world.machines)
         """Which machine an address leads to."""
         self.recent: deque[tuple[FollowerProcess, Message]] = deque(maxlen=20)
         """The last messages that arrived, and where."""
@@ -102,9 +102,7 @@ class Network:
     def connect(self, address: str) -> Connection:
         """Open a connection to whatever runs at an address now."""
         machine = self.route[address]
-        process = machine.running
-        assert process is None or isinstance(process, FollowerProcess)
-        return Connection(machine, process)
+        return Connection(machine, machine.running)
 
     def send(self, sender: "Sender", connection: Connection, turn: int, message: Message) -> None:
         """Carry a message to a follower, and its answer back.
@@ -125,8 +123,9 @@ class Network:
             connected = original and process is not None and process is connection.process
             if original and not connected:
                 self._reset(sender, connection)
-            if isinstance(process, FollowerProcess):
-                self.recent.append((process, message))
+            if process is not None:
+                if isinstance(process, FollowerProcess):
+                    self.recent.append((process, message))
                 world.note("message", process, "" if connected else "late", message)
                 process.do(lambda: process.receive(message, answer if connected else _ignore))
 
@@ -150,6 +149,7 @@ class Network:
             return
         self._world.note("reroute", address, machine.name)
         self.route[address] = machine
+        self._world.machine(address).standing.misled = True
         for sender in self._senders():
             if sender.address == address and sender.connection is not None:
                 sender.connection.process = None
@@ -157,7 +157,7 @@ class Network:
 
     def heal(self) -> None:
         """Carry everything again, to where it belongs."""
-        for address, machine in self._world.followers.items():
+        for address, machine in self._world.machines.items():
             self.reroute(address, machine)
         for link in self._links.values():
             link.to_follower.mend()

@@ -6,10 +6,12 @@ from unittest.mock import patch
 from msgspec import Raw
 
 from kvstore.leader_log import Write
+from kvstore.preconditions import ALWAYS, Precondition
 from tests.simulation.faults import Faults
 from tests.simulation.healing import heal_and_converge
 from tests.simulation.leader_process import LeaderProcess
-from tests.simulation.world import Rules, Setup, World
+from tests.simulation.setup import Rules, Setup
+from tests.simulation.world import World
 
 HORIZON_S = 4.0
 REMEMBERED_ENTRIES = 8
@@ -42,14 +44,13 @@ class Schedule:
             patch("kvstore.request_table.REMEMBERED_ENTRIES", REMEMBERED_ENTRIES),
         ):
             self._disturb()
-            operator = self._faults.second_leader or self._faults.force
-            heal_and_converge(self.world, operator=operator)
+            heal_and_converge(self.world)
 
     def _disturb(self) -> None:
         world, random = self.world, self._random
         for name in world.followers:
             world.start(name)
-        world.start("leader")
+        world.lead()
         self._write_now_and_then(random.choice([0.01, 0.05, 0.2]))
         pause_s = random.choice([0.03, 0.1, 0.3])
         while world.now_s < HORIZON_S:
@@ -80,7 +81,21 @@ class Schedule:
                 value,
                 f"r{self._writes}" if random.random() < 0.3 else None,
             )
-        self.world.write(leader, self._last)
+        self.world.write(leader, self._last, self._expected(leader))
+
+    def _expected(self, leader: LeaderProcess) -> Precondition:
+        """What the client wants of the key before it is written: often what is true."""
+        random = self._random
+        if random.random() < 0.7:
+            return ALWAYS
+        version, _ = leader.log.items.get(self._last.key, (None, b""))
+        other = random.choice([version, version, 1, 2, 3, None])
+        match random.randrange(3):
+            case 0:
+                return Precondition(versions=frozenset(() if other is None else (other,)))
+            case 1:
+                return Precondition(not_versions=frozenset(() if other is None else (other,)))
+        return Precondition(exists=random.random() < 0.5)
 
 
 def _setup(random: Random) -> Setup:

@@ -43,8 +43,11 @@ class Sender:
             self.pause(0.0)
 
     def pause(self, seconds: float) -> None:
-        """Go on after a while."""
+        """Go on after a while; end where the leader has no such follower any more."""
         self._turn += 1
+        if self.address not in self.process.leader.followers:
+            self._end()
+            return
         turn = self._turn
         self.process.later(seconds, lambda: self._go_on() if turn == self._turn else None)
 
@@ -59,7 +62,7 @@ class Sender:
         self.waiting_for = None
         self.process.leader.receive(self.address, message, answer, self._world.now_s)
         self.process.after_change()
-        self._world.checks.received(self.process, self.address, message, answer)
+        self._world.checks.leaders.received(self.process, self.address, message, answer)
         self.pause(self._backoff_s() if answer.error is not None else 0.0)
 
     def lost(self, turn: int, reason: str) -> None:
@@ -79,6 +82,12 @@ class Sender:
         if self.connection is connection and (self._idle or self.waiting_for is not None):
             self.lost(self._turn, "the follower closed the connection")
 
+    def _end(self) -> None:
+        self.connection = None
+        self._idle = False
+        del self.process.senders[self.address]
+        self.process.keep_senders()
+
     def _go_on(self) -> None:
         message = self.process.leader.next_message(self.address, self._world.now_s)
         if message is None:
@@ -91,7 +100,7 @@ class Sender:
             # Its simulated delay was not over when a write came.
             self.pause(0.0)
             return
-        self._world.checks.sending(self.process, self.address, message)
+        self._world.checks.leaders.sending(self.process, self.address, message)
         if self.connection is None and not isinstance(message, Hello):
             self.lost(self._turn, "the connection was closed")
             return
@@ -107,8 +116,10 @@ class Sender:
         network.send(self, self.connection, turn, message)
 
     def _idle_s(self) -> float:
-        last_sent_s = self.process.leader.followers[self.address].last_sent_s
-        due_s = last_sent_s + HEARTBEAT_S - self._world.now_s
+        progress = self.process.leader.followers.get(self.address)
+        last_sent_s = 0.0 if progress is None else progress.last_sent_s
+        heartbeat_s = HEARTBEAT_S * self._world.random.uniform(1.0, 1.2)
+        due_s = last_sent_s + heartbeat_s - self._world.now_s
         return due_s if due_s > 0 else HEARTBEAT_S
 
     def _backoff_s(self) -> float:

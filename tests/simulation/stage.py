@@ -4,9 +4,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from random import Random
 
+from kvstore.errors import NothingToForce
 from kvstore.messages import Append, Message
+from tests.simulation.brief import describe
 from tests.simulation.network import Packet, Path
-from tests.simulation.world import Setup, World
+from tests.simulation.setup import Setup
+from tests.simulation.world import World
 
 
 def cluster(
@@ -22,19 +25,19 @@ def cluster(
     world = World(setup, Random(1))
     for name in world.followers:
         world.start(name)
-    world.start("leader")
+    world.lead()
     settle(world)
     return world
 
 
 def settle(world: World) -> None:
     """Let everything that is mended come to rest: one leader, equal copies."""
-    assert world.clock.run_until(world.converged), world.describe()
+    assert world.clock.run_until(world.converged), describe(world)
 
 
 def wait(world: World, reached: Callable[[], bool], within_s: float = 5.0) -> None:
     """Let things happen until a state is reached."""
-    assert world.clock.run_until(reached, within_s), world.describe()
+    assert world.clock.run_until(reached, within_s), describe(world)
 
 
 def write(world: World, *values: int, leader: str = "leader") -> list[int]:
@@ -50,7 +53,7 @@ def write(world: World, *values: int, leader: str = "leader") -> list[int]:
 def put(world: World, value: int, leader: str = "leader") -> int:
     """Put a number under a key of its own; the version, which is not confirmed yet."""
     version = world.put(f"key{value}", value, leader)
-    assert version is not None, world.describe()
+    assert version is not None, describe(world)
     return version
 
 
@@ -91,12 +94,30 @@ def take(world: World, packets: list[Packet], kind: type[Message]) -> Packet:
         if _is(packet, kind):
             return packet
         packet.deliver()
-    raise AssertionError(f"no {kind.__name__} came\n{world.describe()}")
+    raise AssertionError(f"no {kind.__name__} came\n{describe(world)}")
+
+
+def force(world: World, leader: str = "leader") -> None:
+    """Let a leader go on without those that do not answer, once it has asked them."""
+
+    def forced() -> bool:
+        try:
+            world.force_start(world.leader(leader))
+        except NothingToForce:
+            return False
+        return True
+
+    wait(world, forced)
 
 
 def commit_index(world: World, leader: str = "leader") -> int:
     """The commit index of a running leader."""
     return world.leader(leader).leader.quorum.commit_index
+
+
+def confirmed_keys(world: World) -> set[str]:
+    """The keys of the numbers whose confirmation still holds."""
+    return {key for key in world.ledger.confirmed.items if key.startswith("key")}
 
 
 def _is(packet: Packet, kind: type[Message]) -> bool:

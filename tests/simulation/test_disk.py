@@ -17,12 +17,14 @@ def contents(state: NodeState) -> tuple[object, ...]:
     """Everything but the node's id."""
     return (
         state.promise,
-        state.synced_epoch,
         state.map.position,
         sorted((item.key, item.version, bytes(item.value)) for item in state.map.items()),
         state.map.requests.requests(),
         state.log.base,
         state.log.entries(),
+        state.log.lineage,
+        state.log.members,
+        state.discarded,
     )
 
 

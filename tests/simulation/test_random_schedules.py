@@ -9,7 +9,7 @@ from kvstore.messages import Answer, Message
 from kvstore.quorum import WriteQuorum
 from tests.simulation.campaign import Summary, run_campaign
 from tests.simulation.schedule import Schedule
-from tests.simulation.world import Rules
+from tests.simulation.setup import Rules
 
 FIXED_SEED = 20_000
 SECONDS = 10.0
@@ -51,9 +51,11 @@ def test_faulty_subclass_is_found() -> None:
 
 
 def test_faulty_function_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    advance = WriteQuorum.advance
+
     def by_maximum(self: WriteQuorum, leader_index: int, match_indexes: list[int]) -> int:
-        self.commit_index = max(self.commit_index, min(leader_index, max(match_indexes)))
-        return self.commit_index
+        highest = max(match_indexes, default=0)
+        return advance(self, leader_index, [highest] * len(match_indexes))
 
     monkeypatch.setattr(WriteQuorum, "advance", by_maximum)
     summary = run_campaign(1, schedules=50, max_failures=1)

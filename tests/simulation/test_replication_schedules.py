@@ -34,10 +34,10 @@ def test_leader_killed_between_its_commit_and_its_first_send() -> None:
         wait(world, lambda: world.leaders["leader"].durable.index == version)
         world.crash("leader")
     assert all(machine.durable.index < version for machine in world.followers.values())
-    world.start("leader")
+    world.lead("leader")
     settle(world)
     assert world.ledger.confirmed.items["key1"] == (version, b"1")
-    assert write(world, 2) == [version + 1]
+    assert write(world, 2) == [version + 2]
 
 
 def test_leader_killed_before_its_commit_forgets_the_entry() -> None:
@@ -48,9 +48,9 @@ def test_leader_killed_before_its_commit_forgets_the_entry() -> None:
     assert all(machine.durable.index < version for machine in world.followers.values())
     world.crash("leader")
     world.leaders["leader"].disk_held = False
-    world.start("leader")
+    world.lead("leader")
     settle(world)
-    assert write(world, 2) == [version]
+    assert write(world, 2) == [version + 1]
     assert "key1" not in world.ledger.confirmed.items
 
 
@@ -185,10 +185,10 @@ def test_repeated_request_makes_no_second_entry() -> None:
     assert world.write(world.leader(), request) == version
     world.crash("leader")
     world.network.heal()
-    world.start("leader", emptied=True)
+    world.lead("leader", emptied=True)
     settle(world)
     assert world.write(world.leader(), request) == version
-    assert write(world, 2) == [version + 1]
+    assert write(world, 2) == [version + 2]
 
 
 def test_follower_returns_where_it_was() -> None:
@@ -212,12 +212,12 @@ def test_leader_alone_keeps_what_is_durable() -> None:
     world = cluster(followers=0, write_quorum=0)
     write(world, 1)
     put(world, 2)
-    assert commit_index(world) == 1
+    assert commit_index(world) == 2
     world.crash("leader")
-    world.start("leader")
+    world.lead("leader")
     settle(world)
-    assert world.ledger.confirmed.items == {"key1": (1, b"1")}
-    assert write(world, 3) == [2]
+    assert world.ledger.confirmed.items == {"key1": (2, b"1")}
+    assert write(world, 3) == [4]
 
 
 Victim = Callable[[World], None]
@@ -256,7 +256,7 @@ def test_crash_at_every_step_of_a_few_writes(restart: Victim) -> None:
         restart(world)
         settle(world)
         assert world.leader().log.holds(confirmed), f"after {steps} steps"
-        if confirmed.index == 3:
+        if confirmed.index == 4:
             break
         steps += 1
     assert steps > 10

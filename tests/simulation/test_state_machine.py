@@ -9,9 +9,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from msgspec import Raw
 
 from kvstore.leader_log import Write
-from tests.simulation.healing import heal_and_converge
+from tests.simulation.disk import Disk
+from tests.simulation.healing import heal_and_converge, help_out
 from tests.simulation.network import Packet, Path
-from tests.simulation.world import Setup, World
+from tests.simulation.setup import Setup
+from tests.simulation.world import World
 
 NUMBERS = st.integers(0, 5)
 KEYS = st.sampled_from("abc")
@@ -29,7 +31,8 @@ class Cluster(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self._writes = 0
-        self._second_leader = False
+        self._copies: dict[str, Disk] = {}
+        self._paths: list[Path] = []
         self._patch = patch("kvstore.messages.MAX_ENTRIES", 1)
         self._patch.start()
 
@@ -49,7 +52,7 @@ class Cluster(RuleBasedStateMachine):
         self.world = World(setup, Random(0))
         for name in self.world.followers:
             self.world.start(name)
-        self.world.start("leader")
+        self.world.lead()
         self.world.clock.run_until(self.world.converged)
 
     @rule(milliseconds=st.sampled_from([1, 5, 20, 200, 1000]))
@@ -68,17 +71,45 @@ class Cluster(RuleBasedStateMachine):
             for _ in range(1 + repeat):
                 self.world.write(leaders[which % len(leaders)], write)
 
-    @rule(size=st.integers(1, 3))
+    @rule(size=st.integers(0, 3))
     def change_write_quorum(self, size: int) -> None:
         for leader in self.world.running_leaders():
-            leader.set_quorum(min(size, self.world.setup.followers))
+            leader.set_quorum(min(size, len(leader.machine.addresses or ())))
 
-    @rule(emptied=st.booleans())
-    def start_another_leader(self, emptied: bool) -> None:
-        new = "other" not in self.world.leaders
-        if new or self.world.leaders["other"].running is None:
-            self._second_leader = True
-            self.world.start("other", emptied=new or emptied)
+    @rule(emptied=st.booleans(), which=NUMBERS, shortened=st.booleans())
+    def start_a_leader(self, emptied: bool, which: int, shortened: bool) -> None:
+        name = ["leader", "other"][which % 2]
+        followers = [each for each in self.world.followers if each != name]
+        if name not in self.world.followers and len(followers) > 1:
+            self.world.stop(name)
+            self.world.start(name, followers[shortened:], emptied=emptied)
+
+    @rule(which=NUMBERS)
+    def change_a_role(self, which: int) -> None:
+        name = self._name(which)
+        if name in self.world.leaders and self._is_single(name):
+            self.world.stop(name)
+            self.world.follow(name)
+        elif len(self.world.followers) > 1:
+            self.world.stop(name)
+            self.world.lead(name)
+
+    @precondition(lambda self: self.world.setup.durable)
+    @rule(which=NUMBERS)
+    def copy_a_disk(self, which: int) -> None:
+        self._copies[self._name(which)] = self.world.machine(self._name(which)).disk.copy()
+
+    @rule(which=NUMBERS)
+    def put_a_disk_back(self, which: int) -> None:
+        if self._copies:
+            name = list(self._copies)[which % len(self._copies)]
+            self.world.stop(name)
+            self.world.put_back(name, self._copies.pop(name))
+            self.world.start(name)
+
+    @rule()
+    def an_operator_looks(self) -> None:
+        help_out(self.world)
 
     # Processes and disks
 
@@ -151,23 +182,31 @@ class Cluster(RuleBasedStateMachine):
             self._patch.stop()
 
     def _come_to_rest(self) -> None:
-        for machine in (self.world.followers | self.world.leaders).values():
+        for machine in self.world.machines.values():
             machine.release_disk()
-        for which in range(6):
-            for packet in self._held(which):
+        for path in self._paths:
+            held, path.held = path.held, None
+            for packet in held or ():
                 packet.deliver()
-            self._path(which).held = None
-        heal_and_converge(self.world, operator=self._second_leader)
+        heal_and_converge(self.world)
 
     def _name(self, which: int) -> str:
-        names = [*self.world.followers, *self.world.leaders]
+        names = list(self.world.machines)
         return names[which % len(names)]
+
+    def _is_single(self, name: str) -> bool:
+        nodes = [machine.disk.node for machine in self.world.machines.values()]
+        return nodes.count(self.world.machine(name).disk.node) == 1
 
     def _path(self, which: int) -> Path:
         leaders, addresses = list(self.world.leaders), list(self.world.followers)
+        if not leaders or not addresses:
+            return Path()
         leader = leaders[which // len(addresses) % len(leaders)]
-        link = self.world.network.link(leader, addresses[which % len(addresses)])
-        return link.to_follower
+        path = self.world.network.link(leader, addresses[which % len(addresses)]).to_follower
+        if path not in self._paths:
+            self._paths.append(path)
+        return path
 
     def _held(self, which: int) -> list[Packet]:
         return self._path(which).held or []

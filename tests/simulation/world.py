@@ -5,67 +5,24 @@ Every choice comes from one seeded generator, so that a seed repeats a schedule 
 
 import itertools
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
 from random import Random
 
 from msgspec import Raw
 
-from kvstore.errors import KvstoreError
-from kvstore.follower import Follower
-from kvstore.follower_node import FollowerNode
-from kvstore.leader import Leader
+from kvstore.errors import KvstoreError, NothingToForce
 from kvstore.leader_log import Write
+from kvstore.preconditions import ALWAYS, Precondition
 from tests.simulation.checks import Checks
 from tests.simulation.clock import Clock
+from tests.simulation.disk import Disk
 from tests.simulation.follower_process import FollowerProcess
 from tests.simulation.leader_process import LeaderProcess
 from tests.simulation.ledger import Ledger
 from tests.simulation.machine import Machine
 from tests.simulation.network import Network
+from tests.simulation.setup import Counts, Rules, Setup
 
 USUAL_DISK_DELAY_S = 0.001
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Setup:
-    """How a cluster is set up.
-
-    :param durable: whether the nodes keep a data directory.
-    :param leader_retain: entries the leader's log keeps; few of them make many snapshots.
-    :param follower_retain: entries a follower's log keeps.
-    """
-
-    followers: int = 2
-    write_quorum: int = 1
-    durable: bool = True
-    leader_retain: int = 1000
-    follower_retain: int = 1000
-    retain_bytes: int = 1 << 20
-    max_pending: int = 50
-    request_timeout_s: float = 0.15
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
-    """The code under test; a planted fault is a subclass in place of one of them."""
-
-    leader: Callable[..., Leader] = Leader
-    follower: Callable[..., Follower] = Follower
-    follower_node: Callable[..., FollowerNode] = FollowerNode
-
-
-@dataclass(slots=True)
-class Counts:
-    """What has happened so far.
-
-    :param confirmed: entries that a leader has confirmed.
-    """
-
-    faults: int = 0
-    writes: int = 0
-    refused: int = 0
-    confirmed: int = 0
 
 
 class World:
@@ -84,14 +41,13 @@ class World:
         self.trace: deque[tuple[float, tuple[object, ...]]] = deque(maxlen=100)
         """The last events, for a failure's report."""
         self.disk_delay_s = USUAL_DISK_DELAY_S
-        self.followers: dict[str, Machine] = {}
-        self.leaders: dict[str, Machine] = {}
+        self.machines: dict[str, Machine] = {}
         self._ids = itertools.count(1)
         self.ledger = Ledger(self)
         self.checks = Checks(self)
-        for number in range(setup.followers):
-            self.followers[f"f{number}"] = Machine(self, f"f{number}")
         self.network = Network(self)
+        for number in range(setup.followers):
+            self.machine(f"f{number}")
 
     @property
     def now_s(self) -> float:
@@ -107,30 +63,68 @@ class World:
 
     # Machines
 
-    def start(self, name: str, *, emptied: bool = False) -> None:
-        """Start a machine's process; a name that is new is another leader's."""
-        if name not in self.followers:
-            self.leaders.setdefault(name, Machine(self, name))
+    def start(
+        self, name: str, followers: list[str] | None = None, *, emptied: bool = False
+    ) -> None:
+        """Start a machine's process in the role that the machine has.
+
+        :param followers: start it as a leader that is told of these.
+        """
         machine = self.machine(name)
         assert machine.running is None, f"{name} runs already"
+        if followers is not None:
+            machine.addresses = followers
         if emptied:
             self.ledger.emptied(machine)
-        self.note("start", name, "emptied" if emptied else "")
-        if name in self.followers:
+        self.note("start", name, machine.addresses, "emptied" if emptied else "")
+        if machine.is_follower:
             machine.running = FollowerProcess(machine)
         else:
+            machine.standing.counted = False
             machine.running = process = LeaderProcess(machine)
             process.start()
 
+    def lead(self, name: str = "leader", *, emptied: bool = False) -> None:
+        """Start a machine as a leader of all followers."""
+        self.start(name, [each for each in self.followers if each != name], emptied=emptied)
+
+    def follow(self, name: str) -> None:
+        """Start a machine as a follower."""
+        machine = self.machine(name)
+        if not machine.is_follower:
+            machine.addresses = None
+            # It serves what it appended as a leader, until its own leader says better.
+            machine.standing.forked = True
+        self.start(name)
+
     def crash(self, name: str) -> None:
         """End a machine's process at once: what is not durable is lost."""
-        machine = self.machine(name)
+        machine = self.machines[name]
         process = machine.running
         self.note("crash", name)
         machine.stop()
         if not self.setup.durable:
             self.ledger.emptied(machine)
         self.network.stopped(process)
+
+    def stop(self, name: str) -> None:
+        """End a machine's process, if one runs there."""
+        if self.machine(name).running is not None:
+            self.crash(name)
+
+    def restart(self, name: str, *, emptied: bool = False) -> None:
+        """End a machine's process and start it again."""
+        self.stop(name)
+        self.start(name, emptied=emptied)
+
+    def put_back(self, name: str, disk: Disk, *, of: str | None = None) -> None:
+        """Put an earlier copy of a machine's disk in its place.
+
+        :param of: it is a copy of this leader's disk.
+        """
+        self.note("put back", name, disk.position, disk.promise, "" if of is None else of)
+        original = None if of is None else self.machine(of)
+        self.ledger.put_back(self.machine(name), disk.copy(), of=original)
 
     def freeze(self, name: str) -> None:
         """Stop a process without ending it."""
@@ -147,18 +141,31 @@ class World:
             process.thaw()
 
     def machine(self, name: str) -> Machine:
-        return self.followers.get(name) or self.leaders[name]
+        """The machine of this name; a name that is new is another one's."""
+        if name not in self.machines:
+            self.machines[name] = self.network.route[name] = Machine(self, name)
+        return self.machines[name]
+
+    @property
+    def followers(self) -> dict[str, Machine]:
+        """The machines that are followers."""
+        return {name: machine for name, machine in self.machines.items() if machine.is_follower}
+
+    @property
+    def leaders(self) -> dict[str, Machine]:
+        """The machines that are leaders."""
+        return {n: machine for n, machine in self.machines.items() if not machine.is_follower}
 
     def leader(self, name: str = "leader") -> LeaderProcess:
         """The running leader of this name."""
-        process = self.leaders[name].running
-        assert isinstance(process, LeaderProcess), f"{name} does not run"
+        process = self.machines[name].running
+        assert isinstance(process, LeaderProcess), f"{name} does not lead"
         return process
 
     def follower(self, name: str) -> FollowerProcess:
         """The running follower of this name."""
-        process = self.followers[name].running
-        assert isinstance(process, FollowerProcess), f"{name} does not run"
+        process = self.machines[name].running
+        assert isinstance(process, FollowerProcess), f"{name} does not follow"
         return process
 
     def running_leaders(self) -> list[LeaderProcess]:
@@ -168,18 +175,23 @@ class World:
 
     # Clients and operators
 
-    def write(self, leader: LeaderProcess, write: Write) -> int | None:
+    def write(
+        self, leader: LeaderProcess, write: Write, expected: Precondition = ALWAYS
+    ) -> int | None:
         """A client writes.
 
         :return: the version; None where it was refused.
         """
-        before = leader.leader.log.last_index
+        before, newest = leader.leader.log.last_index, leader.log
         try:
-            index = leader.propose(write)
+            index = leader.propose(write, expected)
         except KvstoreError as error:
             self.counts.refused += 1
-            self.checks.refused(leader, before, error)
+            self.checks.leaders.refused(leader, before, write, error)
+            self.checks.leaders.judged(newest, write, expected, error)
             return None
+        if index > before:
+            self.checks.leaders.judged(newest, write, expected, None)
         self.note("write", leader, index, write)
         self.counts.writes += 1
         return index
@@ -188,18 +200,29 @@ class World:
         """A client puts a number: see :meth:`write`."""
         return self.write(self.leader(leader), Write("put", key, Raw(b"%d" % value)))
 
-    def force_start(self, leader: LeaderProcess) -> None:
-        """An operator goes on without the followers that are missing."""
-        self.note("force_start", leader)
-        self.ledger.apart = True
-        leader.force_start()
+    def force_start(self, leader: LeaderProcess, keep: str | None = None) -> None:
+        """An operator lets a leader go on, or try again.
+
+        :raises NothingToForce: the leader does not need it, or does not know yet.
+        """
+        self.note("force_start", leader, keep)
+        apart, self.ledger.apart = self.ledger.apart, True
+        standing, missing = leader.machine.standing, []
+        forced, standing.forced = standing.forced, True
+        try:
+            missing = leader.force_start(keep)
+        except NothingToForce:
+            standing.forced = forced
+            raise
+        finally:
+            self.ledger.apart = apart or bool(missing) or keep is not None
 
     def heal(self) -> None:
         """End every fault, and start everything that is down."""
         self.note("heal")
         self.disk_delay_s = USUAL_DISK_DELAY_S
         self.network.heal()
-        for name, machine in (self.followers | self.leaders).items():
+        for name, machine in self.machines.items():
             self.thaw(name)
             if machine.running is None:
                 self.start(name)
@@ -210,33 +233,15 @@ class World:
         if len(ready) != 1:
             return False
         leader, log = ready[0].leader, ready[0].log
+        followers = self.followers
         return (
             ready[0].machine.durable is log
             and leader.quorum.commit_index == log.index
+            and leader.followers.keys() == followers.keys()
             and all(
                 progress.counts and progress.match_index == log.index
                 for progress in leader.followers.values()
             )
-            and all(machine.durable is log for machine in self.followers.values())
-            and all(self.follower(name).follower.ready for name in self.followers)
+            and all(machine.durable is log for machine in followers.values())
+            and all(self.follower(name).follower.ready for name in followers)
         )
-
-    def describe(self) -> str:
-        """Where everything stands."""
-        lines = [f"{self.setup} at {self.now_s:.3f} s, {self.counts}"]
-        for process in self.running_leaders():
-            leader = process.leader
-            lines.append(
-                f"{process}: {leader.state_text}, {leader.promise}, log {process.log.position}, "
-                f"commit {leader.quorum.commit_index}, W {leader.quorum.size}, {leader.problem}"
-            )
-            lines += [
-                f"  {each.address}: {each.stage} {each.node} match {each.match_index} "
-                f"{each.problem}"
-                for each in leader.followers.values()
-            ]
-        lines += [
-            f"{name}: {machine.disk.node} {machine.durable.position} {machine.disk.promise}"
-            for name, machine in self.followers.items()
-        ]
-        return "\n".join(lines)

@@ -1,0 +1,49 @@
+"""How a world is set up, and what is counted in it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from kvstore.follower import Follower
+from kvstore.follower_node import FollowerNode
+from kvstore.leader import Leader
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setup:
+    """How a cluster is set up.
+
+    :param durable: whether the nodes keep a data directory.
+    :param leader_retain: entries the leader's log keeps; few of them make many snapshots.
+    :param follower_retain: entries a follower's log keeps.
+    """
+
+    followers: int = 2
+    write_quorum: int = 1
+    durable: bool = True
+    leader_retain: int = 1000
+    follower_retain: int = 1000
+    retain_bytes: int = 1 << 20
+    max_pending: int = 50
+    request_timeout_s: float = 0.15
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """The code under test; a planted fault is a subclass in place of one of them."""
+
+    leader: Callable[..., Leader] = Leader
+    follower: Callable[..., Follower] = Follower
+    follower_node: Callable[..., FollowerNode] = FollowerNode
+
+
+@dataclass(slots=True)
+class Counts:
+    """What has happened so far.
+
+    :param confirmed: entries that were promised.
+    """
+
+    faults: int = 0
+    writes: int = 0
+    refused: int = 0
+    confirmed: int = 0

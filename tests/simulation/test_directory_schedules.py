@@ -1,0 +1,301 @@
+"""Named schedules of directories: in another role, emptied, copied, or from an earlier time."""
+
+import pytest
+
+from kvstore.leader import LeaderState
+from kvstore.messages import Append
+from tests.simulation.healing import converge
+from tests.simulation.stage import (
+    cluster,
+    commit_index,
+    confirm,
+    confirmed_keys,
+    cut,
+    force,
+    held,
+    put,
+    settle,
+    take,
+    wait,
+    write,
+)
+
+
+@pytest.mark.parametrize("followers", [2, 3])
+def test_replaced_leader_meets_an_emptied_follower_first(followers: int) -> None:
+    world = cluster(followers=followers)
+    write(world, 1, 2)
+    world.crash("leader")
+    world.lead("other", emptied=True)
+    settle(world)
+    write(world, *range(3, 23), leader="other")
+    confirmed = world.ledger.confirmed
+    for name in [*world.followers, "other"]:
+        world.crash(name)
+    world.start("leader")
+    world.clock.run(1.0)
+    world.restart("leader")
+    world.start("f0", emptied=True)
+    world.clock.run(5.0)
+    assert world.machine("f0").promise.reign is None
+    assert world.leader().leader.problem is not None
+    for name in ["other", *world.followers]:
+        if name != "f0":
+            world.start(name)
+    settle(world)
+    wait(world, lambda: world.leader().leader.state is LeaderState.DEPOSED)
+    assert world.leader("other").leader.ready
+    assert world.leader("other").log.holds(confirmed)
+
+
+def test_leader_directory_from_an_older_backup() -> None:
+    world = cluster(followers=3, write_quorum=2)
+    write(world, 1, 2, 3, 4)
+    backup = world.machine("leader").disk.copy()
+    write(world, 5, 6, 7, 8, 9)
+    world.crash("leader")
+    world.put_back("leader", backup)
+    world.start("leader")
+    settle(world)
+    assert confirmed_keys(world) == {f"key{number}" for number in range(1, 10)}
+
+
+def test_leader_directory_from_an_older_backup_and_one_follower_that_holds_the_newest() -> None:
+    world = cluster(followers=3)
+    write(world, 1)
+    backup = world.machine("leader").disk.copy()
+    cut(world, "f0", "f2")
+    confirm(world, 2)
+    confirmed = world.ledger.confirmed
+    world.crash("leader")
+    world.put_back("leader", backup)
+    world.network.heal()
+    cut(world, "f1")
+    world.start("leader")
+    wait(world, lambda: world.leader().leader.ready)
+    confirm(world, 3)  # before it notices
+    world.network.heal()
+    settle(world)
+    assert world.leader().log.holds(confirmed)
+    assert confirmed_keys(world) == {"key1", "key2"}
+    assert world.leader().leader.discarded > 0
+
+
+def test_follower_from_an_older_backup_lets_a_replaced_leader_confirm_nothing_that_counts() -> None:
+    world = cluster()
+    write(world, 1)
+    backup = world.machine("f0").disk.copy()
+    world.freeze("leader")
+    world.lead("other", emptied=True)
+    wait(world, lambda: world.leader("other").leader.ready)
+    confirm(world, 2, leader="other")
+    confirmed = world.ledger.confirmed
+    world.crash("f0")
+    world.put_back("f0", backup)
+    cut(world, "f1")
+    cut(world, "f0", leader="other")
+    world.start("f0")
+    world.thaw("leader")
+    confirm(world, 3)
+    assert world.ledger.confirmed is confirmed
+    world.network.heal()
+    settle(world)
+    assert world.leader("other").log.holds(confirmed)
+
+
+def test_restart_of_a_leader_does_not_outrank_the_twin_that_replaced_it() -> None:
+    world = cluster(followers=1)
+    write(world, 1)
+    backup = world.machine("f0").disk.copy()
+    world.crash("leader")
+    world.lead("other", emptied=True)
+    settle(world)
+    world.crash("other")
+    world.crash("f0")
+    world.put_back("f0", backup)
+    world.start("f0")
+    world.lead("third", emptied=True)
+    settle(world)
+    twin = world.machine("f0").promise
+    assert twin.epoch == world.machine("other").promise.epoch
+    world.start("other")
+    wait(world, lambda: world.leader("other").leader.state is LeaderState.DEPOSED)
+    assert world.machine("f0").promise == twin
+    settle(world)
+
+
+@pytest.mark.parametrize("addresses", [["f1", "f2"], ["f2"], []])
+def test_follower_directory_started_as_a_leader(addresses: list[str]) -> None:
+    world = cluster(followers=3)
+    write(world, 1)
+    cut(world, "f0", "f2")
+    confirm(world, 2)
+    confirmed = world.ledger.confirmed
+    world.crash("leader")
+    world.crash("f0")
+    world.start("f0", addresses)
+    wait(world, lambda: world.leader("f0").leader.ready)
+    assert world.leader("f0").log.holds(confirmed)
+    assert world.leader("f0").senders.keys() == set(addresses)
+    world.restart("f0")
+    world.stop("f0")
+    world.lead("f0")
+    world.start("leader")
+    world.network.heal()
+    wait(world, lambda: world.leader().leader.state is LeaderState.DEPOSED)
+    settle(world)
+
+
+def test_leader_directory_started_as_a_follower() -> None:
+    world = cluster()
+    write(world, 1)
+    cut(world, "f0", "f1")
+    put(world, 2)
+    world.clock.run(1.0)
+    world.crash("leader")
+    world.network.heal()
+    world.lead("other", emptied=True)
+    settle(world)
+    write(world, 3, 4, leader="other")
+    world.follow("leader")
+    world.stop("other")
+    world.lead("other")
+    settle(world)
+    assert confirmed_keys(world) == {"key1", "key3", "key4"}
+    assert world.machine("leader").disk.discarded == 1
+    world.restart("leader")
+    settle(world)
+
+
+def test_leader_that_follows_has_to_take_over_before_it_leads_again() -> None:
+    world = cluster()
+    write(world, 1)
+    world.crash("leader")
+    world.lead("other", emptied=True)
+    settle(world)
+    world.follow("leader")
+    world.stop("other")
+    world.lead("other")
+    settle(world)
+    write(world, 2, leader="other")
+    world.stop("other")
+    world.stop("leader")
+    world.lead("leader")
+    settle(world)
+    own, other = world.machine("leader").promise, world.machine("other").promise
+    assert own.epoch > other.epoch
+    assert confirmed_keys(world) == {"key1", "key2"}
+
+
+def test_cloned_leader_and_its_original_do_not_both_go_on() -> None:
+    world = cluster()
+    write(world, 1, 2)
+    confirmed = world.ledger.confirmed
+    world.put_back("clone", world.machine("leader").disk, of="leader")
+    world.lead("clone")
+    wait(world, lambda: world.leader("clone").leader.ready)
+    converge(world)
+    assert world.leader().leader.state is LeaderState.DEPOSED
+    assert world.leader("clone").log.holds(confirmed)
+
+
+def test_cloned_leader_that_confirms_beside_its_original() -> None:
+    world = cluster()
+    write(world, 1)
+    confirmed = world.ledger.confirmed
+    world.put_back("clone", world.machine("leader").disk, of="leader")
+    cut(world, "f1")
+    cut(world, "f0", leader="clone")
+    world.lead("clone")
+    wait(world, lambda: world.leader("clone").leader.ready)
+    confirm(world, 2)
+    confirm(world, 3, leader="clone")
+    world.network.heal()
+    converge(world)
+    ready = [process for process in world.running_leaders() if process.leader.ready]
+    assert ready[0].log.holds(confirmed)
+
+
+def test_unknown_follower_waits_for_one_that_vouches() -> None:
+    world = cluster(followers=3, write_quorum=2)
+    write(world, 1)
+    for name in ["leader", "f0", "f1", "f2"]:
+        world.crash(name)
+    world.start("leader")
+    world.start("f0", emptied=True)
+    world.clock.run(3.0)
+    assert world.machine("f0").promise.reign is None
+    assert world.leader().leader.problem is not None
+    world.start("f1")
+    wait(world, lambda: world.machine("f0").durable.holds(world.ledger.confirmed))
+    assert world.leader().leader.problem is None
+    world.start("f2")
+    settle(world)
+
+
+@pytest.mark.parametrize("followers", [1, 2])
+def test_all_followers_emptied_need_an_operator(followers: int) -> None:
+    world = cluster(followers=followers)
+    write(world, 1)
+    for name in world.followers:
+        world.restart(name, emptied=True)
+    world.clock.run(3.0)
+    assert world.leader().leader.problem is not None
+    assert all(machine.promise.reign is None for machine in world.followers.values())
+    force(world)
+    settle(world)
+    assert not world.ledger.apart
+    assert confirmed_keys(world) == {"key1"}
+
+
+def test_write_quorum_raised_from_0() -> None:
+    world = cluster(followers=1, write_quorum=0)
+    write(world, 1)
+    cut(world, "f0")
+    world.restart("leader")
+    wait(world, lambda: world.leader().leader.ready)
+    confirm(world, 2)
+    world.leader().set_quorum(1)
+    assert not world.leader().leader.ready
+    world.network.heal()
+    settle(world)
+    assert confirmed_keys(world) == {"key1", "key2"}
+
+
+def test_unsent_entry_of_a_deposed_leader_does_not_outrank_what_was_confirmed_since() -> None:
+    world = cluster()
+    write(world, 1)
+    cut(world, "f0", "f1")
+    for value in range(2, 12):
+        world.put(f"key{value}", value)
+    world.clock.run(0.1)
+    world.crash("leader")
+    world.network.heal()
+    world.lead("other", emptied=True)
+    settle(world)
+    write(world, 20, leader="other")
+    world.start("leader")
+    wait(world, lambda: world.leader().leader.state is LeaderState.DEPOSED)
+    world.crash("other")
+    force(world)
+    settle(world)
+    assert not world.ledger.apart
+    assert confirmed_keys(world) == {"key1", "key20"}
+    assert commit_index(world) == world.leader().log.index
+
+
+def test_append_of_a_fork_is_refused_by_the_reign_of_the_entry_before() -> None:
+    world = cluster(write_quorum=2)
+    write(world, 1)
+    with held(world.network.link("leader", "f0").to_follower) as packets:
+        put(world, 2)
+        late = take(world, packets, Append)
+        world.crash("leader")
+        world.machine("leader").clock_error_ms -= 5000
+    world.start("leader")
+    settle(world)
+    before = world.machine("f0").durable
+    late.repeat()
+    world.clock.run(0.1)
+    assert world.machine("f0").durable is before
+    settle(world)
