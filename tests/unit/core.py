@@ -1,76 +1,157 @@
 """Entries, messages and nodes for the tests of the rules."""
 
-from msgspec import Raw
+from itertools import count
 
-from kvstore.entries import START, Entry, Position
+from msgspec import UNSET, Raw
+
+from kvstore.entries import START, Entry, Members, Position, ReignId
 from kvstore.follower import Follower
+from kvstore.key_value_map import KeyValueMap
 from kvstore.leader import Leader
 from kvstore.leader_log import LogLimits, Write
-from kvstore.messages import Answer, Append, Claim, SnapshotChunk
+from kvstore.lineage import ReignStart
+from kvstore.messages import Answer, Append, Claim, Fetch, Header, Hello, Message, SnapshotChunk
 from kvstore.records import NodeState, Promise
+from kvstore.replication_log import ReplicationLog
 
 CLUSTER = "c"
-REIGN = "r"
-NEVER = float("inf")
+URL = "http://leader:1"
+NOW_MS = 5000
+_NUMBERS = count()
 
 
-def put(index: int, key: str = "k", value: str = "1", epoch: int = 1) -> Entry:
-    return Entry(index=index, epoch=epoch, operation="put", key=key, value=Raw(value.encode()))
+def reign(epoch: int = 1, restart: int = 0, takeover: str | None = None) -> ReignId:
+    """A reign; those of one epoch are of one takeover unless another is named."""
+    first = takeover or f"r{epoch}"
+    return ReignId(epoch, restart, f"{first}.{restart}" if restart else first, first)
 
 
-def delete(index: int, key: str = "k", epoch: int = 1) -> Entry:
-    return Entry(index=index, epoch=epoch, operation="delete", key=key)
+R1, R2 = reign(1), reign(2)
 
 
-def claim(epoch: int = 1, reign: str = REIGN, cluster: str = CLUSTER) -> Claim:
-    return Claim(epoch=epoch, reign=reign, cluster=cluster, leader="http://leader")
+def header(of: ReignId = R1, cluster: str = CLUSTER) -> Header:
+    return Promise(cluster, of, URL).header()
+
+
+def hello(of: ReignId = R1) -> Hello:
+    return Hello(**header(of))
+
+
+def at(index: int, of: ReignId = R1) -> Position:
+    return Position(of.epoch, index, of.id)
+
+
+def begin(index: int = 1, of: ReignId = R1, members: Members | None = None) -> Entry:
+    """The first entry of a reign."""
+    return Entry(
+        index=index,
+        epoch=of.epoch,
+        reign=of.id,
+        operation="noop",
+        begins=of,
+        members=members or {},
+    )
+
+
+def name(index: int, members: Members, of: ReignId = R1) -> Entry:
+    """An entry that names followers."""
+    return Entry(index=index, epoch=of.epoch, reign=of.id, operation="noop", members=members)
+
+
+def put(
+    index: int, key: str = "k", value: str = "1", of: ReignId = R1, request: str | None = None
+) -> Entry:
+    return Entry(
+        index=index,
+        epoch=of.epoch,
+        reign=of.id,
+        operation="put",
+        key=key,
+        value=Raw(value.encode()),
+        idempotency_key=UNSET if request is None else request,
+        fingerprint=UNSET if request is None else "f",
+    )
+
+
+def delete(index: int, key: str = "k", of: ReignId = R1) -> Entry:
+    return Entry(index=index, epoch=of.epoch, reign=of.id, operation="delete", key=key)
+
+
+def entries(last: int, first: int = 1, of: ReignId = R1) -> list[Entry]:
+    """A reign's entries, from its first on."""
+    return [begin(first, of), *(put(index, of=of) for index in range(first + 1, last + 1))]
+
+
+def claim(
+    of: ReignId = R1,
+    *,
+    node: str = "f",
+    found: ReignId | None = None,
+    members: Members | None = None,
+    cluster: str = CLUSTER,
+) -> Claim:
+    return Claim(
+        **header(of, cluster),
+        node=node,
+        found_reign=None if found is None else found.id,
+        members=members or {},
+    )
 
 
 def append(
     *entries: Entry,
     prev: Position = START,
-    epoch: int = 1,
-    reign: str = REIGN,
+    of: ReignId = R1,
     last_index: int | None = None,
     commit_index: int = 0,
 ) -> Append:
     return Append(
-        epoch=epoch,
-        reign=reign,
-        cluster=CLUSTER,
-        leader="http://leader",
+        **header(of),
         prev_index=prev.index,
         prev_epoch=prev.epoch,
+        prev_reign=prev.reign,
         entries=list(entries),
         last_index=prev.index + len(entries) if last_index is None else last_index,
         commit_index=commit_index,
     )
 
 
-def chunk(**changes: object) -> SnapshotChunk:
+def chunk(of: ReignId = R1, position: Position | None = None, **changes: object) -> SnapshotChunk:
+    """The only chunk of a snapshot, at the reign's ninth entry where nothing else is said."""
+    position = position or at(9, of)
     fields: dict[str, object] = {
-        "epoch": 1,
-        "reign": REIGN,
-        "cluster": CLUSTER,
-        "leader": "http://leader",
         "snapshot": "s",
-        "index": 9,
-        "index_epoch": 1,
+        "index": position.index,
+        "index_epoch": position.epoch,
+        "index_reign": position.reign,
+        "lineage": [ReignStart(of, 1)],
+        "members": {},
         "offset": 0,
         "items": [],
         "requests": [],
         "done": True,
-        "last_index": 9,
+        "last_index": position.index,
     }
-    return SnapshotChunk(**{**fields, **changes})  # type: ignore[arg-type]
+    return SnapshotChunk(**header(of), **{**fields, **changes})  # type: ignore[arg-type]
 
 
-def follower(*, claimed: bool = True, retain: int = 1000) -> Follower:
-    made = Follower(NodeState("f"), retain, 1 << 20)
+def follower(*held: Entry, node: str = "f", claimed: bool = True, retain: int = 1000) -> Follower:
+    """A follower of the first reign."""
+    made = Follower(NodeState(node), retain, 1 << 20)
     if claimed:
-        assert made.claim(claim()).error is None
+        assert made.claim(claim(node=node)).error is None
+        if held:
+            assert made.append(append(*held)).error is None
         save(made)
     return made
+
+
+def state_of(node: str, *held: Entry, promise: Promise | None = None) -> NodeState:
+    """What a node kept."""
+    kv_map = KeyValueMap()
+    for entry in held:
+        kv_map.apply(entry)
+    return NodeState(node, promise or Promise(), kv_map, ReplicationLog(entries=held))
 
 
 def save(node: Follower | Leader) -> None:
@@ -80,21 +161,69 @@ def save(node: Follower | Leader) -> None:
             node.saved(record)
 
 
+def kept(node: Follower | Leader) -> NodeState:
+    """What is found in the directory of a node now; nothing else that it does is in there."""
+    log = node.log if isinstance(node, Follower) else node.log.entries
+    kv_map = node.map if isinstance(node, Follower) else node.log.map
+    copy = KeyValueMap(kv_map.position, kv_map.items(), kv_map.requests.requests())
+    for entry in log.entries(behind=copy.position.index):
+        copy.apply(entry)
+    copied = ReplicationLog(log.base, log.entries(), log.lineage, log.members)
+    return NodeState(node.node, node.promise, copy, copied)
+
+
 def leader(
-    followers: int = 2, write_quorum: int = 1, *, state: NodeState | None = None, **limits: int
+    state: NodeState | None = None,
+    followers: int = 2,
+    write_quorum: int = 1,
+    *,
+    durable: bool = True,
+    **limits: int,
 ) -> Leader:
-    """A leader; it leads at once when the state says that it led before."""
-    ids = (f"id{number}" for number in range(10_000))
+    """A leader, which takes over unless the state says that it led before.
+
+    :param durable: whether its first records have been saved.
+    """
     made = Leader(
-        state or NodeState("l", Promise(CLUSTER, 1, "old", "http://leader", led_epoch=1)),
+        state or NodeState("l"),
         [f"f{number}" for number in range(followers)],
         write_quorum,
-        url="http://leader",
+        url=URL,
         limits=LogLimits(**{"retain": 1000, **limits}),
-        new_id=lambda: next(ids),
+        new_id=lambda: f"id{next(_NUMBERS)}",
+        now_ms=lambda: NOW_MS,
     )
-    save(made)
+    if durable:
+        save(made)
     return made
+
+
+def cluster(
+    followers: int = 2, write_quorum: int = 1, **limits: int
+) -> tuple[Leader, dict[str, Follower]]:
+    """A leader that has just taken over, so that its log holds its first entry only."""
+    made = leader(None, followers, write_quorum, durable=True, **limits)
+    others = {f"f{n}": Follower(NodeState(f"n{n}"), 1000, 1 << 20) for n in range(followers)}
+    talk(made, others)
+    assert made.ready
+    return made, others
+
+
+def handle(answering: Follower, message: Message) -> Answer:
+    """Let a follower handle a message; its answer is durable."""
+    match message:
+        case Hello():
+            answer = answering.hello(message)
+        case Claim():
+            answer = answering.claim(message)
+        case Append():
+            answer = answering.append(message)
+        case SnapshotChunk():
+            answer = answering.snapshot(message)
+        case Fetch():
+            answer = answering.fetch(message)
+    save(answering)
+    return answer
 
 
 def exchange(made: Leader, address: str, answering: Follower, now_s: float = 0.0) -> bool:
@@ -105,15 +234,7 @@ def exchange(made: Leader, address: str, answering: Follower, now_s: float = 0.0
     message = made.next_message(address, now_s)
     if message is None:
         return False
-    handle = {
-        "Hello": answering.hello,
-        "Claim": answering.claim,
-        "Append": answering.append,
-        "SnapshotChunk": answering.snapshot,
-        "Fetch": answering.fetch,
-    }[type(message).__name__]
-    answer: Answer = handle(message)  # type: ignore[operator]
-    save(answering)
+    answer = handle(answering, message)
     made.receive(address, message, answer, now_s)
     save(made)
     return True
@@ -130,3 +251,14 @@ def talk(made: Leader, followers: dict[str, Follower], now_s: float = 0.0) -> No
 
 def write(key: str = "k", value: str = "1", request: str | None = None) -> Write:
     return Write("put", key, Raw(value.encode()), request)
+
+
+def wrote(made: Leader, *keys: str) -> int:
+    """Write, durably on the leader.
+
+    :return: index of the last entry.
+    """
+    for key in keys or ("k",):
+        index = made.propose(write(key), 0.0)
+    save(made)
+    return index

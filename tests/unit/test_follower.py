@@ -4,76 +4,145 @@ import msgspec
 import pytest
 from msgspec import Raw
 
-from kvstore.entries import START, Entry, Item, Position
+from kvstore.entries import MAX_EPOCH, MAX_EPOCH_JUMP, START, Entry, Item, Position, ReignId
 from kvstore.errors import InvalidRequest, NotReady
-from kvstore.follower import MAX_EPOCH_JUMP, Follower
-from kvstore.messages import Append, Claim, Fetch, Fetched, Header, Hello, SnapshotChunk
-from kvstore.records import CutLog, NodeState, SavePromise
-from tests.unit.core import append, chunk, claim, delete, follower, put, save
+from kvstore.follower import Follower
+from kvstore.lineage import Lineage, ReignStart
+from kvstore.messages import Append, Claim, Fetch, Fetched, Hello, SnapshotChunk
+from kvstore.records import CutLog, NodeState, Promise, ReplaceState, SavePromise
+from tests.unit.core import (
+    CLUSTER,
+    R1,
+    R2,
+    URL,
+    append,
+    at,
+    begin,
+    chunk,
+    claim,
+    delete,
+    entries,
+    follower,
+    header,
+    hello,
+    name,
+    put,
+    reign,
+    save,
+)
 
-HEADER = Header(epoch=1, reign="r", cluster="c", leader="http://leader")
-
-
-def holding(count: int, **options: int) -> Follower:
-    made = follower(**options)  # type: ignore[arg-type]
-    if count:
-        made.append(append(*[put(index) for index in range(1, count + 1)]))
-        save(made)
-    return made
+TWIN = reign(1, takeover="t")
+RESTART = reign(1, 5)
 
 
 def state(made: Follower) -> tuple[object, ...]:
     return made.promise, made.log.last, made.map.digest(), made.commit_index, made.take_unsaved()
 
 
+def follows(made: Follower, of: ReignId) -> Follower:
+    """Let a follower accept another reign."""
+    assert made.claim(claim(of, found=made.promise.reign)).error is None
+    save(made)
+    return made
+
+
 # Claims
 
 
 @pytest.mark.parametrize(
-    ("message", "error"),
+    ("held", "message", "error"),
     [
-        (claim(2, "new"), None),
-        (claim(1, "r"), None),
-        (claim(1, "twin"), "another reign is in force"),
-        (claim(2, "new", cluster="other"), "this node belongs to another cluster"),
-        (claim(1 + MAX_EPOCH_JUMP, "new"), None),
-        (claim(2 + MAX_EPOCH_JUMP, "new"), "the epoch is absurdly high"),
-        (msgspec.structs.replace(claim(2, "new"), after_epoch=1, after_reign="r"), None),
-        (
-            msgspec.structs.replace(claim(2, "new"), after_epoch=1, after_reign="twin"),
-            "another reign began meanwhile",
-        ),
-        (
-            msgspec.structs.replace(claim(2, "new"), after_epoch=0, after_reign=None),
-            "another reign began meanwhile",
-        ),
+        (R1, claim(R2, found=R1), None),
+        (R1, claim(R1, found=R2), None),
+        (R1, claim(RESTART, found=R1), None),
+        (R1, claim(TWIN, found=R1), "another reign is in force"),
+        (R1, claim(reign(1, 5, "t"), found=R1), "another reign is in force"),
+        (RESTART, claim(R1, found=RESTART), "another reign is in force"),
+        (R2, claim(RESTART, found=R2), "another reign is in force"),
+        (R1, claim(R2, found=RESTART), "another reign began meanwhile"),
+        (R1, claim(R2, found=None), "another reign began meanwhile"),
+        (R1, claim(R2, found=R1, node="other"), "the claim is for another node"),
+        (R1, claim(reign(1 + MAX_EPOCH_JUMP), found=R1), None),
+        (R1, claim(reign(2 + MAX_EPOCH_JUMP), found=R1), "the epoch is absurdly high"),
+        (None, claim(reign(2 + MAX_EPOCH_JUMP)), None),
+        (None, claim(reign(MAX_EPOCH + 1)), "the epoch is absurdly high"),
     ],
 )
-def test_claims(message: Claim, error: str | None) -> None:
-    made = follower()
+def test_claims(held: ReignId | None, message: Claim, error: str | None) -> None:
+    made = follower(claimed=False)
+    if held is not None:
+        follows(made, held)
     before = made.promise
     answer = made.claim(message)
     assert answer.error == error
-    accepted = error is None
-    assert (made.promise.epoch, made.promise.reign) == (
-        (message.epoch, message.reign) if accepted else (before.epoch, before.reign)
-    )
+    assert made.promise.reign == (message.of_reign if error is None else held)
+    assert answer.followed == made.promise.reign
     records = made.take_unsaved()
     assert records == ([SavePromise(made.promise)] if made.promise != before else [])
 
 
 def test_a_claim_without_a_cluster_is_malformed() -> None:
     with pytest.raises(InvalidRequest):
-        follower(claimed=False).claim(Claim(epoch=1, reign="r"))
+        follower(claimed=False).claim(msgspec.structs.replace(claim(), cluster=None))
+
+
+def test_the_cluster_binds_with_the_first_entry() -> None:
+    other = claim(R2, found=R1, cluster="other")
+    made = follower(*entries(1))
+    assert made.claim(other).error == "this node belongs to another cluster"
+    greeting = msgspec.structs.replace(hello(), cluster="other")
+    assert made.hello(greeting).error == "this node belongs to another cluster"
+    made = follower()
+    assert made.hello(greeting).error is None
+    assert made.claim(other).error is None
+    assert made.promise.cluster == "other"
+
+
+def test_an_accepted_claim_ends_the_right_to_lead_in_the_same_record() -> None:
+    led = Promise(CLUSTER, R1, URL, is_own=True, has_led=True, deposed_by="epoch 2")
+    made = Follower(NodeState("f", led), 1000, 1 << 20)
+    assert made.claim(claim(R2, found=R1)).error is None
+    assert made.take_unsaved() == [SavePromise(Promise(CLUSTER, R2, URL))]
+
+
+NAMED, CLAIMED = {"f": "f", "g": "old"}, {"f": "f", "h": "new"}
+
+
+@pytest.mark.parametrize(
+    ("of", "first", "asked"),
+    [
+        pytest.param(R2, None, {**NAMED, **CLAIMED}, id="those of both reigns, until"),
+        pytest.param(R2, begin(3, R2, CLAIMED), CLAIMED, id="the new one's first entry is here"),
+        pytest.param(RESTART, None, {**CLAIMED, **NAMED}, id="a restart may know newer ones"),
+    ],
+)
+def test_it_says_whom_a_takeover_has_to_ask_too(
+    of: ReignId, first: Entry | None, asked: dict[str, str]
+) -> None:
+    made = follower(begin(1), name(2, NAMED))
+    assert made.hello(hello()).members == NAMED
+    answer = made.claim(claim(of, found=R1, members=CLAIMED))
+    if first is not None:
+        made.append(append(first, prev=at(2), of=of))
+    else:
+        assert answer.members == asked
+    assert made.hello(hello()).members == asked
+
+
+def test_a_claim_is_answered_with_the_lineage() -> None:
+    made = follows(follower(*entries(3)), R2)
+    made.append(append(*entries(5, 4, R2), prev=at(3), of=R2))
+    answer = made.claim(claim(reign(3), found=R2))
+    assert answer.lineage == [ReignStart(R1, 1), ReignStart(R2, 4)]
+    assert answer.position == at(5, R2)
 
 
 def test_hello_changes_nothing_and_shows_the_position() -> None:
-    made = holding(3)
+    made = follower(*entries(3))
     before = state(made)
-    answer = made.hello(Hello(**HEADER))
-    assert (answer.position, answer.epoch, answer.reign) == (Position(1, 3), 1, "r")
-    assert made.hello(Hello(epoch=9, reign="x", cluster="other")).error is not None
-    assert made.hello(Hello(epoch=0, reign="", cluster=None)).error is None
+    answer = made.hello(hello())
+    assert (answer.position, answer.followed) == (at(3), R1)
+    assert made.hello(Hello(epoch=0, reign="")).error is None
     assert state(made) == before
 
 
@@ -82,62 +151,68 @@ def test_hello_changes_nothing_and_shows_the_position() -> None:
 
 def test_entries_are_served_when_they_are_durable() -> None:
     made = follower()
-    made.append(append(put(1, "a"), delete(2, "b")))
-    assert (made.log.last.index, made.applied_index) == (2, 0)
+    made.append(append(begin(1), put(2, "a"), delete(3, "b")))
+    assert (made.log.last.index, made.applied_index) == (3, 0)
     save(made)
-    assert (made.applied_index, made.map.get("a")) == (2, Item("a", 1, Raw(b"1")))
+    assert (made.applied_index, made.map.items()) == (3, [Item("a", 2, Raw(b"1"))])
 
 
 @pytest.mark.parametrize(
     ("message", "error"),
     [
-        (append(put(4), prev=Position(1, 3), reign="twin"), "another reign is in force"),
-        (append(put(4), prev=Position(1, 3), epoch=2), "this reign has not claimed the follower"),
-        (append(put(5), prev=Position(1, 4)), "the position before the entries is not held"),
-        (append(put(3, epoch=2), prev=Position(2, 2), epoch=2, reign="r2"), "has not claimed"),
+        (append(put(4), prev=at(3), of=TWIN), "another reign is in force"),
+        (append(begin(4, R2), prev=at(3), of=R2), "this reign has not claimed the follower"),
+        (append(put(5), prev=at(4)), "the position before the entries is not held"),
     ],
 )
 def test_a_refused_append_changes_nothing(message: Append, error: str) -> None:
-    made = holding(3)
+    made = follower(*entries(3))
     before = state(made)
     answer = made.append(message)
-    assert answer.error is not None
-    assert error in answer.error
-    assert answer.position == Position(1, 3)
+    assert (answer.error, answer.position) == (error, at(3))
     assert state(made) == before
 
 
 def test_duplicates_and_overlaps_are_acknowledged_not_applied_again() -> None:
-    made = holding(3)
-    batch = append(put(2), put(3), put(4, "new"), prev=Position(1, 1))
+    made = follower(*entries(3))
+    batch = append(put(2), put(3), put(4, "new"), prev=at(1))
     for _ in range(2):
         assert made.append(batch).error is None
         save(made)
-    assert made.log.last == Position(1, 4)
-    assert made.append(append(put(1))).error is None
-    assert made.log.last == Position(1, 4)
+    assert made.log.last == at(4)
+    assert made.append(append(begin(1))).error is None
+    assert made.log.last == at(4)
 
 
-def test_an_entry_of_another_order_is_refused() -> None:
-    made = holding(3)
-    made.claim(claim(2, "r2"))
-    save(made)
-    other = append(put(2, epoch=2), prev=Position(1, 1), epoch=2, reign="r2")
-    assert made.append(other).error == "an entry differs from the one held"
+@pytest.mark.parametrize("of", [R2, RESTART], ids=["of another epoch", "of another restart"])
+def test_an_entry_of_another_order_is_refused(of: ReignId) -> None:
+    made = follows(follower(*entries(3)), of)
+    refused = made.append(append(begin(3, of), prev=at(2), of=of))
+    assert (refused.error, refused.position) == ("an entry differs from the one held", at(3))
+    refused = made.append(append(put(4, of=of), prev=at(3, of), of=of))
+    assert refused.error == "the position before the entries is not held"
+
+
+NAMELESS = Entry(index=2, epoch=1, reign="r1", operation="put", key="k")
 
 
 @pytest.mark.parametrize(
     "message",
     [
-        append(put(2)),
-        append(put(1), put(3)),
-        append(put(1, epoch=2)),
-        append(put(1, epoch=2), put(2, epoch=1), epoch=2),
-        append(Entry(index=1, epoch=1, operation="put", key="k")),
-        append(Entry(index=1, epoch=1, operation="delete", key="k", value=Raw(b"1"))),
-        append(put(1), last_index=0),
-        append(put(1), commit_index=2),
-        append(Entry(index=1, epoch=1, operation="delete", key="k", idempotency_key="i")),
+        append(put(1)),
+        append(begin(2)),
+        append(begin(1), put(3)),
+        append(begin(1, R2)),
+        append(begin(1, R2), begin(2, R1), of=R2),
+        append(begin(1), put(2, of=RESTART)),
+        append(begin(1), begin(2)),
+        append(msgspec.structs.replace(begin(1), begins=RESTART)),
+        append(begin(1), NAMELESS),
+        append(begin(1), msgspec.structs.replace(delete(2), value=Raw(b"1"))),
+        append(begin(1), msgspec.structs.replace(put(2), members={})),
+        append(begin(1), msgspec.structs.replace(delete(2), idempotency_key="i")),
+        append(begin(1), last_index=0),
+        append(begin(1), commit_index=2),
     ],
 )
 def test_a_batch_that_contradicts_itself_is_malformed(message: Append) -> None:
@@ -149,36 +224,43 @@ def test_a_batch_that_contradicts_itself_is_malformed(message: Append) -> None:
 
 
 def test_the_log_is_cut_to_its_retention_and_the_map_stays() -> None:
-    made = holding(30, retain=10)
-    assert (made.log.base.index, made.applied_index) == (20, 30)
-    late = append(put(5), prev=Position(1, 4))
-    assert made.append(late).error == "the position before the entries is not held"
-
-
-def test_a_cut_is_recorded() -> None:
-    made = Follower(NodeState("f"), log_retain=10, log_retain_bytes=1 << 20)
-    made.claim(claim())
-    made.append(append(*(put(index) for index in range(1, 31))))
+    made = follower(retain=10)
+    made.append(append(*entries(30)))
     for record in made.take_unsaved():
         made.saved(record)
     assert made.take_unsaved() == [CutLog(20)]
+    assert (made.log.base, made.applied_index) == (at(20), 30)
+    assert made.append(append(put(5), prev=at(4))).error is None, "its reign tells what it was"
 
 
 # Snapshots
 
 
-def test_a_tail_of_another_order_gives_way_to_the_snapshot_of_its_reign() -> None:
-    made = holding(12)
-    made.claim(claim(2, "r2"))
-    late = append(put(6), prev=Position(1, 5), epoch=2, reign="r2", last_index=9)
-    assert made.append(late).error is None
-    made.snapshot(chunk(epoch=2, reign="r2"))
+@pytest.mark.parametrize(
+    ("of", "position", "last"),
+    [
+        pytest.param(R1, at(15), at(15), id="further in its own reign"),
+        pytest.param(R1, at(9), at(12), id="a late duplicate: behind in its own reign"),
+        pytest.param(R2, at(12), at(12), id="where it is"),
+        pytest.param(R2, at(9), at(9), id="of a later reign, which holds less"),
+        pytest.param(R2, at(12, TWIN), at(12, TWIN), id="of another order"),
+    ],
+)
+def test_when_a_snapshot_is_installed(of: ReignId, position: Position, last: Position) -> None:
+    made = follower(*entries(12))
+    made.append(append(prev=at(12), commit_index=12))
+    if of != R1:
+        follows(made, of)
+    first = TWIN if position.reign == "t" else R1
+    answer = made.snapshot(chunk(of, position, lineage=[ReignStart(first, 1)]))
     save(made)
-    assert made.log.last == Position(1, 9)
+    assert (answer.error, answer.position, made.map.position) == (None, last, last)
+    installed = last != at(12)
+    assert made.commit_index == (0 if installed else 12), "no lower bound in another order"
 
 
 def test_a_snapshot_replaces_everything_in_one_step() -> None:
-    made = holding(3)
+    made = follower(*entries(3))
     first = chunk(items=[Item("a", 7, Raw(b"7"))], done=False)
     assert made.snapshot(first).error is None
     save(made)
@@ -187,25 +269,27 @@ def test_a_snapshot_replaces_everything_in_one_step() -> None:
     assert made.applied_index == 3, "not durable yet"
     save(made)
     assert {item.key for item in made.map.items()} == {"a", "b"}
-    assert (made.log.base, made.log.last) == (Position(1, 9), Position(1, 9))
-    assert made.append(append(put(10), prev=Position(1, 9))).error is None
+    assert (made.log.base, made.log.last) == (at(9), at(9))
+    assert made.append(append(put(10), prev=at(9))).error is None
 
 
-def test_a_late_duplicate_is_acknowledged_only() -> None:
-    made = holding(12)
-    made.snapshot(chunk(items=[Item("old", 1, Raw(b"1"))]))
-    save(made)
-    assert (made.log.last, made.map.get("old")) == (Position(1, 12), None)
-
-
-def test_a_later_reign_may_take_a_follower_back() -> None:
-    made = holding(12)
-    made.append(append(prev=Position(1, 12), last_index=12, commit_index=12))
-    made.claim(claim(2, "r2"))
-    made.snapshot(chunk(epoch=2, reign="r2"))
-    save(made)
-    assert made.log.last == Position(1, 9)
-    assert made.commit_index == 0, "what was confirmed in another order is no lower bound here"
+def test_what_the_snapshot_does_not_hold_is_discarded_into_the_record() -> None:
+    made = follows(follower(*entries(4)), R2)
+    position = at(3, R2)
+    starts = [ReignStart(R1, 1), ReignStart(R2, 3)]
+    made.snapshot(chunk(R2, position, lineage=starts, members={"f": "f"}))
+    (*_, replaced) = made.take_unsaved()
+    assert replaced == ReplaceState(
+        promise=made.promise,
+        staging="s",
+        position=position,
+        base=position,
+        entries=[],
+        lineage=Lineage(starts),
+        members={"f": "f"},
+        discarded=[put(3), put(4)],
+    )
+    assert made.discarded == 2
 
 
 @pytest.mark.parametrize(
@@ -217,21 +301,33 @@ def test_a_later_reign_may_take_a_follower_back() -> None:
             "first chunks are missing",
         ),
         ([chunk(done=False), chunk(offset=2)], "a chunk of the snapshot is missing"),
-        ([chunk(reign="twin")], "another reign is in force"),
+        ([chunk(TWIN)], "another reign is in force"),
     ],
 )
 def test_chunks_out_of_place_are_refused(chunks: list[SnapshotChunk], error: str) -> None:
-    made = holding(3)
+    made = follower(*entries(3))
     answers = [made.snapshot(each) for each in chunks]
     assert error in (answers[-1].error or "")
     save(made)
-    assert made.log.last == Position(1, 3)
+    assert made.log.last == at(3)
+
+
+def test_another_reign_sends_its_own_snapshot_from_the_beginning() -> None:
+    made = follower()
+    first = [Item("a", 1, Raw(b"1"))]
+    made.snapshot(chunk(items=first, done=False))
+    follows(made, R2)
+    starts = [ReignStart(R2, 1)]
+    refused = made.snapshot(chunk(R2, at(9, R2), lineage=starts, offset=1))
+    assert "first chunks are missing" in (refused.error or "")
 
 
 @pytest.mark.parametrize(
     "message",
     [
-        chunk(index_epoch=2),
+        chunk(R1, at(9, R2), lineage=[ReignStart(R2, 1)]),
+        chunk(R1, at(9, TWIN)),
+        chunk(lineage=[]),
         chunk(last_index=8),
         chunk(items=[Item("a", 10, Raw(b"1"))]),
         chunk(items=[Item("a", 0, Raw(b"1"))]),
@@ -245,18 +341,34 @@ def test_a_chunk_that_contradicts_itself_is_malformed(message: SnapshotChunk) ->
 # Takeover
 
 
+def fetch(offset: int, of: ReignId = R1) -> Fetch:
+    return Fetch(**header(of), offset=offset)
+
+
 def test_a_claimed_follower_hands_out_map_and_log() -> None:
-    made = holding(30, retain=10)
-    answer = made.fetch(Fetch(**HEADER, offset=0))
-    assert isinstance(answer, Fetched)
-    assert (answer.position, answer.base) == (Position(1, 30), Position(1, 20))
-    assert [item.version for item in answer.items] == [30]
-    assert [entry.index for entry in answer.entries] == list(range(21, 31))
-    assert answer.total == 11
-    rest = made.fetch(Fetch(**HEADER, offset=11))
-    assert isinstance(rest, Fetched)
-    assert (rest.items, rest.entries) == ([], [])
-    assert made.fetch(Fetch(epoch=1, reign="twin", cluster="c", offset=0)).error is not None
+    made = follower(*entries(30), retain=10)
+    found: list[int] = []
+    while len(found) < 11:
+        answer = made.fetch(fetch(len(found)))
+        assert isinstance(answer, Fetched)
+        assert (answer.position, answer.base_index, answer.total) == (at(30), 20, 11)
+        found += [*(item.version for item in answer.items), *(e.index for e in answer.entries)]
+    assert found == [30, *range(21, 31)]
+
+
+@pytest.mark.parametrize("offset", [0, 1])
+def test_a_copy_that_has_begun_is_of_one_moment(offset: int) -> None:
+    made = follower(*entries(3))
+    assert made.fetch(fetch(1)).error == "the copy has to begin anew"
+    assert made.fetch(fetch(0)).error is None
+    made.append(append(put(4), prev=at(3)))
+    assert made.fetch(fetch(offset)).error == "the last entries are not durable yet"
+    save(made)
+    assert (made.fetch(fetch(offset)).error is None) == (offset == 0)
+
+
+def test_nothing_is_handed_to_another_reign() -> None:
+    assert follower(*entries(3)).fetch(fetch(0, TWIN)).error == "another reign is in force"
 
 
 # Readiness
@@ -266,12 +378,12 @@ def test_an_emptied_follower_serves_when_it_has_reached_what_it_was_told() -> No
     made = follower()
     with pytest.raises(NotReady):
         made.check_readable()
-    made.append(append(put(1), last_index=3))
+    made.append(append(begin(1), last_index=3))
     save(made)
     assert (made.ready, made.state) == (False, "catching up")
     with pytest.raises(NotReady):
         made.check_readable()
-    made.append(append(put(2), put(3), prev=Position(1, 1), last_index=8))
+    made.append(append(put(2), put(3), prev=at(1), last_index=8))
     save(made)
     assert (made.ready, made.state) == (True, "following")
     made.check_readable()

@@ -1,4 +1,4 @@
-"""The pure data structures: log, map, table of requests, quorum, preconditions."""
+"""The pure data structures: log, map, staging, table of requests, quorum, preconditions."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -8,49 +8,65 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Raw
 
-from kvstore.entries import START, Entry, Item, Position, Request
+from kvstore.discarded import discarded_parts
+from kvstore.entries import Entry, Item, ReignId, Request
 from kvstore.errors import PreconditionFailed
 from kvstore.key_value_map import KeyValueMap
+from kvstore.lineage import Lineage, ReignStart
 from kvstore.messages import MAX_BYTES, MAX_ENTRIES, bounded
 from kvstore.preconditions import Precondition
 from kvstore.quorum import WriteQuorum
 from kvstore.replication_log import ReplicationLog
 from kvstore.request_table import RequestTable
-from tests.unit.core import delete, put
+from kvstore.staging import Staging
+from tests.unit.core import R1, R2, at, begin, delete, entries, name, put, reign
 
 # The log
 
 
-def log_of(count: int, base: Position = START) -> ReplicationLog:
-    entries = [put(base.index + number) for number in range(1, count + 1)]
-    return ReplicationLog(base, entries)
+LINEAGE = Lineage([ReignStart(R1, 1)])
 
 
-def test_log_holds_positions_from_its_base_to_its_end() -> None:
-    log = log_of(3, Position(1, 10))
-    assert [log.position_at(index) for index in (9, 10, 13, 14)] == [
-        None,
-        Position(1, 10),
-        Position(1, 13),
-        None,
-    ]
-    assert log.contains(Position(1, 10))
-    assert log.contains(Position(1, 13))
-    assert not log.contains(Position(2, 13))
-    assert not log.contains(Position(1, 14))
+def log_of(count: int, base: int = 0) -> ReplicationLog:
+    if base == 0:
+        return ReplicationLog(entries=entries(count))
+    parts = [put(base + number) for number in range(1, count + 1)]
+    return ReplicationLog(at(base), parts, LINEAGE, {"f": "n"})
 
 
-@pytest.mark.parametrize("entry", [put(5), put(3), put(4, epoch=0x7FFF), put(2)])
-def test_log_takes_the_next_index_only(entry: Entry) -> None:
+def test_log_knows_its_positions_cut_or_not() -> None:
+    log = log_of(3, base=10)
+    assert [log.position_at(index) for index in (4, 10, 13, 14)] == [at(4), at(10), at(13), None]
+    assert log.contains(at(13))
+    assert log.contains(at(4))
+    assert not log.contains(at(13, reign(1, 5))), "an entry is known by its reign and its index"
+    assert not log.contains(at(14))
+    reached = [log.reaches_back_to(index) for index in (9, 10, 13, 14)]
+    assert reached == [False, True, True, False]
+
+
+@pytest.mark.parametrize(("entry", "text"), [(put(5), "no gaps"), (put(3), "no gaps")])
+def test_log_takes_the_next_index_only(entry: Entry, text: str) -> None:
+    with pytest.raises(AssertionError, match=text):
+        log_of(3).append(entry)
+
+
+def test_epochs_never_fall_along_the_log() -> None:
     log = log_of(3)
-    if entry.index == 4:
+    log.append(begin(4, R2))
+    assert log.last == at(4, R2)
+    with pytest.raises(AssertionError, match="never fall"):
+        log.append(put(5))
+
+
+def test_what_noops_say_stays_when_they_are_cut() -> None:
+    log = log_of(3)
+    for entry in (name(4, {"f": "n"}), begin(5, R2, {"g": "m"}), put(6, of=R2)):
         log.append(entry)
-        assert log.last == entry.position
-        with pytest.raises(AssertionError, match="never fall"):
-            log.append(put(5))
-    else:
-        with pytest.raises(AssertionError, match="no gaps"):
-            log.append(entry)
+        assert log.members == {4: {"f": "n"}}.get(entry.index, {"g": "m"})
+    log.cut(6)
+    assert log.lineage == LINEAGE.extended(R2, 5)
+    assert log.members == {"g": "m"}
 
 
 def test_log_gives_what_fits_into_a_message() -> None:
@@ -72,10 +88,11 @@ def test_cutting_moves_the_base_and_the_size() -> None:
     log = log_of(10)
     size = log.size
     log.cut(4)
-    assert (log.base, log.entries()[0].index) == (Position(1, 4), 5)
-    assert log.size == size - sum(put(number).size for number in range(1, 5))
+    assert (log.base, log.entries()[0].index) == (at(4), 5)
+    assert [entry.index for entry in log.entries(behind=8)] == [9, 10]
+    assert log.size == size - sum(entry.size for entry in entries(4))
     log.cut(10)
-    assert (log.size, log.entries(), log.last) == (0, [], Position(1, 10))
+    assert (log.size, log.entries(), log.last) == (0, [], at(10))
 
 
 @pytest.mark.parametrize(
@@ -133,18 +150,19 @@ def test_the_cut_looks_at_no_more_entries_than_it_cuts(
 
 def test_map_executes_entries_in_order_once() -> None:
     kv_map = KeyValueMap()
-    for entry in (put(1, "a"), put(2, "b"), put(3, "a", "2"), delete(4, "b"), delete(5, "c")):
+    steps = (begin(1), put(2, "a"), put(3, "b"), put(4, "a", "2"), delete(5, "b"), delete(6, "c"))
+    for entry in steps:
         kv_map.apply(entry)
-    assert kv_map.items() == [Item("a", 3, Raw(b"2"))]
-    assert kv_map.position == Position(1, 5)
-    for wrong in (put(5), put(7)):
+    assert kv_map.items() == [Item("a", 4, Raw(b"2"))]
+    assert kv_map.position == at(6)
+    for wrong in (put(6), put(8)):
         with pytest.raises(AssertionError):
             kv_map.apply(wrong)
 
 
 def test_digest_sees_key_value_version_and_index() -> None:
     def digest(index: int, *items: Item) -> str:
-        return KeyValueMap(Position(1, index), items).digest()
+        return KeyValueMap(at(index), items).digest()
 
     a, b = Item("a", 1, Raw(b"1")), Item("b", 2, Raw(b"2"))
     same = digest(2, a, b)
@@ -159,31 +177,60 @@ def test_digest_sees_key_value_version_and_index() -> None:
     assert len({same, *others}) == 6
 
 
+# Another node's state
+
+
+def test_what_is_staged_becomes_the_map() -> None:
+    staging = Staging("s")
+    item, request = Item("a", 2, Raw(b"1")), Request("once", 2, "f")
+    first, second = staging.add([item], []), staging.add([], [request])
+    assert (first.staging, first.items, first.requests) == ("s", [item], [])
+    assert (second.items, second.requests) == ([], [request])
+    assert staging.count == 2
+    kv_map = staging.finish(at(3))
+    assert (kv_map.position, kv_map.items()) == (at(3), [item])
+    assert kv_map.requests.get("once") == request
+
+
+@pytest.mark.parametrize(
+    ("base", "starts", "last", "discarded"),
+    [
+        pytest.param(0, [(R1, 1)], 8, [], id="a prefix"),
+        pytest.param(0, [(R1, 1)], 4, [5, 6], id="longer"),
+        pytest.param(0, [(R1, 1), (R2, 3)], 9, [3, 4, 5, 6], id="parts"),
+        pytest.param(0, [(R2, 1)], 9, [1, 2, 3, 4, 5, 6], id="nothing in common"),
+        pytest.param(4, [(R1, 1), (R2, 3)], 9, [3, 4, 5, 6], id="parts before the base"),
+        pytest.param(4, [(R1, 1), (R2, 6)], 9, [6], id="parts behind the base"),
+    ],
+)
+def test_what_a_new_state_does_not_hold_is_discarded(
+    base: int, starts: list[tuple[ReignId, int]], last: int, discarded: list[int]
+) -> None:
+    log, kv_map = ReplicationLog(), KeyValueMap()
+    for entry in (begin(1), *(put(index, f"k{index}") for index in range(2, 7))):
+        log.append(entry)
+        kv_map.apply(entry)
+    if base:
+        log.cut(base)
+    other = Lineage(ReignStart(of, first) for of, first in starts)
+    parts = discarded_parts(log, kv_map, other, last)
+    assert [p.version if isinstance(p, Item) else p.index for p in parts] == discarded
+
+
 # Requests
-
-
-def repeatable(index: int, key: str) -> Entry:
-    return Entry(
-        index=index,
-        epoch=1,
-        operation="delete",
-        key="k",
-        idempotency_key=key,
-        fingerprint=f"f{index}",
-    )
 
 
 def test_requests_are_forgotten_by_index(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kvstore.request_table.REMEMBERED_ENTRIES", 3)
     table = RequestTable()
-    for entry in (repeatable(1, "a"), put(2), repeatable(3, "b")):
+    for entry in (put(1, request="a"), put(2), put(3, request="b")):
         table.apply(entry)
-    assert table.get("a") == Request("a", 1, "f1")
+    assert table.get("a") == Request("a", 1, "f")
     table.apply(put(4))
     assert table.get("a") is None
-    table.apply(repeatable(5, "a"))
+    table.apply(put(5, request="a"))
     assert [request.index for request in table.requests()] == [3, 5]
-    assert RequestTable(table.requests()).get("a") == Request("a", 5, "f5")
+    assert RequestTable(table.requests()).get("a") == Request("a", 5, "f")
 
 
 def test_a_key_used_again_is_not_forgotten_with_its_first_use(
@@ -207,7 +254,9 @@ def test_commit_index_is_what_the_leader_and_w_followers_hold(
     leader_index: int, matches: list[int], data: st.DataObject
 ) -> None:
     size = data.draw(st.integers(0, len(matches)))
-    commit = WriteQuorum(size, len(matches)).advance(leader_index, matches)
+    quorum = WriteQuorum(size, len(matches))
+    quorum.begin(0)
+    commit = quorum.advance(leader_index, matches)
     holds = [i for i in range(leader_index + 1) if sum(m >= i for m in matches) >= size]
     assert commit == max(holds)
 
@@ -220,6 +269,24 @@ def test_commit_index_never_falls() -> None:
     assert quorum.advance(9, [9, 9, 8]) == 8
     quorum.resize(0)
     assert quorum.advance(9, [0, 0, 0]) == 9
+
+
+def test_nothing_is_confirmed_before_the_first_entry_is() -> None:
+    quorum = WriteQuorum(1, 2)
+    quorum.begin(5)
+    assert (quorum.advance(9, [4, 0]), quorum.has_begun) == (0, False)
+    assert (quorum.advance(9, [5, 0]), quorum.has_begun) == (5, True)
+
+
+def test_a_quorum_raised_from_0_begins_anew() -> None:
+    quorum = WriteQuorum(0, 2)
+    quorum.begin(5)
+    assert (quorum.advance(6, [0, 0]), quorum.has_begun) == (6, True)
+    quorum.resize(1)
+    assert (quorum.advance(6, [4, 0]), quorum.has_begun) == (6, False)
+    assert (quorum.advance(6, [5, 0]), quorum.has_begun) == (6, True)
+    quorum.resize(2)
+    assert quorum.has_begun, "one follower holds the first entry"
 
 
 @pytest.mark.parametrize("size", [-1, 4])

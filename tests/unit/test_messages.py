@@ -4,8 +4,9 @@ import msgspec
 import pytest
 from msgspec import Raw
 
-from kvstore.entries import Entry, Item, Position, Request
+from kvstore.entries import Item, Request
 from kvstore.errors import InvalidRequest
+from kvstore.lineage import ReignStart
 from kvstore.messages import (
     ANSWERS,
     Answer,
@@ -19,32 +20,53 @@ from kvstore.messages import (
     decode,
     encode,
 )
-from tests.unit.core import append, chunk, claim, delete, put
-
-ENTRY = Entry(
-    index=3,
-    epoch=2,
-    operation="put",
-    key="\u00e9/\x00",
-    value=Raw(b'{"b":1,"a":[1.0]}'),
-    idempotency_key="once",
-    fingerprint="f",
+from tests.unit.core import (
+    R1,
+    R2,
+    append,
+    at,
+    begin,
+    chunk,
+    claim,
+    delete,
+    header,
+    hello,
+    name,
+    put,
+    reign,
 )
+
+ENTRY = put(3, "\u00e9/\x00", '{"b":1,"a":[1.0]}', R2, request="once")
 ANSWER = Answer(node="n", cluster=None, epoch=2, reign=None, last_index=3, last_epoch=1)
+MEMBERS = {"f0:1": "n0"}
 EVERY_KIND: list[Message | Answer] = [
     Hello(epoch=0, reign=""),
+    hello(reign(2, 5)),
     claim(),
-    Claim(epoch=2, reign="r", cluster="c", after_epoch=1, after_reign=None),
-    append(put(1), delete(2), prev=Position(0, 0), commit_index=1),
-    append(ENTRY, prev=Position(1, 2), epoch=2),
-    chunk(items=[Item("k", 1, Raw(b"null"))], requests=[Request("once", 1, "f")]),
-    Fetch(epoch=1, reign="r", offset=4),
+    claim(R2, found=R1, members=MEMBERS),
+    append(begin(1, members=MEMBERS), put(2), delete(3), name(4, MEMBERS), commit_index=1),
+    append(ENTRY, prev=at(2, R2), of=R2),
+    chunk(items=[Item("k", 1, Raw(b"null"))], requests=[Request("once", 1, "f")], members=MEMBERS),
+    Fetch(**header(), offset=4),
     ANSWER,
-    Answer(node="n", cluster="c", epoch=1, reign="r", last_index=0, last_epoch=0, error="no"),
+    Answer(
+        node="n",
+        cluster="c",
+        epoch=1,
+        reign="r1.5",
+        restart=5,
+        takeover="r1",
+        last_index=1,
+        last_epoch=1,
+        last_reign="r1",
+        members=MEMBERS,
+        lineage=[ReignStart(R1, 1)],
+        number=7,
+        error="no",
+    ),
     Fetched(
         **msgspec.structs.asdict(ANSWER),
         base_index=1,
-        base_epoch=1,
         items=[Item("k", 1, Raw(b"1"))],
         requests=[Request("once", 1, "f")],
         entries=[ENTRY],
@@ -68,17 +90,17 @@ def test_every_message_has_its_answer() -> None:
 
 
 def without(name: str) -> bytes:
-    document = msgspec.json.decode(encode(append(put(1))))
+    document = msgspec.json.decode(encode(append(begin(1))))
     del document[name]
     return msgspec.json.encode(document)
 
 
 def changed(**fields: object) -> bytes:
-    return msgspec.json.encode({**msgspec.json.decode(encode(append(put(1)))), **fields})
+    return msgspec.json.encode({**msgspec.json.decode(encode(append(begin(1)))), **fields})
 
 
 def with_value(value: bytes) -> bytes:
-    return encode(append(put(1, value='"v"'))).replace(b'"v"', value)
+    return encode(append(begin(1), put(2, value='"v"'))).replace(b'"v"', value)
 
 
 @pytest.mark.parametrize(
@@ -95,6 +117,7 @@ def with_value(value: bytes) -> bytes:
         without("epoch"),
         without("reign"),
         without("prev_index"),
+        without("prev_reign"),
         without("entries"),
         changed(epoch=-1),
         changed(epoch="1"),
@@ -106,11 +129,11 @@ def with_value(value: bytes) -> bytes:
         changed(reign=1),
         changed(entries={}),
         changed(entries=[1]),
-        changed(entries=[{"index": 0, "epoch": 1, "operation": "put", "key": "k"}]),
-        changed(entries=[{"index": 1, "epoch": 0, "operation": "put", "key": "k"}]),
-        changed(entries=[{"index": 1, "epoch": 1, "operation": "drop", "key": "k"}]),
-        changed(entries=[{"index": 1, "epoch": 1, "operation": "put", "key": 5}]),
-        changed(entries=[{"index": 1, "epoch": 1, "operation": "put"}]),
+        changed(entries=[{"index": 0, "epoch": 1, "reign": "r", "operation": "put", "key": "k"}]),
+        changed(entries=[{"index": 1, "epoch": 0, "reign": "r", "operation": "put", "key": "k"}]),
+        changed(entries=[{"index": 1, "epoch": 1, "reign": "r", "operation": "drop", "key": "k"}]),
+        changed(entries=[{"index": 1, "epoch": 1, "reign": "r", "operation": "put", "key": 5}]),
+        changed(entries=[{"index": 1, "epoch": 1, "operation": "put", "key": "k"}]),
     ],
     ids=lambda body: repr(body[:40]),
 )
@@ -123,3 +146,9 @@ def test_snapshot_items_are_lists_of_three() -> None:
     document = msgspec.json.decode(encode(chunk()))
     with pytest.raises(InvalidRequest, match="items"):
         decode(SnapshotChunk, msgspec.json.encode({**document, "items": [["k", 1]]}))
+
+
+@pytest.mark.parametrize("address", ["", "a\r\nb:1", "http://a:1", "a b:1", "a" * 300])
+def test_members_have_addresses(address: str) -> None:
+    with pytest.raises(InvalidRequest):
+        decode(Claim, encode(claim(members={address: "n"})))

@@ -154,3 +154,12 @@ def test_a_parser_ends_with_the_node_only(pool: ParserPool) -> None:
     assert parsers() == [process]
     pool._idle.pop()._socket.close()
     process.wait(timeout=20)
+
+
+def test_a_parser_that_was_killed_while_it_was_idle_is_replaced(pool: ParserPool) -> None:
+    expected = outcome([LARGE], pool)
+    (process,) = parsers()
+    process.kill()
+    process.wait()
+    assert outcome([LARGE], pool) == expected
+    assert [each.pid for each in parsers()] != [process.pid]

@@ -3,14 +3,17 @@
 import pytest
 from msgspec import Raw
 
-from kvstore.entries import Item, Position, Request
+from kvstore.entries import Item, Request
 from kvstore.key_value_map import KeyValueMap
 from kvstore.messages import Answer
 from kvstore.progress import FollowerProgress, SnapshotTransfer, Stage, find_twin
+from tests.unit.core import R1, R2, at, header
 
 
 def answer(node: str = "n") -> Answer:
-    return Answer(node=node, cluster="c", epoch=3, reign="r", last_index=5, last_epoch=3)
+    return Answer(
+        node=node, cluster="c", epoch=1, reign="r1", takeover="r1", last_index=5, last_epoch=1
+    )
 
 
 def streaming(address: str = "a", node: str = "n", match_index: int = 5) -> FollowerProgress:
@@ -53,10 +56,21 @@ def test_another_node_holds_nothing(node: str) -> None:
     )
 
 
-def test_claim_names_the_reign_the_follower_was_found_in() -> None:
+def test_follower_that_moved_counts_from_the_entry_that_names_it() -> None:
     progress = streaming()
-    claim = progress.claim({"cluster": "c", "epoch": 9, "reign": "new", "leader": "http://l"})
-    assert (claim.epoch, claim.after_epoch, claim.after_reign) == (9, 3, "r")
+    progress.named_index = 6
+    assert progress.confirmed_index == 0
+    progress.match_index = 6
+    assert progress.confirmed_index == 6
+
+
+def test_claim_names_the_node_and_the_reign_it_was_found_in() -> None:
+    progress = streaming()
+    assert progress.followed == R1
+    claim = progress.claim(header(R2), {"a": "n"}, progress.followed)
+    assert (claim.node, claim.found_reign, claim.of_reign) == ("n", "r1", R2)
+    assert claim.members == {"a": "n"}
+    assert progress.claim(header(R2), {}, None).found_reign is None
 
 
 def test_twin_is_found_among_those_that_answer() -> None:
@@ -85,7 +99,7 @@ def test_snapshot_travels_in_parts(max_entries: int, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("kvstore.messages.MAX_ENTRIES", max_entries)
     items = [Item(key, number, Raw(b"1")) for number, key in enumerate("abc", 1)]
     requests = [Request("once", 2, "f"), Request("twice", 3, "f")]
-    transfer = SnapshotTransfer("s", KeyValueMap(Position(1, 3), items, requests))
+    transfer = SnapshotTransfer("s", KeyValueMap(at(3), items, requests))
     sent: list[Item | Request] = []
     done = False
     while not done:

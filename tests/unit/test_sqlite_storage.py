@@ -1,19 +1,20 @@
 """What a node finds again in its data directory."""
 
-import ctypes
-import os
 import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import gevent
+import msgspec
 import pytest
 from msgspec import Raw
 
-from kvstore.entries import START, Entry, Item, Position, Request
+from kvstore.entries import START, Entry, Item, Request
 from kvstore.errors import StorageError
+from kvstore.lineage import Lineage, ReignStart
 from kvstore.records import (
     CutLog,
     NodeState,
@@ -22,32 +23,24 @@ from kvstore.records import (
     ReplaceState,
     SaveEntries,
     SavePromise,
+    StageParts,
 )
 from kvstore.request_table import REMEMBERED_ENTRIES
 from kvstore.sqlite_storage import FORMAT, SqliteStorage
+from tests.unit.core import R1, R2, at, begin, delete, entries, name, put, reign
 
-CACHESTAT = 451
-"""Number of the system call, the same on every architecture."""
-PROMISE = Promise(cluster="c", epoch=2, reign="r", leader="http://leader:5000")
-
-
-def put(index: int, key: str = "k", value: str = "1", request: str | None = None) -> Entry:
-    entry = Entry(index=index, epoch=1, operation="put", key=key, value=Raw(value.encode()))
-    if request is None:
-        return entry
-    return Entry(
-        index=index,
-        epoch=1,
-        operation="put",
-        key=key,
-        value=entry.value,
-        idempotency_key=request,
-        fingerprint="f",
-    )
-
-
-def delete(index: int, key: str = "k") -> Entry:
-    return Entry(index=index, epoch=1, operation="delete", key=key)
+PROMISE = Promise("c", R2, "http://leader:5000", {"f:1": "n"})
+REPLACEMENT = ReplaceState(
+    promise=PROMISE,
+    staging="s",
+    position=at(9, R2),
+    base=at(8, R2),
+    entries=[put(9, "b", of=R2)],
+    lineage=Lineage([ReignStart(R2, 1)]),
+    members={"g:1": "m"},
+)
+ITEMS = [Item("a", 8, Raw(b"1")), Item("b", 9, Raw(b"1"))]
+REQUEST = Request("kept", 7, "f")
 
 
 def save(directory: Path, *records: Record) -> list[Record]:
@@ -79,64 +72,150 @@ def test_a_new_directory_is_an_empty_node_that_keeps_its_id(tmp_path: Path) -> N
 
 
 def test_entries_build_log_and_map(tmp_path: Path) -> None:
-    entries = [put(1, "a"), put(2, "b"), put(3, "a", '"é"'), delete(4, "b"), delete(5, "never")]
-    save(tmp_path, SaveEntries(entries[:2], 1), SaveEntries(entries[2:], 1))
+    steps = [begin(1), put(2, "a"), put(3, "b"), put(4, "a", '"é"'), delete(5, "b"), delete(6, "c")]
+    save(tmp_path, SaveEntries(steps[:2]), SaveEntries(steps[2:]))
     state = load(tmp_path)
-    assert state.log.entries() == entries
-    assert state.map.items() == [Item("a", 3, Raw('"é"'.encode()))]
-    assert (state.map.position, state.synced_epoch) == (Position(1, 5), 1)
+    assert state.log.entries() == steps
+    assert state.map.items() == [Item("a", 4, Raw('"é"'.encode()))]
+    assert state.map.position == at(6)
+
+
+def test_a_noop_is_of_no_key_not_even_of_the_empty_one(tmp_path: Path) -> None:
+    save(tmp_path, SaveEntries([begin(1), put(2, ""), name(3, {})]))
+    assert load(tmp_path).map.items() == [Item("", 2, Raw(b"1"))]
 
 
 def test_a_promise_is_found_again_whole(tmp_path: Path) -> None:
-    led = Promise("c", 3, "r3", "http://l", led_epoch=3, deposed_by="epoch 4")
+    led = Promise("c", reign(3, 5), "http://l", {"f:1": "n"}, True, True, "epoch 4")  # noqa: FBT003
     save(tmp_path, SavePromise(PROMISE), SavePromise(led))
     assert load(tmp_path).promise == led
 
 
-def test_a_replaced_state_leaves_nothing_of_the_old_one(tmp_path: Path) -> None:
-    save(tmp_path, SaveEntries([put(1, "old", request="gone"), put(2, "old2")], 1))
-    replacement = ReplaceState(
-        promise=PROMISE,
-        synced_epoch=2,
-        position=Position(1, 9),
-        items=[Item("a", 8, Raw(b"1"))],
-        requests=[Request("kept", 7, "f")],
-        base=Position(1, 8),
-        entries=[put(9, "b")],
+def test_a_cut_log_begins_at_its_base_and_what_it_said_stays(tmp_path: Path) -> None:
+    steps = [begin(1, members={"f:1": "n"}), put(2), begin(3, R2), name(4, {"g:1": "m"}, R2)]
+    save(tmp_path, SaveEntries([*steps, put(5, of=R2)]), CutLog(4))
+    log = load(tmp_path).log
+    assert (log.base, log.entries()) == (at(4, R2), [put(5, of=R2)])
+    assert log.lineage == Lineage([ReignStart(R1, 1), ReignStart(R2, 3)])
+    assert log.members == {"g:1": "m"}
+    assert len(load(tmp_path).map) == 1
+
+
+# Another node's state
+
+
+def test_the_replaced_state_is_what_was_staged_and_nothing_of_the_old_one(tmp_path: Path) -> None:
+    save(tmp_path, SaveEntries([begin(1), put(2, "old", request="gone")]))
+    save(tmp_path, StageParts("s", ITEMS[:1], []), StageParts("s", ITEMS[1:], [REQUEST]))
+    save(
+        tmp_path, StageParts("s", ITEMS[:1], []), StageParts("s", ITEMS[1:], [REQUEST]), REPLACEMENT
     )
-    save(tmp_path, replacement, SaveEntries([put(10, "c")], 2))
+    save(tmp_path, SaveEntries([put(10, "c", of=R2)]))
     state = load(tmp_path)
-    assert (state.log.base, state.log.last) == (Position(1, 8), Position(1, 10))
-    assert {item.key for item in state.map.items()} == {"a", "c"}
-    assert state.map.requests.requests() == [Request("kept", 7, "f")]
+    assert (state.log.base, state.log.last) == (at(8, R2), at(10, R2))
+    assert (state.log.lineage, state.log.members) == (REPLACEMENT.lineage, {"g:1": "m"})
+    assert sorted(item.key for item in state.map.items()) == ["a", "b", "c"]
+    assert state.map.requests.requests() == [REQUEST]
     assert state.promise == PROMISE
 
 
-def test_a_cut_log_begins_at_its_base_and_the_map_stays(tmp_path: Path) -> None:
-    save(tmp_path, SaveEntries([put(1, "a"), put(2, "b"), put(3, "c")], 1), CutLog(2))
+def test_the_staging_that_came_last_counts(tmp_path: Path) -> None:
+    other = StageParts("other", [Item("x", 1, Raw(b"1"))], [Request("x", 1, "f")])
+    save(tmp_path, other, StageParts("s", ITEMS, [REQUEST]), REPLACEMENT)
     state = load(tmp_path)
-    assert (state.log.base, state.log.entries()) == (Position(1, 2), [put(3, "c")])
-    assert len(state.map) == 3
+    assert (state.map.items(), state.map.requests.requests()) == (ITEMS, [REQUEST])
+
+
+@pytest.mark.parametrize("before", [[], [StageParts("other", ITEMS, [REQUEST])]])
+def test_where_nothing_was_staged_the_map_is_empty(before: list[Record], tmp_path: Path) -> None:
+    save(tmp_path, SaveEntries(entries(3)), *before, REPLACEMENT)
+    state = load(tmp_path)
+    assert (state.map.items(), state.map.requests.requests()) == ([], [])
+    assert state.log.last == at(9, R2)
+
+
+def test_what_is_staged_may_be_replaced_by_the_next_copy(tmp_path: Path) -> None:
+    save(tmp_path, StageParts("s", ITEMS, []), REPLACEMENT)
+    save(tmp_path, StageParts("t", ITEMS[:1], []), replace(REPLACEMENT, staging="t"))
+    assert load(tmp_path).map.items() == ITEMS[:1]
+
+
+def test_a_crash_while_staging_leaves_the_old_state(tmp_path: Path) -> None:
+    save(tmp_path, SaveEntries(entries(3)))
+    before = load(tmp_path)
+    save(tmp_path, StageParts("s", ITEMS, [REQUEST]))
+    after = load(tmp_path)
+    assert (after.log.entries(), after.map.items()) == (before.log.entries(), before.map.items())
+    assert after.map.requests.requests() == []
+    with closing(connect(tmp_path)) as connection:
+        assert connection.execute("SELECT count(*) FROM staged_map").fetchone() == (0,)
+
+
+DISCARDED: list[Entry | Item] = [Item("cut", 1, Raw(b"1")), put(2), put(3)]
+
+
+def test_what_is_discarded_is_kept_in_a_file(tmp_path: Path) -> None:
+    assert load(tmp_path).discarded == 0
+    save(tmp_path, SaveEntries(entries(3)), replace(REPLACEMENT, discarded=DISCARDED))
+    (path,) = (tmp_path / "discarded").iterdir()
+    assert path.name.endswith("-r2.jsonl")
+    item, *rest = path.read_bytes().splitlines()
+    assert msgspec.json.decode(item, type=Item) == DISCARDED[0]
+    assert [msgspec.json.decode(line, type=Entry) for line in rest] == DISCARDED[1:]
+    assert load(tmp_path).discarded == 3
+    save(tmp_path, replace(REPLACEMENT, discarded=DISCARDED[:1]))
+    assert load(tmp_path).discarded == 4
+
+
+def test_what_is_discarded_is_durable_before_the_state_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[str] = []
+
+    def fsync(descriptor: int) -> None:
+        synced.append(Path(f"/proc/self/fd/{descriptor}").readlink().name)
+        with closing(connect(tmp_path)) as other:
+            assert other.execute("SELECT max(position) FROM log").fetchone() == (3,)
+
+    monkeypatch.setattr("os.fsync", fsync)
+    save(tmp_path, SaveEntries(entries(3)))
+    save(tmp_path, replace(REPLACEMENT, discarded=DISCARDED))
+    (path,) = (tmp_path / "discarded").iterdir()
+    assert synced == [path.name, "discarded", tmp_path.name]
+
+
+def test_a_state_that_cannot_be_kept_apart_is_not_given_up(tmp_path: Path) -> None:
+    save(tmp_path, SaveEntries(entries(3)))
+    (tmp_path / "discarded").write_text("a file where the folder should be")
+    check_fails(tmp_path, replace(REPLACEMENT, discarded=DISCARDED), "discarded")
+    assert load(tmp_path).log.last == at(3)
+
+
+# Requests
 
 
 def test_requests_are_remembered_and_forgotten_by_index(tmp_path: Path) -> None:
     far = 1 + REMEMBERED_ENTRIES
-    base = ReplaceState(PROMISE, 2, Position(1, far - 2), [], [Request("first", 1, "f")],
-                        Position(1, far - 2), [])  # fmt: skip
-    save(tmp_path, base, SaveEntries([put(far - 1, request="second")], 2))
+    position, lineage = at(far - 2), Lineage([ReignStart(R1, 1)])
+    state = replace(REPLACEMENT, position=position, base=position, entries=[], lineage=lineage)
+    save(tmp_path, StageParts("s", [], [Request("first", 1, "f")]), state)
+    save(tmp_path, SaveEntries([put(far - 1, request="second")]))
     assert load(tmp_path).map.requests.get("first") is not None
-    save(tmp_path, SaveEntries([put(far)], 2))
-    state = load(tmp_path)
-    assert state.map.requests.get("first") is None
-    assert state.map.requests.get("second") == Request("second", far - 1, "f")
+    save(tmp_path, SaveEntries([put(far)]))
+    found = load(tmp_path).map.requests
+    assert found.get("first") is None
+    assert found.get("second") == Request("second", far - 1, "f")
+
+
+# Durable, or an error
 
 
 def test_what_was_not_saved_is_not_there(tmp_path: Path) -> None:
     storage = SqliteStorage(tmp_path)
     storage.start(lambda _: None, lambda: None, gevent.spawn)
-    storage.save([SaveEntries([put(1)], 1)])
+    storage.save([SaveEntries([begin(1)])])
     storage.flush()
-    storage.save([SaveEntries([put(2)], 1)])
+    storage.save([SaveEntries([put(2)])])
     # Without a turn of the event loop nothing more can have been written: this is the crash.
     with closing(connect(tmp_path)) as other:
         assert other.execute("SELECT max(position) FROM log").fetchone() == (1,)
@@ -147,7 +226,7 @@ def test_flush_waits_for_what_was_queued_by_others(tmp_path: Path) -> None:
     storage = SqliteStorage(tmp_path)
     saved: list[Record] = []
     storage.start(saved.append, lambda: None, gevent.spawn)
-    storage.save([SaveEntries([put(1)], 1)])
+    storage.save([SaveEntries([begin(1)])])
     storage.flush()
     assert len(saved) == 1
     storage.close()
@@ -155,27 +234,18 @@ def test_flush_waits_for_what_was_queued_by_others(tmp_path: Path) -> None:
 
 BEFORE: list[Record] = [
     SavePromise(PROMISE),
-    SaveEntries([put(1, "a"), put(2, "b"), put(3, "c")], 1),
+    SaveEntries([begin(1, R2), *(put(index, key, of=R2) for index, key in enumerate("abc", 2))]),
 ]
+CHANGE = SaveEntries([put(5, "a", "2", of=R2, request="one"), delete(6, "b", of=R2)])
 BATCHES: dict[str, list[Record]] = {
-    "entries": [SaveEntries([put(4, "a", "2", request="one"), delete(5, "b"), put(6, "d")], 2)],
+    "entries": [CHANGE],
     "records of every kind": [
-        SaveEntries([put(4, "a", "2", request="one")], 2),
+        CHANGE,
         CutLog(2),
-        SavePromise(Promise("c", 3, "r3", "http://l", led_epoch=3)),
-        SaveEntries([delete(5, "b")], 3),
+        SavePromise(Promise("c", reign(3), "http://l", is_own=True, has_led=True)),
+        SaveEntries([begin(7, reign(3), {"f:2": "n"}), delete(8, "c", of=reign(3))]),
     ],
-    "another state": [
-        ReplaceState(
-            promise=Promise("c", 3, "r3", "http://l"),
-            synced_epoch=3,
-            position=Position(1, 9),
-            items=[Item("x", 8, Raw(b"1")), Item("y", 9, Raw(b"2"))],
-            requests=[Request("kept", 7, "f")],
-            base=Position(1, 8),
-            entries=[put(9, "y", "2")],
-        ),
-    ],
+    "another state": [StageParts("s", ITEMS, [REQUEST]), REPLACEMENT],
 }
 
 
@@ -184,7 +254,7 @@ def held(directory: Path) -> tuple[object, ...]:
     state = load(directory)
     log, kv_map = state.log, state.map
     items, requests = kv_map.items(), kv_map.requests.requests()
-    return state.promise, state.synced_epoch, log.base, log.entries(), items, requests
+    return state.promise, log.base, log.lineage, log.members, log.entries(), items, requests
 
 
 @pytest.mark.parametrize("batch", BATCHES)
@@ -197,8 +267,8 @@ def test_a_node_killed_between_any_two_statements_has_a_batch_whole_or_not_at_al
     def copy(_statement: str) -> None:
         copies.append(tmp_path / f"killed{len(copies)}")
         copies[-1].mkdir()
-        for name in ("kvstore.db", "kvstore.db-wal"):
-            shutil.copy(directory / name, copies[-1])
+        for file in ("kvstore.db", "kvstore.db-wal"):
+            shutil.copy(directory / file, copies[-1])
 
     save(directory, *BEFORE)
     before = held(directory)
@@ -230,48 +300,39 @@ def test_every_commit_is_asked_to_reach_the_disk(tmp_path: Path) -> None:
     assert found == ["wal", full]
 
 
-def test_what_is_reported_saved_has_left_the_page_cache(tmp_path: Path) -> None:
-    """No page of the log that SQLite writes ahead is still to be written to the disk."""
-    probe = tmp_path / "probe"
-    probe.write_bytes(b"x")
-    if not dirty_pages(probe):
-        pytest.skip("this file system does not say what is still to be written")
-    dirty = []
-    storage = SqliteStorage(tmp_path)
-    storage.start(
-        lambda _: dirty.append(dirty_pages(tmp_path / "kvstore.db-wal")),
-        lambda: None,
-        gevent.spawn,
-    )
-    for index in range(1, 6):
-        storage.save([SaveEntries([put(index)], 1)])
-        storage.flush()
-    storage.close()
-    assert dirty == [0] * 5
+def check_fails(directory: Path, record: Record, text: str) -> None:
+    """Save a record, which must end the greenlet that saves."""
+    storage = SqliteStorage(directory)
+    greenlets: list[gevent.Greenlet[[], None]] = []
 
+    def spawn(function: Callable[[], None]) -> "gevent.Greenlet[[], None]":
+        greenlet = gevent.spawn(function)
+        greenlets.append(greenlet)
+        return greenlet
 
-def dirty_pages(path: Path) -> int:
-    """How many pages of a file are in memory only.
-
-    :raises pytest.skip.Exception: the kernel does not say (Linux does from 6.5 on).
-    """
-    whole_file = (ctypes.c_uint64 * 2)(0, 0)
-    cached = (ctypes.c_uint64 * 5)()
-    with path.open("rb") as file:
-        libc = ctypes.CDLL(None, use_errno=True)
-        if libc.syscall(CACHESTAT, file.fileno(), whole_file, cached, 0) != 0:
-            pytest.skip(f"cachestat: {os.strerror(ctypes.get_errno())}")
-    return cached[1] + cached[2]
+    storage.start(lambda _: None, lambda: None, spawn)
+    storage.save([record])
+    try:
+        with pytest.raises(StorageError, match=text):
+            greenlets[0].get(timeout=10)
+    finally:
+        # close() would wait for what can no longer be saved.
+        storage._thread.apply(storage._connection.close)
+        storage._thread.kill()
+        storage._lock.close()
 
 
 def connect(directory: Path) -> sqlite3.Connection:
     return sqlite3.connect(directory / "kvstore.db", isolation_level=None)
 
 
-def write_format(directory: Path) -> None:
-    load(directory)
-    with closing(connect(directory)) as connection:
-        connection.execute(f"PRAGMA user_version={FORMAT + 1}")
+def write_format(number: int) -> Callable[[Path], None]:
+    def write(directory: Path) -> None:
+        load(directory)
+        with closing(connect(directory)) as connection:
+            connection.execute(f"PRAGMA user_version={number}")
+
+    return write
 
 
 def write_garbage(directory: Path) -> None:
@@ -286,7 +347,8 @@ def put_a_file_there(directory: Path) -> None:
 @pytest.mark.parametrize(
     ("prepare", "text"),
     [
-        (write_format, "a newer version wrote it"),
+        (write_format(FORMAT + 1), "a newer version wrote it"),
+        (write_format(1), "data: its format 1 is from before the first release; empty it"),
         (write_garbage, "not a database"),
         (put_a_file_there, "data"),
     ],
@@ -310,21 +372,7 @@ def test_a_directory_in_use_is_refused_until_it_is_free(tmp_path: Path) -> None:
 
 
 def test_a_failed_write_is_an_error_of_the_greenlet_that_saves(tmp_path: Path) -> None:
-    storage = SqliteStorage(tmp_path)
-    greenlets: list[gevent.Greenlet[[], None]] = []
-
-    def spawn(function: Callable[[], None]) -> "gevent.Greenlet[[], None]":
-        greenlet = gevent.spawn(function)
-        greenlets.append(greenlet)
-        return greenlet
-
-    storage.start(lambda _: None, lambda: None, spawn)
+    load(tmp_path)
     with closing(connect(tmp_path)) as other:
         other.execute("DROP TABLE log")
-    storage.save([SaveEntries([put(1)], 1)])
-    with pytest.raises(StorageError, match="no such table"):
-        greenlets[0].get(timeout=10)
-    # close() would wait for what can no longer be saved.
-    storage._thread.apply(storage._connection.close)
-    storage._thread.kill()
-    storage._lock.close()
+    check_fails(tmp_path, SaveEntries([begin(1)]), "no such table")

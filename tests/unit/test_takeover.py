@@ -1,345 +1,273 @@
-"""How a leader without state of its own begins a reign."""
-
-from collections.abc import Callable
+"""How a leader without state of its own begins a reign: whom it asks, and what it keeps."""
 
 import pytest
-from msgspec import Raw, structs
 
-from kvstore.entries import START, Item, Position, Request
-from kvstore.messages import Answer, Claim, Fetch, Fetched, Hello, Message
-from kvstore.progress import FollowerProgress
-from kvstore.records import Promise
-from kvstore.takeover import Deposed, Phase, Takeover
-from tests.unit.core import put
+from kvstore.entries import Entry, Members, ReignId
+from kvstore.errors import NothingToForce
+from kvstore.follower import Follower
+from kvstore.messages import Claim
+from kvstore.records import NodeState, Promise
+from kvstore.takeover import SELF, Phase
+from tests.unit.core import (
+    R1,
+    R2,
+    URL,
+    append,
+    at,
+    begin,
+    entries,
+    name,
+    put,
+    reign,
+    state_of,
+)
+from tests.unit.takeovers import (
+    EARLIER,
+    EMPTY,
+    LONG,
+    R3,
+    R9,
+    SHORT,
+    TWINS,
+    UNSENT,
+    Talk,
+    looked,
+    node,
+    own,
+    unequal,
+)
 
-
-def answer(node: str, position: Position = START, **changes: object) -> Answer:
-    found = Answer(
-        node=node,
-        cluster="c",
-        epoch=3,
-        reign="old",
-        last_index=position.index,
-        last_epoch=position.epoch,
-    )
-    return structs.replace(found, **changes)
-
-
-class Talk:
-    """A takeover from two followers, and what they say.
-
-    :param positions: of the followers a and b.
-    """
-
-    def __init__(self, *positions: Position, promise: Promise | None = None) -> None:
-        self.progress = {name: FollowerProgress(name) for name in "ab"}
-        self.positions = dict(zip("ab", positions or (START, START), strict=True))
-        ids = iter(f"id{number}" for number in range(1000))
-        self.takeover = Takeover(
-            promise or Promise(),
-            list(self.progress.values()),
-            "leader",
-            "http://l",
-            lambda: next(ids),
-        )
-
-    def next(self, name: str) -> Message | None:
-        message = self.takeover.next_message(self.progress[name], 0.0)
-        if message is not None:
-            self.progress[name].last_sent_s = 0.0
-        return message
-
-    def hear(self, name: str, message: Message, heard: Answer) -> None:
-        self.progress[name].answered(heard, 0.0)
-        self.takeover.receive(self.progress[name], message, heard)
-
-    def look(self, name: str, node: str | None = None, **changes: object) -> None:
-        message = self.next(name)
-        assert isinstance(message, Hello)
-        heard = answer(node or f"node-{name}", self.positions[name], **changes)
-        self.hear(name, message, heard)
-
-    def claim(self, name: str, **changes: object) -> None:
-        message = self.next(name)
-        assert isinstance(message, Claim), message
-        held = {"epoch": message.epoch, "reign": message.reign, **changes}
-        self.hear(name, message, answer(f"node-{name}", self.positions[name], **held))
-
-    def until(self, phase: Phase) -> "Talk":
-        self.look("a")
-        self.look("b")
-        self.takeover.promise_saved = True
-        if phase is Phase.FETCHING:
-            self.claim("a")
-            self.claim("b")
-        assert self.takeover.phase is phase
-        return self
-
-    def fetched(self, name: str, **changes: object) -> Fetched:
-        promise = self.takeover.promise
-        position = self.positions[name]
-        held = answer(f"node-{name}", position, epoch=promise.epoch, reign=promise.reign)
-        return structs.replace(Fetched(**structs.asdict(held)), **changes)
-
-
-HELD = Position(3, 7), Position(3, 4)
+# Looking and claiming
 
 
 def test_nothing_is_claimed_before_all_have_answered_and_the_promise_is_saved() -> None:
-    talk = Talk(*HELD)
-    talk.look("a")
+    talk = unequal()
+    talk.say("a")
     assert talk.takeover.waiting_for == ["b"]
     assert talk.next("a") is None
-    talk.look("b")
-    assert talk.takeover.phase is Phase.CLAIMING
+    talk.say("b")
+    assert talk.phase is Phase.CLAIMING
     assert [talk.next("a"), talk.next("b")] == [None, None]
     talk.takeover.promise_saved = True
     claims = [talk.next("a"), talk.next("b")]
-    assert [(type(each), each.epoch, each.cluster) for each in claims if each] == [
-        (Claim, 4, "c"),
-        (Claim, 4, "c"),
-    ]
+    assert all(isinstance(each, Claim) and each.of_reign is not None for each in claims)
+
+
+def test_a_claim_names_its_node_the_reign_found_and_all_followers() -> None:
+    talk = Talk(node("na", of=R1)).until(Phase.CLAIMING)
+    first, second = talk.next("a"), talk.next("b")
+    assert isinstance(first, Claim)
+    assert isinstance(second, Claim)
+    assert (first.node, first.found_reign) == ("na", R1.id)
+    assert (second.node, second.found_reign) == ("nb", R3.id)
+    assert first.members == talk.takeover.promise.members == {"a": "na", "b": "nb"}
 
 
 @pytest.mark.parametrize(
-    ("own", "found", "epoch"),
-    [(0, (0, 0), 1), (0, (3, 9), 10), (20, (3, 9), 21)],
+    ("mine", "found", "epoch"),
+    [(None, (None, None), 1), (None, (None, R9), 10), (reign(20), (R3, R9), 21)],
 )
-def test_epoch_is_above_every_epoch_found(own: int, found: tuple[int, int], epoch: int) -> None:
-    talk = Talk(promise=Promise("c", own))
-    for name, theirs in zip("ab", found, strict=True):
-        talk.look(name, epoch=theirs)
-    assert talk.takeover.promise.epoch == epoch
+def test_epoch_is_above_every_epoch_found(
+    mine: ReignId | None, found: tuple[ReignId | None, ReignId | None], epoch: int
+) -> None:
+    a, b = found
+    talk = Talk(node("na", of=a), node("nb", of=b), own(of=mine)).until(Phase.CLAIMING)
+    made = talk.takeover.promise.reign
+    assert made is not None
+    assert (made.epoch, made.restart, made.takeover) == (epoch, 0, made.id)
+
+
+def belonging(node_id: str, cluster: str | None, *, bound: bool) -> NodeState:
+    promise = Promise(cluster, None if cluster is None else R3, URL)
+    return state_of(node_id, *(entries(2, of=R3) if bound else []), promise=promise)
 
 
 @pytest.mark.parametrize(
-    ("own", "found", "cluster"),
+    ("mine", "found", "cluster"),
     [
-        (None, (None, None), "id0"),
-        (None, (None, "theirs"), "theirs"),
-        ("mine", (None, None), "mine"),
-        ("mine", ("mine", None), "mine"),
+        ((None, False), (None, False), "id1"),
+        ((None, False), ("theirs", False), "theirs"),
+        (("mine", False), (None, False), "mine"),
+        (("mine", False), ("theirs", False), "mine"),
+        (("mine", False), ("theirs", True), "theirs"),
+        (("mine", True), ("theirs", False), "mine"),
+        (("mine", True), ("theirs", True), None),
     ],
 )
-def test_cluster_is_adopted_from_whoever_has_one(
-    own: str | None, found: tuple[str | None, str | None], cluster: str
+def test_a_cluster_is_adopted_unless_two_are_bound(
+    mine: tuple[str | None, bool], found: tuple[str | None, bool], cluster: str | None
 ) -> None:
-    talk = Talk(promise=Promise(own))
-    for name, theirs in zip("ab", found, strict=True):
-        talk.look(name, cluster=theirs)
-    assert talk.takeover.promise.cluster == cluster
+    theirs = Follower(belonging("na", found[0], bound=found[1]), 1000, 1 << 20)
+    state = belonging("l", mine[0], bound=mine[1])
+    talk = looked(Talk(theirs, node("nb", of=None), state, forced=True))
+    if cluster is None:
+        assert talk.phase is Phase.LOOKING
+        assert "different clusters: mine, theirs" in (talk.takeover.problem or "")
+    else:
+        assert (talk.phase, talk.takeover.promise.cluster) == (Phase.CLAIMING, cluster)
 
 
-@pytest.mark.parametrize(
-    ("own", "found"), [(None, ("one", "two")), ("mine", ("theirs", None))], ids=str
-)
-def test_two_clusters_are_not_joined(own: str | None, found: tuple[str, str | None]) -> None:
-    talk = Talk(promise=Promise(own))
-    for name, theirs in zip("ab", found, strict=True):
-        talk.look(name, cluster=theirs)
-    assert talk.takeover.phase is Phase.LOOKING
-    assert "different clusters" in (talk.takeover.problem or "")
-
-
-@pytest.mark.parametrize("node", ["node-a", "leader"])
-def test_node_that_answers_twice_is_one(node: str) -> None:
-    talk = Talk()
-    talk.look("a")
-    talk.look("b", node=node)
-    assert talk.takeover.phase is Phase.LOOKING
-    assert talk.takeover.waiting_for == ["b"]
+@pytest.mark.parametrize("twin", ["na", "l"])
+def test_node_that_answers_twice_is_one(twin: str) -> None:
+    talk = looked(Talk(node("na"), node(twin)))
+    assert (talk.phase, talk.takeover.waiting_for) == (Phase.LOOKING, ["b"])
     assert "are one node" in (talk.takeover.problem or "")
-
-
-@pytest.mark.parametrize(
-    ("positions", "best"),
-    [
-        ((Position(3, 7), Position(3, 4)), "a"),
-        ((Position(2, 9), Position(3, 4)), "b"),
-        ((START, Position(1, 1)), "b"),
-    ],
-)
-def test_state_with_the_highest_position_is_taken(
-    positions: tuple[Position, Position], best: str
-) -> None:
-    talk = Talk(*positions).until(Phase.FETCHING)
-    assert talk.takeover.waiting_for == [best]
-    assert [type(talk.next(name)) is Fetch for name in "ab"] == [name == best for name in "ab"]
-
-
-def test_position_at_the_claim_counts_not_the_one_seen_before() -> None:
-    talk = Talk(*HELD).until(Phase.CLAIMING)
-    talk.positions["b"] = Position(3, 9)  # the old leader was still there
-    talk.claim("a")
-    talk.claim("b")
-    assert talk.takeover.waiting_for == ["b"]
-
-
-def test_state_is_fetched_in_parts() -> None:
-    talk = Talk(*HELD).until(Phase.FETCHING)
-    items = [Item("k", 6, Raw(b"1")), Item("l", 7, Raw(b"2"))]
-    requests = [Request("once", 7, "f")]
-    parts: list[dict[str, object]] = [
-        {"items": items},
-        {"requests": requests},
-        {"entries": [put(7, epoch=3)]},
-    ]
-    for offset, part in zip((0, 2, 3), parts, strict=True):
-        message = talk.next("a")
-        assert isinstance(message, Fetch)
-        assert message.offset == offset
-        assert talk.takeover.taken is None
-        heard = talk.fetched("a", total=4, base_index=6, base_epoch=2, commit_index=5, **part)
-        talk.hear("a", message, heard)
-    taken = talk.takeover.taken
-    assert taken is not None
-    assert (taken.position, taken.base, taken.commit_index) == (HELD[0], Position(2, 6), 5)
-    assert (taken.items, taken.requests, taken.entries) == (items, requests, [put(7, epoch=3)])
-
-
-def test_fetching_begins_anew_with_the_next_attempt() -> None:
-    talk = Talk(*HELD).until(Phase.FETCHING)
-    message = talk.next("a")
-    assert message is not None
-    talk.hear("a", message, talk.fetched("a", total=2, items=[Item("k", 6, Raw(b"1"))]))
-    _best_is_lost(talk)
-    message = talk.until(Phase.FETCHING).next("a")
-    assert isinstance(message, Fetch)
-    assert message.offset == 0
-
-
-def test_empty_cluster_needs_no_fetching() -> None:
-    talk = Talk().until(Phase.CLAIMING)
-    talk.claim("a")
-    assert talk.takeover.taken is None
-    talk.claim("b")
-    assert talk.takeover.taken is not None
-    assert talk.takeover.taken.position == START
-
-
-def test_leader_without_followers_has_nobody_to_wait_for() -> None:
-    takeover = Takeover(Promise(), [], "leader", "http://l", lambda: "id")
-    assert (takeover.phase, takeover.promise.epoch) == (Phase.DONE, 1)
-
-
-def _claimed_by_another_node(talk: Talk) -> None:
-    message = talk.next("b")
-    assert isinstance(message, Claim)
-    talk.hear("b", message, answer("somebody", epoch=message.epoch, reign=message.reign))
-
-
-def _claim_refused(talk: Talk) -> None:
-    talk.claim("b", epoch=4, reign="twin", error="another reign is in force")
-
-
-def _best_is_lost(talk: Talk) -> None:
-    talk.progress["a"].lost("gone")
-    talk.takeover.lost(talk.progress["a"])
-
-
-def _best_is_another_node(talk: Talk) -> None:
-    talk.hear("a", Hello(epoch=0, reign=""), answer("emptied"))
-
-
-def _fetch_refused(talk: Talk) -> None:
-    message = talk.next("a")
-    assert message is not None
-    talk.hear("a", message, answer("node-a", HELD[0], epoch=4, error="no"))
-
-
-def _fetched_position_differs(talk: Talk) -> None:
-    message = talk.next("a")
-    assert message is not None
-    talk.hear("a", message, talk.fetched("a", last_index=6))
-
-
-@pytest.mark.parametrize(
-    ("phase", "event"),
-    [
-        (Phase.CLAIMING, _claimed_by_another_node),
-        (Phase.CLAIMING, _claim_refused),
-        (Phase.FETCHING, _best_is_lost),
-        (Phase.FETCHING, _best_is_another_node),
-        (Phase.FETCHING, _fetch_refused),
-        (Phase.FETCHING, _fetched_position_differs),
-    ],
-)
-def test_it_starts_over_under_a_higher_epoch(phase: Phase, event: Callable[[Talk], None]) -> None:
-    talk = Talk(*HELD).until(phase)
-    event(talk)
-    assert talk.takeover.phase is Phase.LOOKING
-    assert talk.takeover.waiting_for == ["a", "b"]
-    assert talk.takeover.taken is None
-    talk.look("a", epoch=4)
-    talk.look("b", epoch=4)
-    assert talk.takeover.promise.epoch == 5
-    assert talk.next("a") is None, "the new promise is not saved yet"
-
-
-@pytest.mark.parametrize("phase", [Phase.CLAIMING, Phase.FETCHING])
-def test_other_followers_may_come_and_go_meanwhile(phase: Phase) -> None:
-    talk = Talk(*HELD).until(phase)
-    talk.progress["b"].lost("gone")
-    talk.takeover.lost(talk.progress["b"])
-    assert talk.takeover.phase is phase
-    talk.look("b", epoch=4)
-    assert talk.takeover.phase is phase
-
-
-@pytest.mark.parametrize("phase", [Phase.CLAIMING, Phase.FETCHING])
-def test_a_higher_epoch_ends_it(phase: Phase) -> None:
-    talk = Talk(*HELD).until(phase)
-    message = talk.next("a")
-    assert message is not None
-    with pytest.raises(Deposed, match="epoch 9, met at a"):
-        talk.hear("a", message, answer("node-a", HELD[0], epoch=9, error="another reign"))
-
-
-def test_answer_to_an_earlier_attempt_is_not_heard() -> None:
-    talk = Talk(*HELD).until(Phase.CLAIMING)
-    late = talk.next("a")
-    assert late is not None
-    _claim_refused(talk)
-    talk.look("a", epoch=4)
-    talk.look("b", epoch=4)
-    talk.hear("a", late, answer("node-a", HELD[0], epoch=late.epoch, reign=late.reign))
-    assert talk.takeover.waiting_for == ["a", "b"]
 
 
 def test_follower_that_is_lost_while_looking_is_looked_at_again() -> None:
     talk = Talk()
-    talk.look("a")
-    talk.progress["a"].lost("gone")
-    talk.takeover.lost(talk.progress["a"])
-    talk.look("b")
+    talk.say("a")
+    talk.lose("a")
+    talk.say("b")
     assert talk.takeover.waiting_for == ["a"]
 
 
-def test_forced_start_while_claiming_looks_again_without_the_missing() -> None:
-    talk = Talk(*HELD).until(Phase.CLAIMING)
-    talk.claim("b")
-    assert talk.takeover.force() == ["a"]
+# Nodes that are named
+
+
+KNOWN = {"a": "na", "b": "nb", "old": "n-old"}
+
+
+def test_a_named_node_is_waited_for_claimed_and_fetched_from() -> None:
+    best = node("n-old", entries(9, of=R3))
+    talk = looked(Talk(node("na", [begin(1, R3, KNOWN), put(2, of=R3)]), old=best))
+    assert (talk.phase, talk.takeover.waiting_for) == (Phase.LOOKING, ["old"])
+    talk.until(Phase.FETCHING)
+    assert best.promise.reign == talk.takeover.promise.reign
+    assert talk.takeover.promise.members == KNOWN
+    assert talk.takeover.waiting_for == ["old"]
+    talk.until(Phase.DONE)
+    assert talk.takeover.taken is not None
+    assert talk.takeover.taken.position == at(9, R3)
+
+
+@pytest.mark.parametrize(
+    ("members", "others"),
+    [
+        pytest.param({"old": "nb"}, {}, id="its id answers elsewhere"),
+        pytest.param({"b": "n-old"}, {}, id="another node answers at its address"),
+        pytest.param({"leader:1": "n-old"}, {}, id="the leader itself is there now"),
+        pytest.param({"old": "n-old"}, {"old": node("new", of=None)}, id="another node, asked"),
+        pytest.param({"old": "n-old"}, {"old": node("na")}, id="a node known already, asked"),
+    ],
+)
+def test_a_named_node_is_no_longer_waited_for(
+    members: Members, others: dict[str, Follower]
+) -> None:
+    talk = Talk(node("na", members=members))
+    talk.others |= others
+    looked(talk)
+    for address in others:
+        talk.say(address)
+    assert talk.phase is Phase.CLAIMING
+
+
+def test_only_the_newest_epoch_names_those_that_count() -> None:
+    talk = looked(Talk(node("na", of=R2, members={"old": "n-old"}), node("nb", of=R3)))
+    assert talk.phase is Phase.CLAIMING
+
+
+def test_its_own_state_names_nodes_too() -> None:
+    state = own(begin(1, R3, {"old": "n-old"}), of=R3)
+    talk = looked(Talk(state=state))
+    assert talk.takeover.waiting_for == ["old"]
+
+
+def test_a_node_named_between_look_and_claim_is_asked() -> None:
+    first, late = node("na", entries(3, of=R3)), node("late")
+    talk = Talk(first, late=late).until(Phase.CLAIMING)
+    noop = name(4, {"late": "late"}, R3)
+    assert first.append(append(noop, prev=at(3, R3), of=R3)).error is None
+    assert looked(talk).phase is Phase.LOOKING
+    assert looked(talk).takeover.waiting_for == ["late"]
+    talk.until(Phase.DONE)
+    assert late.promise.reign == talk.takeover.promise.reign
+
+
+def test_a_node_that_changed_places_with_another_is_asked_where_it_is_now() -> None:
+    names = {"a": "n-old", "old": "nb"}
+    talk = looked(Talk(node("nb", members=names), node("nc")))
+    assert talk.takeover.waiting_for == ["old"], "nb is at a, so n-old may be at nb's old place"
+
+
+def test_those_that_the_last_attempt_named_are_asked_by_the_next() -> None:
+    third = node("n-old", entries(7, of=R3))
+    talk = Talk(node("na", members=KNOWN), old=third).until(Phase.CLAIMING)
+    talk.others["a"] = node("emptied", of=None)
+    talk.say("a")
+    assert talk.phase is Phase.LOOKING
+    looked(talk)
+    assert talk.takeover.waiting_for == ["old"]
+
+
+# A directory that remembers what nobody else does
+
+
+def test_a_directory_that_remembers_alone_needs_an_operator() -> None:
+    state = own(*entries(3, of=R3), of=R3)
+    talk = looked(Talk(node("na", of=None), node("nb", of=None), state))
+    assert talk.phase is Phase.LOOKING
+    assert "remembers epoch 3 and no follower any" in (talk.takeover.problem or "")
+    assert talk.takeover.force(None) == []
+    talk.until(Phase.DONE)
+    assert talk.takeover.taken is None, "its own state is the best"
+    assert talk.takeover.promise.epoch == 4, "nobody is missing, so nothing is skipped"
+
+
+@pytest.mark.parametrize(
+    ("epoch", "is_own", "claims"), [(1, True, True), (1, False, False), (2, True, False)]
+)
+def test_its_own_first_takeover_is_no_memory(epoch: int, is_own: bool, claims: bool) -> None:
+    state = own(of=reign(epoch), is_own=is_own)
+    talk = looked(Talk(node("na", of=None), node("nb", of=None), state))
+    assert (talk.phase is Phase.CLAIMING) == claims
+
+
+# Choosing
+
+
+@pytest.mark.parametrize(
+    ("mine", "a", "b", "best"),
+    [
+        pytest.param(EMPTY, EMPTY, EMPTY, SELF, id="nothing"),
+        pytest.param(EMPTY, LONG, SHORT, "a", id="the longest"),
+        pytest.param(EMPTY, EARLIER, SHORT, "b", id="the highest epoch"),
+        pytest.param(EMPTY, EMPTY, SHORT, "b", id="something"),
+        pytest.param(LONG, SHORT, SHORT, SELF, id="its own, where it is the longest"),
+        pytest.param(LONG, LONG, SHORT, SELF, id="its own, where it is as good"),
+        pytest.param(SHORT, LONG, SHORT, "a", id="another, where its own is an old copy"),
+        pytest.param(UNSENT, LONG, SHORT, "a", id="the lower restart at the fork"),
+        pytest.param(LONG, TWINS, SHORT, None, id="nothing says which"),
+    ],
+)
+def test_the_best_state_is_kept_or_fetched(
+    mine: list[Entry], a: list[Entry], b: list[Entry], best: str | None
+) -> None:
+    talk = Talk(node("na", a), node("nb", b), own(*mine, of=R3))
+    talk.until({SELF: Phase.DONE, None: Phase.UNDECIDED}.get(best, Phase.FETCHING))
+    assert talk.takeover.taken is None
+    assert talk.takeover.waiting_for == ([best] if best in ("a", "b") else [])
+
+
+@pytest.mark.parametrize(("keep", "phase"), [("a", Phase.FETCHING), (SELF, Phase.DONE)])
+def test_an_operator_decides_between_two_histories(keep: str, phase: Phase) -> None:
+    talk = Talk(node("na", TWINS), node("nb", SHORT), own(*LONG, of=R3)).until(Phase.UNDECIDED)
+    assert "self, a, b" in (talk.takeover.problem or "")
+    for choice in (None, "nobody"):
+        with pytest.raises(NothingToForce):
+            talk.takeover.force(choice)
+    assert talk.takeover.force(keep) == []
+    assert (talk.phase, talk.takeover.problem) == (phase, None)
+
+
+def test_a_choice_where_there_is_none_is_refused() -> None:
+    with pytest.raises(NothingToForce, match="no two histories"):
+        unequal().takeover.force("a")
+
+
+def test_position_at_the_claim_counts_not_the_one_seen_before() -> None:
+    talk = unequal().until(Phase.CLAIMING)
+    more = append(*LONG[4:], *(put(8, of=R3), put(9, of=R3)), prev=at(4, R3), of=R3)
+    assert talk.others["b"].append(more).error is None  # the old leader was still there
+    talk.until(Phase.FETCHING)
     assert talk.takeover.waiting_for == ["b"]
-    talk.look("b", epoch=4)
-    assert talk.takeover.phase is Phase.CLAIMING
-    assert talk.takeover.promise.epoch >= 1004
-
-
-def test_missing_follower_that_returns_in_time_takes_part() -> None:
-    talk = Talk(*HELD).until(Phase.CLAIMING)
-    talk.claim("b")
-    talk.takeover.force()
-    talk.look("a", epoch=4)
-    talk.look("b", epoch=4)
-    talk.takeover.promise_saved = True
-    talk.claim("b")
-    assert talk.takeover.waiting_for == ["a"]
-
-
-@pytest.mark.parametrize("phase", [Phase.LOOKING, Phase.CLAIMING])
-def test_forced_start_without_any_follower_goes_on(phase: Phase) -> None:
-    talk = Talk(*HELD)
-    if phase is Phase.CLAIMING:
-        talk.until(phase)
-    assert talk.takeover.force() == ["a", "b"]
-    assert talk.takeover.phase is Phase.DONE

@@ -30,7 +30,7 @@ def test_every_kind_of_fault_comes_up_alone_and_together() -> None:
     actions = Counter(fault.action for fault in schedule)
     assert set(actions) == {
         "kill", "kill worker", "stop", "empty", "freeze", "cut", "stall", "hold", "slow", "refuse",
-        "replay", "raise quorum",
+        "replay", "raise quorum", "put back",
     }  # fmt: skip
     assert {fault.way for fault in schedule} == {"both ways", "to the follower", "to the leader"}
     assert any(fault.kills_again_s for fault in schedule)

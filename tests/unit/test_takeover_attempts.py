@@ -1,0 +1,300 @@
+"""How a takeover fetches the best state, starts over, ends, and is forced."""
+
+from collections.abc import Callable
+
+import pytest
+from msgspec import UNSET, Raw, structs
+
+from kvstore.entries import MAX_EPOCH, MAX_EPOCH_JUMP, Item, Position, ReignId
+from kvstore.errors import NothingToForce
+from kvstore.lineage import ReignStart
+from kvstore.messages import Fetch, Hello
+from kvstore.records import NodeState, Promise, StageParts
+from kvstore.takeover import Deposed, OwnState, Phase, Takeover
+from tests.unit.core import (
+    URL,
+    at,
+    begin,
+    handle,
+    put,
+    reign,
+)
+from tests.unit.takeovers import LONG, R3, R9, SHORT, Talk, looked, node, own, unequal
+
+# Fetching
+
+
+def test_state_is_fetched_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kvstore.messages.MAX_ENTRIES", 2)
+    held = [begin(1, R3), put(2, "a", of=R3), put(3, "b", of=R3, request="once")]
+    best = node("na", held)
+    best.commit_index = 2
+    talk = Talk(best).until(Phase.FETCHING)
+    offsets = []
+    while talk.phase is Phase.FETCHING:
+        assert talk.takeover.taken is None
+        message = talk.say("a")
+        assert isinstance(message, Fetch)
+        offsets.append(message.offset)
+    assert offsets == [0, 2, 3, 5]
+    taken = talk.takeover.taken
+    assert taken is not None
+    assert (taken.position, taken.base, taken.commit_index) == (at(3, R3), Position(0, 0), 2)
+    assert (taken.entries, taken.lineage) == (held, best.log.lineage)
+    kv_map = taken.staging.finish(taken.position)
+    assert kv_map.digest() == best.map.digest()
+    assert kv_map.requests.requests() == best.map.requests.requests()
+    parts = [record for record in talk.saved if isinstance(record, StageParts)]
+    assert {record.staging for record in parts} == {taken.staging.id}
+    assert [len(record.items) for record in parts] == [2, 0, 0, 0]
+
+
+def test_fetching_begins_anew_with_the_next_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kvstore.messages.MAX_ENTRIES", 2)
+    talk = unequal().until(Phase.FETCHING)
+    talk.say("a")
+    talk.lose("a")
+    message = talk.until(Phase.FETCHING).next("a")
+    assert isinstance(message, Fetch)
+    assert message.offset == 0
+
+
+def test_leader_without_followers_has_nobody_to_wait_for() -> None:
+    state = OwnState("l", URL, at(0), own().log.lineage, {})
+    takeover = Takeover(Promise(), state, {}, lambda: "id", lambda _: None)
+    assert (takeover.phase, takeover.promise.epoch) == (Phase.DONE, 1)
+
+
+# What makes it start over, and what ends it
+
+
+def _claimed_by_another_node(talk: Talk) -> None:
+    talk.others["b"] = node("somebody", of=None)
+    talk.say("b")
+
+
+def _claim_refused(talk: Talk) -> None:
+    talk.say("b", error="another reign began meanwhile")
+
+
+def _checked_position_differs(talk: Talk) -> None:
+    talk.say("b", last_index=3)
+
+
+def _checked_reign_differs(talk: Talk) -> None:
+    talk.say("b", epoch=3, reign="r3", takeover="r3")
+
+
+def _checked_node_differs(talk: Talk) -> None:
+    talk.others["b"] = node("emptied", of=None)
+    talk.say("b")
+
+
+def _best_is_lost(talk: Talk) -> None:
+    talk.lose("a")
+
+
+def _best_is_another_node(talk: Talk) -> None:
+    message = Hello(epoch=0, reign="")
+    talk.hear("a", message, handle(node("emptied", of=None), message))
+
+
+def _fetch_refused(talk: Talk) -> None:
+    talk.say("a", error="no")
+
+
+def _fetched_position_differs(talk: Talk) -> None:
+    talk.say("a", last_index=6)
+
+
+def _fetched_total_changes(talk: Talk) -> None:
+    talk.say("a", entries=[], total=9)
+    talk.say("a", total=8)
+
+
+@pytest.mark.parametrize(
+    ("phase", "event"),
+    [
+        (Phase.CLAIMING, _claimed_by_another_node),
+        (Phase.CLAIMING, _claim_refused),
+        (Phase.CHECKING, _checked_position_differs),
+        (Phase.CHECKING, _checked_reign_differs),
+        (Phase.CHECKING, _checked_node_differs),
+        (Phase.FETCHING, _best_is_lost),
+        (Phase.FETCHING, _best_is_another_node),
+        (Phase.FETCHING, _fetch_refused),
+        (Phase.FETCHING, _fetched_position_differs),
+        (Phase.FETCHING, _fetched_total_changes),
+    ],
+)
+def test_it_starts_over_under_a_higher_epoch(phase: Phase, event: Callable[[Talk], None]) -> None:
+    talk = unequal().until(phase)
+    event(talk)
+    assert (talk.phase, talk.takeover.waiting_for) == (Phase.LOOKING, ["a", "b"])
+    assert talk.takeover.taken is None
+    talk.others = {"a": node("na", LONG), "b": node("nb", SHORT)}
+    looked(talk)
+    assert (talk.phase, talk.takeover.promise.epoch) == (Phase.CLAIMING, 5)
+    assert talk.next("a") is None, "the new promise is not saved yet"
+
+
+GAP = [begin(1, R3), put(3, of=R3)]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"items": [Item("k", 999, Raw(b"1"))], "total": 99},
+        {"items": [], "total": 99},
+        {"items": [], "entries": GAP, "total": 99},
+        {"items": [], "entries": [begin(1, R9)], "total": 99},
+        {"items": [], "entries": [begin(1, R3)], "total": 1},
+        {"items": [], "entries": [begin(1, R3), structs.replace(LONG[1], value=UNSET)], "total": 9},
+        {"items": [], "entries": LONG, "base_index": 5, "total": 99},
+    ],
+    ids=["future", "nothing", "gap", "another reign", "short", "no value", "no base"],
+)
+def test_state_that_makes_no_sense_is_not_saved(changes: dict[str, object]) -> None:
+    talk = unequal().until(Phase.FETCHING)
+    talk.say("a", **changes)
+    assert talk.phase is Phase.LOOKING
+    assert "makes no sense" in (talk.takeover.problem or "")
+    assert [record for record in talk.saved if isinstance(record, StageParts)] == []
+    assert talk.next("a") is None, "not at once"
+
+
+def test_lineage_that_makes_no_sense_is_not_a_candidate() -> None:
+    talk = unequal().until(Phase.CLAIMING)
+    talk.say("a", lineage=[ReignStart(R9, 1)])
+    assert talk.phase is Phase.LOOKING
+    assert "makes no sense" in (talk.takeover.problem or "")
+
+
+@pytest.mark.parametrize("others", [R3, None], ids=["beside others", "alone"])
+def test_absurd_epoch_is_not_surpassed(others: ReignId | None) -> None:
+    talk = Talk(node("na", of=reign(MAX_EPOCH)), node("nb", of=others))
+    looked(talk)
+    assert talk.phase is Phase.LOOKING
+    assert f"the epoch of a, {MAX_EPOCH}, is absurdly high" in (talk.takeover.problem or "")
+
+
+def test_epoch_within_a_jump_is_surpassed() -> None:
+    talk = Talk(node("na", of=reign(3 + MAX_EPOCH_JUMP)))
+    looked(talk)
+    assert talk.takeover.promise.epoch == 4 + MAX_EPOCH_JUMP
+
+
+@pytest.mark.parametrize("phase", [Phase.CLAIMING, Phase.CHECKING, Phase.FETCHING])
+def test_other_followers_may_come_and_go_meanwhile(phase: Phase) -> None:
+    talk = unequal().until(phase)
+    talk.lose("b")
+    assert talk.phase is phase
+    talk.until(Phase.DONE)
+
+
+@pytest.mark.parametrize("phase", [Phase.CLAIMING, Phase.CHECKING, Phase.FETCHING])
+@pytest.mark.parametrize("of", [R9, reign(4, takeover="t")], ids=["later", "twin"])
+def test_a_later_reign_or_a_twin_ends_it(phase: Phase, of: ReignId) -> None:
+    talk = unequal().until(phase)
+    with pytest.raises(Deposed, match=f"epoch {of.epoch}, met at a"):
+        talk.say("a", epoch=of.epoch, reign=of.id, takeover=of.takeover, error="no")
+
+
+@pytest.mark.parametrize(
+    ("state", "forced", "ends"),
+    [
+        (own(of=R3, is_own=True), False, True),
+        (own(of=R3, is_own=True), True, False),
+        (own(of=R3), False, False),
+        (own(), False, False),
+    ],
+)
+def test_only_a_leader_can_be_replaced_while_it_looks(
+    state: NodeState, forced: bool, ends: bool
+) -> None:
+    talk = Talk(node("na", of=R9), state=state, forced=forced)
+    if ends:
+        with pytest.raises(Deposed):
+            talk.say("a")
+    else:
+        talk.until(Phase.CLAIMING)
+        assert talk.takeover.promise.epoch == 10
+
+
+def test_answer_to_an_earlier_attempt_is_not_heard() -> None:
+    talk = unequal().until(Phase.CLAIMING)
+    late = talk.next("a")
+    assert late is not None
+    heard = handle(talk.others["a"], late)
+    _claim_refused(talk)
+    talk.say("a")
+    talk.say("b")
+    talk.hear("a", late, heard)
+    assert talk.takeover.waiting_for == ["a", "b"]
+
+
+def test_what_it_has_come_to_is_not_taken_back_while_it_is_saved() -> None:
+    talk = unequal().until(Phase.DONE)
+    taken = talk.takeover.taken
+    _best_is_another_node(talk)
+    assert (talk.phase, talk.takeover.taken) == (Phase.DONE, taken)
+
+
+# Forced
+
+
+@pytest.mark.parametrize("phase", [Phase.LOOKING, Phase.CLAIMING])
+def test_forced_start_without_any_follower_goes_on(phase: Phase) -> None:
+    talk = unequal().until(phase)
+    talk.lose("a")
+    talk.lose("b")
+    assert talk.takeover.force(None) == ["a", "b"]
+    assert talk.phase is Phase.DONE
+    assert talk.takeover.promise.members == {}
+
+
+@pytest.mark.parametrize("phase", [Phase.LOOKING, Phase.CLAIMING, Phase.CHECKING])
+def test_who_has_not_been_asked_in_vain_is_not_missing(phase: Phase) -> None:
+    talk = unequal().until(phase)
+    with pytest.raises(NothingToForce, match="still asking a, b"):
+        talk.takeover.force(None)
+    talk.lose("b")
+    assert talk.takeover.force(None) == ["b"]
+
+
+@pytest.mark.parametrize("phase", [Phase.CLAIMING, Phase.CHECKING])
+def test_forced_start_in_the_middle_looks_again_without_the_missing(phase: Phase) -> None:
+    talk = unequal().until(phase)
+    talk.say("b")
+    talk.lose("a")
+    assert talk.takeover.force(None) == ["a"]
+    assert (talk.phase, talk.takeover.waiting_for) == (Phase.LOOKING, ["b"])
+    talk.say("b")
+    assert talk.phase is Phase.CLAIMING
+    assert talk.takeover.promise.epoch >= 1004
+
+
+def test_missing_follower_that_returns_in_time_takes_part() -> None:
+    talk = unequal().until(Phase.CLAIMING)
+    talk.say("b")
+    talk.lose("a")
+    talk.takeover.force(None)
+    talk.say("a")
+    talk.say("b")
+    talk.takeover.promise_saved = True
+    talk.say("b")
+    assert talk.takeover.waiting_for == ["a"]
+    assert talk.takeover.promise.epoch < 1000, "nobody is missing"
+
+
+def test_two_addresses_of_one_node_are_not_missing() -> None:
+    talk = Talk(node("n"), node("n"))
+    talk.say("a")
+    talk.say("b")
+    with pytest.raises(NothingToForce, match="are one node"):
+        talk.takeover.force(None)
+
+
+def test_nothing_can_be_forced_while_the_state_is_fetched() -> None:
+    with pytest.raises(NothingToForce):
+        unequal().until(Phase.FETCHING).takeover.force(None)
