@@ -1,6 +1,7 @@
 """A cluster of real nodes, and what can be done to it.
 
-The words: ``crash`` (kill -9 of the whole node), ``restart``, ``freeze`` (SIGSTOP), ``thaw``;
+The words: ``crash`` (kill -9 of the whole node), ``restart``, ``freeze`` (SIGSTOP), ``thaw``,
+``empty`` (without its directory), ``copy_directory``, ``put_back`` (to an older copy);
 ``partition`` and ``heal`` (the network between the leader and a follower);
 ``wait_for_replication``, ``assert_copies_equal``, ``assert_nothing_lost``.
 """
@@ -104,11 +105,14 @@ class ClusterHarness:
     def add_leader(self, name: str, settings: Mapping[str, str] | None = None) -> Node:
         """Make another leader of the same followers, past the proxies; it is not started.
 
-        :param settings: over those of the first leader.
+        :param settings: over those of the first leader. A durable one has a directory of its own.
         """
         port = free_ports(1)[0]
         followers = ",".join(node.process.address for node in self.followers)
-        merged = {**self.leader.process.settings, "FOLLOWERS": followers, **(settings or {})}
+        merged = {**self.leader.process.settings, "FOLLOWERS": followers}
+        if "DATA_DIR" in merged:
+            merged["DATA_DIR"] = str(self.leader.directory.with_name(name))
+        merged |= settings or {}
         log_path = self._working_dir / f"{name}.log"
         process = LocalNode(name, "leader", port, merged, log_path)
         self._processes.append(process)

@@ -1,7 +1,9 @@
 """One real node: its HTTP API, its process, and its death and return."""
 
 import os
+import shutil
 import signal
+from pathlib import Path
 
 import psutil
 
@@ -36,9 +38,32 @@ class Node(NodeHttp):
         self.process.start()
         wait_until(self._why_not_serving, START_TIMEOUT_S)
 
+    @property
+    def directory(self) -> Path:
+        """Where it keeps its data; only of a node with ``DATA_DIR``."""
+        return Path(self.process.settings["DATA_DIR"])
+
     def crash(self) -> None:
         """Kill the whole node at once (SIGKILL)."""
         self.process.kill()
+
+    def empty(self) -> None:
+        """Kill the node, and delete what it kept."""
+        self.crash()
+        if "DATA_DIR" in self.process.settings:
+            shutil.rmtree(self.directory)
+
+    def copy_directory(self, copy: Path) -> Path:
+        """Copy what a dead node has kept.
+
+        :return: the copy.
+        """
+        return Path(shutil.copytree(self.directory, copy))
+
+    def put_back(self, copy: Path) -> None:
+        """Kill the node, and give it an older copy of its directory."""
+        self.empty()
+        shutil.copytree(copy, self.directory)
 
     def restart(self) -> None:
         """Start it again after a crash; returns when it serves, which may be before it is ready."""
@@ -65,6 +90,24 @@ class Node(NodeHttp):
             return None if status["state"] == state else f"{self.name}: {status}"
 
         wait_until(why_not, timeout_s)
+
+    def wait_for_problem(self, words: str) -> None:
+        """Wait until ``/status`` shows a problem with these words in it."""
+
+        def why_not() -> str | None:
+            problem = self.status()["problem"]
+            return None if problem and words in problem else f"the problem is {problem}"
+
+        wait_until(why_not)
+
+    def wait_until_waiting_for(self, addresses: list[str]) -> None:
+        """Wait until a leader waits for exactly these nodes."""
+
+        def why_not() -> str | None:
+            waiting_for = self.status()["waiting_for"]
+            return None if waiting_for == addresses else f"it waits for {waiting_for}"
+
+        wait_until(why_not)
 
     def wait_for_follower(self, address: str, state: str, timeout_s: float = 20.0) -> None:
         """Wait until a leader's ``/status`` shows a state for one follower."""

@@ -7,6 +7,7 @@ from urllib.parse import quote
 import requests
 
 from analysis.copies import Copy
+from tests.waiting import wait_until
 
 TIMEOUT_S = 30.0
 
@@ -95,6 +96,29 @@ class NodeHttp:
     def store(self) -> Copy:
         """``GET /admin/store``; the node must answer it."""
         return Copy.parse(_document(self.request("GET", "/admin/store")))
+
+    def force_start(self, without: list[str] | None = None) -> dict[str, Any]:
+        """``POST /admin/force_start``, until the node has asked those that are missing in vain.
+
+        :param without: addresses of the nodes that must be missing.
+        :return: the last answer.
+        """
+        given_up: set[str] = set()
+        document: dict[str, Any] = {}
+
+        def why_not() -> str | None:
+            nonlocal document
+            answer = self.request("POST", "/admin/force_start")
+            if answer.status_code == 409:
+                return answer.text
+            document = _document(answer)
+            given_up.update(document["without"])
+            return None if given_up == set(without or []) else f"it gave up {given_up}"
+
+        wait_until(why_not)
+        assert document["status"] == "ok"
+        assert "lost" in document["risk"]
+        return document
 
     def set_quorum(self, quorum: int) -> None:
         """``POST /admin/set_quorum``, which must succeed."""

@@ -46,6 +46,10 @@ class WriteRecord:
             answer = None
         return self._note(answer, key, json.dumps(value, sort_keys=True))
 
+    def put_each(self, node: NodeHttp, name: str, count: int) -> None:
+        """Put values under as many keys, one after the other; every write must be confirmed."""
+        assert [self.put(node, f"{name}{n}", n) for n in range(count)] == [200] * count
+
     def delete(self, node: NodeHttp, key: str) -> int | None:
         """Delete a key; returns like :meth:`put`."""
         try:

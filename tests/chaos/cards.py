@@ -89,6 +89,13 @@ def _empty(names: Callable[[Hand], list[str]]) -> Card:
     return play
 
 
+def _put_back(hand: Hand) -> list[Fault]:
+    """Never the leader: what it confirms from an old copy is not promised."""
+    nodes = hand.some(hand.followers, hand.write_quorum)
+    seconds = hand.between(0.3, _LONGEST_S)
+    return [Fault(action="put back", nodes=nodes, seconds=seconds, on_confirmation=True)]
+
+
 def _leave_few_copies(hand: Hand) -> list[Fault]:
     """What is confirmed must be on the disks of those who keep them at this very moment."""
     emptied = [LEADER, *hand.chance.sample(hand.followers, hand.write_quorum - 1)]
@@ -171,6 +178,7 @@ DECK: tuple[Card, ...] = (
     _leave_few_copies,
     _leave_few_copies,
     _leave_few_copies,
+    _put_back,
     _on("freeze", _leader),
     _on("freeze", _followers),
     _on("freeze", _anybody),

@@ -66,7 +66,7 @@ class Client:
             made.append(attempt)
             document = _document(answer)
             if outcome == "open":
-                open_version = document.get("version", open_version)
+                open_version = document.get("version") or open_version
             if outcome == "confirmed" or (outcome == "refused" and len(made) == 1):
                 break
             if len(made) >= attempts:

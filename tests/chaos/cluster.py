@@ -45,7 +45,7 @@ class ChaosCluster:
         self.write_quorum = campaign.write_quorum
         self._recorder = recorder
         self._stopped = stopped
-        self._data = directory / "data"
+        self._copies = directory / "copies"
         self._logs = directory / "logs"
         self.harness = ClusterHarness(
             campaign.followers,
@@ -53,12 +53,12 @@ class ChaosCluster:
             settings=campaign.node_settings,
             leader_settings={"WRITE_QUORUM": str(campaign.write_quorum)},
             proxied=True,
-            data_root=self._data,
+            data_root=directory / "data",
         )
         self.nodes = {node.name: node for node in self.harness.nodes}
         self.in_hand = {name: threading.Lock() for name in self.nodes}
         """Held by whoever kills, freezes or starts a node."""
-        self._losses = Losses(self.write_quorum, LEADER)
+        self._losses = Losses(self.write_quorum, LEADER, campaign.followers)
         self._left = threading.Event()
         self._watching = threading.Thread(target=self._watch, daemon=True)
 
@@ -125,16 +125,27 @@ class ChaosCluster:
         self._recorder.killed(name)
 
     def may_lose(self, names: list[str]) -> list[str]:
-        """Say which of these nodes may be emptied now without losing a confirmed write."""
+        """Say which of these nodes may lose their copies now without losing a confirmed write."""
         return self._losses.allow(names)
 
     def empty(self, name: str) -> None:
         """Delete the data directory of a dead node that may be emptied."""
-        shutil.rmtree(self._data / name)
+        self.nodes[name].empty()
+        self._recorder.emptied(name)
+
+    def keep_copy(self, name: str) -> None:
+        """Copy the directory of a dead node."""
+        copy = self._copies / name
+        shutil.rmtree(copy, ignore_errors=True)
+        self.nodes[name].copy_directory(copy)
+
+    def put_back(self, name: str) -> None:
+        """Put a dead node, which may lose its copy, back to the copy of its directory."""
+        self.nodes[name].put_back(self._copies / name)
         self._recorder.emptied(name)
 
     def returned(self, name: str) -> None:
-        """An emptied node was started again."""
+        """A node that had lost its copy was started again."""
         self._losses.returned(name)
 
     # The end
@@ -218,12 +229,11 @@ class ChaosCluster:
         if not waiting:
             return
         try:
-            followers = {
-                name: (self.harness.address(self.nodes[name]), self._status(name)["node"])
-                for name in waiting
-                if name != LEADER
-            }
-            self._losses.look(waiting, self._status(LEADER), followers)
+            leader, followers = self._status(LEADER), {}
+            for name in waiting.keys() - {LEADER}:
+                address, status = self.harness.address(self.nodes[name]), self._status(name)
+                followers[name] = (address, status["node"], status["applied_index"])
+            self._losses.look(waiting, leader, followers)
         except (requests.RequestException, ValueError):
             return  # a node that does not answer now is asked again
 

@@ -10,6 +10,7 @@ Action = Literal[
     "kill worker",  # SIGKILL of its worker, which gunicorn replaces
     "stop",  # SIGTERM, and a restart
     "empty",  # SIGKILL, the data directories of some of the killed deleted, and a restart
+    "put back",  # SIGKILL, and later an older copy of the directories, and restarts
     "freeze",  # SIGSTOP, and SIGCONT
     "cut",  # bytes on the way to or from a follower are lost
     "stall",  # they wait until the fault ends, as when TCP repeats them

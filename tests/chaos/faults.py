@@ -51,6 +51,7 @@ class FaultMaker:
             "kill worker": self._kill_workers,
             "stop": self._stop,
             "empty": self._empty,
+            "put back": self._put_back,
             "freeze": self._freeze,
             "cut": self._disturb_links,
             "stall": self._disturb_links,
@@ -127,10 +128,7 @@ class FaultMaker:
 
     def _empty(self, fault: Fault) -> None:
         with self._in_hand(fault) as names:
-            wanted = [name for name in names if name in fault.emptied]
-            emptied = self._cluster.may_lose(wanted)
-            if emptied != wanted:
-                self._recorder.event(f"only {emptied} may lose their copies now", fault.number)
+            emptied = self._may_lose(fault, [name for name in names if name in fault.emptied])
             self._cluster.crash(names, on_confirmation=fault.on_confirmation)
             for name in emptied:
                 self._cluster.empty(name)
@@ -138,6 +136,27 @@ class FaultMaker:
             self._start(fault, names)
             for name in emptied:
                 self._cluster.returned(name)
+
+    def _put_back(self, fault: Fault) -> None:
+        with self._in_hand(fault) as names:
+            self._cluster.crash(names)
+            for name in names:
+                self._cluster.keep_copy(name)
+            self._start(fault, names)
+            self._wait(fault.seconds)
+            lost = self._may_lose(fault, names)
+            self._cluster.crash(names, on_confirmation=fault.on_confirmation)
+            for name in lost:
+                self._cluster.put_back(name)
+            self._start(fault, names)
+            for name in lost:
+                self._cluster.returned(name)
+
+    def _may_lose(self, fault: Fault, names: list[str]) -> list[str]:
+        allowed = self._cluster.may_lose(names)
+        if allowed != names:
+            self._recorder.event(f"only {allowed} may lose their copies now", fault.number)
+        return allowed
 
     def _start(self, fault: Fault, names: list[str]) -> None:
         for again_s in fault.kills_again_s:

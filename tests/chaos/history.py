@@ -116,7 +116,7 @@ class Killed(Struct, frozen=True, kw_only=True, tag="killed", tag_field="record"
 
 
 class Emptied(Struct, frozen=True, kw_only=True, tag="emptied", tag_field="record"):
-    """The data directory of a dead node was deleted."""
+    """The data directory of a dead node was deleted, or put back to an older copy."""
 
     at_ns: int
     node: str

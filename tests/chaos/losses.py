@@ -1,7 +1,8 @@
 """How many copies of the data may be lost now.
 
 A confirmed write is held by the leader and at least W followers, so at most W of these may lose
-their directories before it is held by as many nodes again.
+their directories, or get older copies of them, before it is held by as many nodes again. One
+follower that its leader knows must stay: without any, an operator would have to decide.
 """
 
 import threading
@@ -9,7 +10,7 @@ from typing import Any
 
 
 class Loss:
-    """One directory that was deleted."""
+    """One directory that was deleted, or put back to an older copy."""
 
     def __init__(self) -> None:
         self.returned = False
@@ -21,11 +22,13 @@ class Losses:
 
     :param write_quorum: W, at least 1.
     :param leader: the leader's name.
+    :param followers: how many there are.
     """
 
-    def __init__(self, write_quorum: int, leader: str) -> None:
+    def __init__(self, write_quorum: int, leader: str, followers: int) -> None:
         self._write_quorum = write_quorum
         self._leader = leader
+        self._followers = followers
         self._losses: dict[str, Loss] = {}
         self._lock = threading.Lock()
 
@@ -34,10 +37,15 @@ class Losses:
         allowed = []
         with self._lock:
             for name in names:
-                if name in self._losses or len(self._losses) < self._write_quorum:
+                if name in self._losses or self._one_more(name):
                     self._losses[name] = Loss()
                     allowed.append(name)
         return allowed
+
+    def _one_more(self, name: str) -> bool:
+        followers = len(self._losses.keys() - {self._leader})
+        stays = name == self._leader or followers + 1 < self._followers
+        return stays and len(self._losses) < self._write_quorum
 
     def returned(self, name: str) -> None:
         """A node that had lost its directory was started again."""
@@ -53,14 +61,14 @@ class Losses:
         self,
         waiting: dict[str, Loss],
         leader: dict[str, Any],
-        followers: dict[str, tuple[str, str]],
+        followers: dict[str, tuple[str, str, int]],
     ) -> None:
         """Forget the losses that are made good.
 
         :param waiting: what was waiting before anyone was asked.
         :param leader: its ``/status``.
         :param followers: for each of them that is a follower: its address, as the leader calls it,
-            and its node id, from its own ``/status``.
+            and its node id and applied index, from its own ``/status``, asked after the leader's.
         """
         if leader["state"] != "leading":
             return
@@ -69,9 +77,14 @@ class Losses:
         holding = {
             (shown["address"], shown["node"])
             for shown in leader["followers"]
-            if shown["match_index"] >= leader["commit_index"]
+            if shown["state"] == "streaming" and shown["match_index"] >= leader["commit_index"]
         }
-        good.update(name for name, identity in followers.items() if identity in holding)
+        # The leader may not have noticed yet that a follower has got an older copy.
+        good.update(
+            name
+            for name, (address, node, applied_index) in followers.items()
+            if (address, node) in holding and applied_index >= leader["commit_index"]
+        )
         with self._lock:
             for name in good & waiting.keys():
                 if self._losses.get(name) is waiting[name]:

@@ -17,7 +17,7 @@ def verdict_lines(history: History, judgement: Judgement) -> Iterator[str]:
     yield (
         f"seed {campaign.seed}: {campaign.seconds:g} s, {campaign.followers} followers, "
         f"W={campaign.write_quorum}, {campaign.clients} clients, {len(campaign.keys)} keys, "
-        f"{len(campaign.schedule)} faults, {len(history.emptied)} directories deleted"
+        f"{len(campaign.schedule)} faults, {len(history.emptied)} directories deleted or put back"
     )
     outcomes = Counter(call.outcome for call in history.calls)
     counts = ", ".join(f"{count:,} {name}" for name, count in sorted(outcomes.items()))

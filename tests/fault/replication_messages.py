@@ -28,8 +28,13 @@ def position(follower: Node) -> Message:
 def header(follower: Node) -> Message:
     """The fields that every message of the reign in force has."""
     held = position(follower)
-    reign = {name: held[name] for name in ("cluster", "epoch", "reign")}
-    return {**reign, "leader": follower.status()["leader"]}
+    reign = {name: held[name] for name in ("cluster", "epoch", "reign", "takeover")}
+    return {**reign, "restart": held.get("restart", 0), "leader": follower.status()["leader"]}
+
+
+def reign_id(message: Message) -> list[Any]:
+    """The reign of a message, as it stands in a lineage and in its first entry."""
+    return [message[name] for name in ("epoch", "restart", "reign", "takeover")]
 
 
 def append(follower: Node, *values: Any) -> Message:
@@ -39,6 +44,7 @@ def append(follower: Node, *values: Any) -> Message:
         {
             "index": held["last_index"] + offset,
             "epoch": held["epoch"],
+            "reign": held["reign"],
             "operation": "put",
             "key": "forged",
             "value": value,
@@ -49,6 +55,7 @@ def append(follower: Node, *values: Any) -> Message:
         **header(follower),
         "prev_index": held["last_index"],
         "prev_epoch": held["last_epoch"],
+        "prev_reign": held["last_reign"],
         "entries": entries,
         "last_index": held["last_index"] + len(values),
         "commit_index": held["last_index"] + len(values),
@@ -57,24 +64,37 @@ def append(follower: Node, *values: Any) -> Message:
 
 def snapshot(follower: Node) -> Message:
     """The only chunk of a snapshot far ahead of what the follower holds."""
-    held = position(follower)
+    current = header(follower)
+    index = position(follower)["last_index"] + 1000
     return {
-        **header(follower),
+        **current,
         "snapshot": "forged",
-        "index": held["last_index"] + 1000,
-        "index_epoch": held["epoch"],
+        "index": index,
+        "index_epoch": current["epoch"],
+        "index_reign": current["reign"],
+        "lineage": [[reign_id(current), 1]],
+        "members": {},
         "offset": 0,
-        "items": [["forged", held["last_index"] + 1000, "forged"]],
+        "items": [["forged", index, "forged"]],
         "requests": [],
         "done": True,
-        "last_index": held["last_index"] + 1000,
+        "last_index": index,
     }
 
 
 def claim(follower: Node) -> Message:
-    """The claim of the next reign."""
+    """The claim of the next takeover."""
     current = header(follower)
-    return {**current, "epoch": current["epoch"] + 1, "reign": "forged"}
+    return {
+        **current,
+        "epoch": current["epoch"] + 1,
+        "restart": 0,
+        "reign": "forged",
+        "takeover": "forged",
+        "node": follower.status()["node"],
+        "found_reign": current["reign"],
+        "members": {},
+    }
 
 
 def fetch(follower: Node) -> Message:

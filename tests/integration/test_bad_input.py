@@ -62,8 +62,8 @@ def durable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterHarness
 def state(node: Node) -> dict[str, Any]:
     """Everything about a node that a bad request must not change."""
     status = node.status()
-    names = ["epoch", "node", "cluster", "leader", "state", "last_index", "write_quorum", "problem"]
-    return {"digest": node.store().digest, **{name: status[name] for name in names}}
+    names = ["epoch", "reign", "node", "cluster", "leader", "state", "last_index", "write_quorum"]
+    return {"digest": node.store().digest, **{n: status[n] for n in [*names, "problem"]}}
 
 
 def assert_error(answer: HttpResponse, status: int, leader: str) -> None:

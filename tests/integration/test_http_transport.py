@@ -90,10 +90,20 @@ def test_an_answer_without_end_is_left(kind: str) -> None:
     assert peer.left_by_client
 
 
-def test_the_largest_answer_is_read() -> None:
+def test_the_largest_answer_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kvstore.http_transport.randrange", lambda _: ANSWER.number)
     text = encode(ANSWER)
     head = OK + b"Content-Length: %d\r\n\r\n" % BODY_LIMIT
     with Peer(head, iter([text, b" " * (BODY_LIMIT - len(text))])) as peer:
         transport = HttpTransport(peer.address, TIMEOUT_S)
         assert transport.send(HELLO, Event()) == ANSWER
         transport.close()
+
+
+@pytest.mark.parametrize(
+    "address", ["a..b:5000", f"{'a' * 70}:5000", "[::1", "x:99999", "x:abc", "localhost"]
+)
+def test_an_address_that_nobody_can_have_is_not_reached(address: str) -> None:
+    transport = HttpTransport(address, 1.0)
+    with pytest.raises(TransportError):
+        transport.send(HELLO, Event())

@@ -59,21 +59,34 @@ def test_small_requests_are_served_while_large_bodies_are_parsed(
     cluster.assert_copies_equal()
 
 
-def test_a_parser_that_is_killed_loses_one_request(start_cluster: StartCluster) -> None:
+@pytest.mark.parametrize("headers", [{}, {"Idempotency_Key": "a"}], ids=["once", "repeatable"])
+def test_a_parser_that_is_killed_loses_one_request(
+    headers: dict[str, str], start_cluster: StartCluster
+) -> None:
+    """Nothing definite is said of one that may be a repetition."""
     leader = start_cluster(0).leader
     leader.put_confirmed("large", ZEROS)
     (process,) = parsers(leader)
     process.suspend()
-    with ThreadPoolExecutor(1) as threads:
-        refused = threads.submit(leader.put, "large", [1])
-        assert refused.result().status_code == 200, "a small one needs no parser"
-        refused = threads.submit(leader.put, "large", ZEROS)
-        wait_until(lambda: None if leader.put("small", 1).ok else "not served")
+    with ThreadPoolExecutor(2) as threads:
+        sent = [threads.submit(leader.put, "large", ZEROS, **headers) for _ in range(2)]
+        wait_for_parsers(leader, 2)  # so one of them waits for the first, and the other does not
+        assert leader.put("small", 1).status_code == 200, "a small one needs no parser"
         process.kill()
-        answer = refused.result()
-    assert (answer.status_code, answer.json()["status"]) == (503, "error")
-    assert leader.get("large").json()["value"] == [1]
+        answers = sorted((each.result() for each in sent), key=lambda answer: answer.status_code)
+    assert [answer.status_code for answer in answers] == [200, 504 if headers else 503]
+    assert answers[1].json()["status"] == "error"
+    assert leader.get("large").json()["value"] == ZEROS
+    leader.put_confirmed("large", [*ZEROS, 1])
+
+
+def test_a_parser_ends_with_its_node_even_while_it_is_stopped(start_cluster: StartCluster) -> None:
+    leader = start_cluster(0).leader
     leader.put_confirmed("large", ZEROS)
+    (process,) = parsers(leader)
+    process.suspend()
+    leader.crash()
+    wait_until(lambda: str(process) if process.is_running() else None)
 
 
 def test_a_large_write_can_be_repeated(cluster: ClusterHarness) -> None:

@@ -212,7 +212,7 @@ def test_large_bodies_wait_for_a_place(start_cluster: StartCluster) -> None:
         # Once its head has been read, only the missing place keeps the node from reading on.
         wait_until_read(leader, [late], len(large) - 1)
         assert leader.put("small", 1).status_code == 200
-        assert unread_bytes(leader, [late])[0] > LARGE_BODY_BYTES // 2
+        assert unread_bytes(leader, [late])[0] > SMALL_BYTES // 2
         reading.pop().sendall(large[-1:])
         assert read_response(late).status == 200
         for connection in reading:
@@ -309,7 +309,8 @@ def test_pending_writes_are_bounded_in_bytes(start_cluster: StartCluster) -> Non
     cluster = start_cluster(1, settings={"REPL_TIMEOUT": str(2 * UNBOUNDED_S)})
     leader, follower = cluster.leader, cluster.followers[0]
     assert LogLimits(retain=1).max_pending_bytes == MAX_PENDING_BYTES
-    large = put("k", b'{"value":"' + b"x" * (MEBIBYTE - 100) + b'"}')
+    large = put("k", b'{"value":"' + b"x" * (MEBIBYTE - 150) + b'"}')
+    before = leader.status()["last_index"]
     with ExitStack() as stack:
         follower.freeze()
         stack.callback(follower.thaw)
@@ -317,7 +318,7 @@ def test_pending_writes_are_bounded_in_bytes(start_cluster: StartCluster) -> Non
         count = MAX_PENDING_BYTES // MEBIBYTE
         waiting = send_writes(stack, leader, cycle([large]), count + 1)
         assert_overloaded(leader, exchange(leader.endpoint, put("small", b'{"value":1}')))
-        assert leader.status()["last_index"] == count + 1
+        assert leader.status()["last_index"] == before + count + 1
         follower.thaw()
         assert {read_response(connection).status for connection in waiting} == {200}
     cluster.wait_for_replication()

@@ -35,7 +35,7 @@ def test_a_cluster_starts_gets_ready_and_stops_without_leaving_a_process(tmp_pat
 
 
 def test_a_killed_node_leaves_no_process_and_returns_under_its_own_port(tmp_path: Path) -> None:
-    with LocalCluster(1, tmp_path) as cluster:
+    with LocalCluster(1, tmp_path, data_root=tmp_path / "data") as cluster:
         (follower,) = cluster.followers
         url, processes = follower.url, processes_of(follower)
         assert follower.kill() == -signal.SIGKILL

@@ -38,8 +38,9 @@ def test_sigterm_finishes_the_requests_in_hand(patient_pair: ClusterHarness) -> 
     follower = pair.followers[0]
     with ThreadPoolExecutor(5) as pool:
         pair.link(follower).stall()
+        before = pair.leader.status()["last_index"]
         writes = [pool.submit(pair.leader.put, f"in hand {n}", n) for n in range(5)]
-        pair.leader.wait_for_last_index(5)
+        pair.leader.wait_for_last_index(before + 5)
         pair.leader.process.terminate()
         wait_for_log(pair.leader, "Handling signal: term")
         pair.heal(follower)
@@ -103,6 +104,8 @@ def test_worker_that_dies_alone_is_known_for_a_new_node(pair: ClusterHarness) ->
     worker.kill()
     worker.wait(timeout=EXIT_TIMEOUT_S)
     wait_until(lambda: None if follower.status()["node"] != node else "it is the same node")
+    pair.leader.wait_for_problem(f"{pair.address(follower)}: unknown to this leader")
+    pair.leader.force_start()
     pair.wait_for_replication()
     assert pair.assert_copies_equal().store == {"key": 1}
     assert pair.leader.follower_status(pair.address(follower))["snapshots_sent"] == 1

@@ -15,11 +15,13 @@ STATUS_FIELDS = {
     "role": str,
     "state": str,
     "epoch": int,
+    "reign": str,
     "node": str,
     "last_index": int,
     "commit_index": int,
     "applied_index": int,
     "waiting_for": list,
+    "discarded": int,
     "followers": list,
 }
 FOLLOWER_FIELDS = {
@@ -56,14 +58,13 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterHarness
 
 
 def test_status_of_the_leader(cluster: ClusterHarness) -> None:
-    for number in range(10):
-        cluster.leader.put_confirmed("key", number)
+    version = [cluster.leader.put_confirmed("key", number) for number in range(10)][-1]
     cluster.wait_for_replication()
     status = cluster.leader.status()
     wrong = {name for name, kind in STATUS_FIELDS.items() if not isinstance(status.get(name), kind)}
     assert wrong == set()
     assert (status["role"], status["state"], status["write_quorum"]) == ("leader", "leading", 2)
-    assert status["last_index"] == status["commit_index"] == status["applied_index"] == 10
+    assert status["last_index"] == status["commit_index"] == status["applied_index"] == version
     assert status["waiting_for"] == []
     expected = [cluster.address(follower) for follower in cluster.followers]
     assert [follower["address"] for follower in status["followers"]] == expected
@@ -100,6 +101,19 @@ def test_what_the_leader_knows_of_its_followers(cluster: ClusterHarness) -> None
         assert seen["snapshots_sent"] == 0
         assert delay["count"] > 0
         assert 0.1 <= delay["mean_drawn_ms"] <= 1.0
+
+
+def test_a_first_start_needs_no_snapshot(start_cluster: StartCluster) -> None:
+    """Not even by a follower that is met after the first entry is confirmed."""
+    cluster = start_cluster(2, proxied=True)
+    for node in cluster.nodes:
+        node.crash()
+    cluster.link(cluster.followers[1]).delay(0.1)
+    for node in cluster.nodes:
+        node.restart()
+    cluster.wait_for_replication()
+    followers = cluster.leader.status()["followers"]
+    assert [(f["entries_sent"], f["snapshots_sent"]) for f in followers] == [(1, 0)] * 2
 
 
 def test_every_node_has_an_id_of_its_own(cluster: ClusterHarness) -> None:

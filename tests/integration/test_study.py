@@ -119,7 +119,7 @@ def test_a_running_cluster_is_studied_and_keeps_its_quorum(
     assert done.returncode == 0, done.stdout + done.stderr
     with NodeClient(cluster.leader.url) as leader:
         assert leader.status()["write_quorum"] == 2
-        assert leader.status()["last_index"] == 250 + 20
+        assert leader.status()["last_index"] == 1 + 250 + 20
     assert all(node.is_running for node in cluster.nodes)
 
 
