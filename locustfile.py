@@ -28,7 +28,6 @@ from locust.argument_parser import LocustArgumentParser
 from locust.contrib.csv_request_logger import CsvRequestLogger
 from locust.env import Environment
 from locust.exception import StopTest, StopUser
-from locust.runners import LocalRunner
 
 from analysis.cluster_token import token_headers
 from analysis.follower_lag import LagError, observe_lag
@@ -224,7 +223,10 @@ locust.stats.CSV_STATS_FLUSH_INTERVAL_SEC = 0
 
 
 def add_options(parser: LocustArgumentParser) -> None:
-    """Add this load's options, on the command line and in the browser's form."""
+    """Add this load's options, on the command line and in the browser's form.
+
+    :raises SystemExit: when several processes are asked for.
+    """
     add = parser.add_argument
     add("--writes", type=int, default=10_000, help="Writes in all, over all users")
     add("--keys", type=int, default=100, help="Keys the writes are spread over evenly")
@@ -233,14 +235,19 @@ def add_options(parser: LocustArgumentParser) -> None:
     add("--seed", type=int, default=1, help="Seed of the order of the keys")
     add("--request-log", default="", include_in_web_ui=False, help="CSV of every request")
     add("--lag-report", default="", include_in_web_ui=False, help="JSON of the followers' lag")
+    # Refused before Locust forks: a master that ends while its workers start may wait for them
+    # without end.
+    options, _ = parser.parse_known_args()
+    if options.processes or options.master or options.worker:
+        raise SystemExit(
+            "this load counts its writes in one process: no --processes, --master or --worker"
+        )
 
 
 def on_init(environment: Environment, **_: object) -> None:
-    """Refuse several processes, and open the log of requests."""
+    """Open the log of requests."""
     options = environment.parsed_options
     assert options is not None
-    if not isinstance(environment.runner, LocalRunner):
-        raise SystemExit("this load counts its writes in one process: no workers, no --processes")
     if options.request_log:
         CsvRequestLogger(options.request_log, flush_interval=ROWS_PER_FLUSH).register(environment)
 

@@ -130,6 +130,7 @@ def test_without_a_quorum_the_leaders_own_stays(spec: LoadSpec, leader: NodeClie
         ("--keys=0", "keys must be 1 or more"),
         ("--users=100000000", "need more open files"),
         ("--processes=2", "counts its writes in one process"),
+        ("--worker", "counts its writes in one process"),
     ],
 )
 def test_a_load_that_cannot_start_says_why_and_writes_nothing(
