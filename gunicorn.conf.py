@@ -9,7 +9,7 @@ from typing import Any
 
 from kvstore.app_log import log_start, use_handlers
 from kvstore.config import load_settings
-from kvstore.errors import SettingsError
+from kvstore.core.errors import SettingsError
 
 try:
     _settings = load_settings(os.environ)
@@ -24,7 +24,7 @@ resource.setrlimit(resource.RLIMIT_NOFILE, (_limit, _limit))
 
 _host = f"[{_settings.host}]" if ":" in _settings.host else _settings.host
 bind = f"{_host}:{_settings.port}"
-worker_class = "kvstore.worker.NodeWorker"
+worker_class = "kvstore.http.worker.NodeWorker"
 worker_connections = min(_MAX_CONNECTIONS, max(_limit - _OWN_DESCRIPTORS, 1))
 backlog = 16_384
 keepalive = 60

@@ -29,9 +29,9 @@ from locust.contrib.csv_request_logger import CsvRequestLogger
 from locust.env import Environment
 from locust.exception import StopTest, StopUser
 
-from analysis.cluster_token import token_headers
-from analysis.follower_lag import LagError, observe_lag
-from analysis.write_plan import Write, WritePlan, why_not_confirmed
+from analysis.nodes.cluster_token import token_headers
+from analysis.study.follower_lag import LagError, observe_lag
+from analysis.study.write_plan import Write, WritePlan, why_not_confirmed
 
 logger = logging.getLogger("kvstore.load")
 

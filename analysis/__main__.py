@@ -5,16 +5,16 @@ import signal
 import sys
 from pathlib import Path
 
-from analysis.cluster import ClusterError
-from analysis.local_node import NodeError
-from analysis.node_client import NodeUnavailableError
-from analysis.plot import draw_plot
-from analysis.report import render_failure, render_report
-from analysis.results import StudyResult
-from analysis.settings import StudySettings, parse_settings
-from analysis.study import run_study
-from analysis.tables import text_table, write_summary
-from analysis.wording import describe_curve
+from analysis.nodes.local_node import NodeError
+from analysis.nodes.node_client import NodeUnavailableError
+from analysis.report.plot import draw_plot
+from analysis.report.report import render_failure, render_report
+from analysis.report.tables import text_table, write_summary
+from analysis.report.wording import describe_curve
+from analysis.study.cluster import ClusterError
+from analysis.study.results import StudyResult
+from analysis.study.settings import StudySettings, parse_settings
+from analysis.study.study import run_study
 
 REPORT = "report.md"
 SUMMARY = "summary.csv"

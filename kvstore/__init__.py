@@ -1,5 +1,5 @@
 """A key-value store with single-leader replication and a configurable write quorum.
 
-The modules read bottom-up as layers; each imports only from the layers below it
-(``tests/unit/test_layers.py`` enforces the direction and holds the list).
+Three rooms, from below: ``core`` (the rules), ``node`` (greenlets, time and disk) and ``http``
+(routes and transport). Above them ``app`` puts a node together from its settings.
 """

@@ -10,25 +10,25 @@ import gevent
 from flask import Flask, Response
 from werkzeug.exceptions import HTTPException
 
-from kvstore import errors
-from kvstore.access import access_check
-from kvstore.admin_api import admin_api, health_api
-from kvstore.client_api import client_api
 from kvstore.config import Settings
-from kvstore.delay import DelayRange
-from kvstore.follower import Follower
-from kvstore.follower_node import FollowerNode
-from kvstore.http_transport import HttpTransport
-from kvstore.leader import Leader
-from kvstore.leader_log import LogLimits
-from kvstore.leader_node import LeaderNode
-from kvstore.openapi import openapi_api
-from kvstore.replication_api import replication_api
-from kvstore.request_parts import KeyConverter, check_target
-from kvstore.responses import error_response, http_error_response, json_response
-from kvstore.sqlite_storage import SqliteStorage
-from kvstore.storage import MemoryStorage, Storage
-from kvstore.transport import Transport
+from kvstore.core import errors
+from kvstore.core.follower import Follower
+from kvstore.core.leader import Leader
+from kvstore.core.leader_log import LogLimits
+from kvstore.http.access import access_check
+from kvstore.http.admin_api import admin_api, health_api
+from kvstore.http.client_api import client_api
+from kvstore.http.http_transport import HttpTransport
+from kvstore.http.openapi import openapi_api
+from kvstore.http.replication_api import replication_api
+from kvstore.http.request_parts import KeyConverter, check_target
+from kvstore.http.responses import error_response, http_error_response, json_response
+from kvstore.node.delay import DelayRange
+from kvstore.node.follower_node import FollowerNode
+from kvstore.node.leader_node import LeaderNode
+from kvstore.node.sqlite_storage import SqliteStorage
+from kvstore.node.storage import MemoryStorage, Storage
+from kvstore.node.transport import Transport
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
 
-from kvstore.errors import SettingsError
+from kvstore.core.errors import SettingsError
 
 T = TypeVar("T")
 D = TypeVar("D")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.harness import ClusterHarness
+from tests.support.harness import ClusterHarness
 
 StartCluster = Callable[..., ClusterHarness]
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 
-from analysis.local_node import NodeError
+from analysis.nodes.local_node import NodeError
 from tests.chaos.campaign import Options, plan, run
 from tests.chaos.history import HistoryError, read_history
 from tests.chaos.judgement import Judgement, judge

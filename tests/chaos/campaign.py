@@ -10,7 +10,7 @@ from pathlib import Path
 
 import requests
 
-from analysis.copies import CopyError
+from analysis.nodes.copies import CopyError
 from tests.chaos.client import Client, Write
 from tests.chaos.cluster import ChaosCluster
 from tests.chaos.faults import FaultMaker
@@ -19,7 +19,7 @@ from tests.chaos.long_values import shorten
 from tests.chaos.recorder import Recorder
 from tests.chaos.schedule import make_schedule
 from tests.chaos.workload import Workload
-from tests.harness import Node
+from tests.support.harness import Node
 
 HISTORY_NAME = "history.jsonl"
 LOGS_NAME = "logs"

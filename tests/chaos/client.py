@@ -14,8 +14,8 @@ from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NewConnection
 from tests.chaos.history import Attempt, Call, Outcome, Precondition
 from tests.chaos.long_values import expand, shorten
 from tests.chaos.recorder import Recorder
-from tests.harness import Node
-from tests.node_http import path
+from tests.support.harness import Node
+from tests.support.node_http import path
 
 REFUSALS = frozenset({400, 403, 412, 503})
 """A write answered like this has not happened and never will."""

@@ -15,9 +15,9 @@ from tests.chaos.fault import LEADER
 from tests.chaos.history import Campaign
 from tests.chaos.losses import Losses
 from tests.chaos.recorder import Recorder
-from tests.harness import ClusterHarness, Node
-from tests.tcp_proxy import TcpProxy
-from tests.waiting import wait_until
+from tests.support.harness import ClusterHarness, Node
+from tests.support.tcp_proxy import TcpProxy
+from tests.support.waiting import wait_until
 
 _LOOK_INTERVAL_S = 0.1
 _ASK_TIMEOUT_S = 2.0

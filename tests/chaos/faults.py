@@ -12,7 +12,7 @@ import requests
 from tests.chaos.cluster import ChaosCluster
 from tests.chaos.fault import Fault, Way
 from tests.chaos.recorder import Recorder
-from tests.tcp_proxy import BOTH, Direction
+from tests.support.tcp_proxy import BOTH, Direction
 
 _ENTRIES_PATH = "/replicate"
 _REPLAYED_PATHS = (_ENTRIES_PATH, "/replicate/claim", "/replicate/snapshot", "/replicate/hello")

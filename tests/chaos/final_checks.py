@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from analysis.copies import Copy, compare_copies
+from analysis.nodes.copies import Copy, compare_copies
 from tests.chaos.fault import LEADER
 from tests.chaos.findings import Finding
 from tests.chaos.history import Call, History, NodeCopy

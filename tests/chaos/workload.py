@@ -9,7 +9,7 @@ from tests.chaos.client import Client, Write
 from tests.chaos.cluster import ChaosCluster
 from tests.chaos.history import Call, Campaign, Precondition
 from tests.chaos.recorder import Recorder
-from tests.harness import Node
+from tests.support.harness import Node
 
 # What a client does next, and how often: mostly writes, because these can be lost.
 _ACTIONS = {

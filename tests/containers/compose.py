@@ -8,11 +8,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from analysis.copies import Copy, compare_copies
-from analysis.free_ports import free_ports
-from analysis.local_node import NODE_VARIABLES
-from tests.node_http import NodeHttp
-from tests.waiting import wait_until
+from analysis.nodes.copies import Copy, compare_copies
+from analysis.nodes.free_ports import free_ports
+from analysis.nodes.local_node import NODE_VARIABLES
+from tests.support.node_http import NodeHttp
+from tests.support.waiting import wait_until
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 FOLLOWERS = tuple(f"follower{number}" for number in range(1, 6))

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.harness import Node
+from tests.support.harness import Node
 
 Message = dict[str, Any]
 

@@ -9,14 +9,14 @@ from pathlib import Path
 import psutil
 import pytest
 
-from analysis.local_node import REPO_ROOT
+from analysis.nodes.local_node import REPO_ROOT
 from tests.chaos.__main__ import INTERRUPTED
 from tests.chaos.campaign import Options, plan, run
 from tests.chaos.fault import LEADER
 from tests.chaos.history import History, read_history
 from tests.chaos.judgement import judge
 from tests.chaos.verdict import verdict_lines
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 FIXED_SEED = 915  # its schedule has nearly every kind of fault
 FRESH_SEED = random.randrange(1_000_000)

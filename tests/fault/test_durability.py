@@ -7,11 +7,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.background_load import BackgroundLoad
 from tests.conftest import StartCluster
-from tests.harness import PATIENT, ClusterHarness, Node
-from tests.waiting import wait_until
-from tests.write_record import WriteRecord
+from tests.support.background_load import BackgroundLoad
+from tests.support.harness import PATIENT, ClusterHarness, Node
+from tests.support.waiting import wait_until
+from tests.support.write_record import WriteRecord
 
 DISK_BYTES = 100_000
 QUORUM_2 = {"WRITE_QUORUM": "2"}

@@ -5,13 +5,13 @@ from functools import partial
 
 import pytest
 
-from tests.background_load import BackgroundLoad
 from tests.conftest import StartCluster
-from tests.harness import PATIENT, ClusterHarness, Node
-from tests.open_writes import write_unnoticed
-from tests.tcp_proxy import TcpProxy
-from tests.waiting import wait_until
-from tests.write_record import WriteRecord
+from tests.support.background_load import BackgroundLoad
+from tests.support.harness import PATIENT, ClusterHarness, Node
+from tests.support.open_writes import write_unnoticed
+from tests.support.tcp_proxy import TcpProxy
+from tests.support.waiting import wait_until
+from tests.support.write_record import WriteRecord
 
 MISSED = 1_000
 

@@ -11,9 +11,9 @@ import pytest
 import requests
 
 from tests.conftest import StartCluster
-from tests.harness import PATIENT, ClusterHarness, Node
-from tests.open_writes import write_unnoticed
-from tests.waiting import wait_until
+from tests.support.harness import PATIENT, ClusterHarness, Node
+from tests.support.open_writes import write_unnoticed
+from tests.support.waiting import wait_until
 
 # A write waits this long for its quorum; a frozen follower is noticed after half of it.
 QUORUM_2 = {"WRITE_QUORUM": "2", "REPL_TIMEOUT": "1"}

@@ -5,12 +5,12 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import requests
 
-from analysis.copies import Copy
-from tests.background_load import BackgroundLoad
+from analysis.nodes.copies import Copy
 from tests.conftest import StartCluster
-from tests.harness import PATIENT, ClusterHarness, Node
-from tests.waiting import wait_until
-from tests.write_record import WriteRecord
+from tests.support.background_load import BackgroundLoad
+from tests.support.harness import PATIENT, ClusterHarness, Node
+from tests.support.waiting import wait_until
+from tests.support.write_record import WriteRecord
 
 FORCED_EPOCH_JUMP = 1_000
 

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 import requests
 
-from analysis.copies import Copy
-from tests.background_load import BackgroundLoad
+from analysis.nodes.copies import Copy
 from tests.conftest import StartCluster
-from tests.harness import PATIENT, ClusterHarness, Node
-from tests.http_stream import HttpRequest
-from tests.open_writes import write_unnoticed
-from tests.tcp_proxy import Direction
-from tests.write_record import WriteRecord
+from tests.support.background_load import BackgroundLoad
+from tests.support.harness import PATIENT, ClusterHarness, Node
+from tests.support.http_stream import HttpRequest
+from tests.support.open_writes import write_unnoticed
+from tests.support.tcp_proxy import Direction
+from tests.support.write_record import WriteRecord
 
 PATHS = ("/replicate", "/replicate/hello", "/replicate/claim", "/replicate/snapshot")
 

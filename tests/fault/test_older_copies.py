@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from analysis.local_node import REPO_ROOT
-from tests.background_load import BackgroundLoad
+from analysis.nodes.local_node import REPO_ROOT
 from tests.conftest import StartCluster
-from tests.harness import ClusterHarness, Node
-from tests.write_record import WriteRecord
+from tests.support.background_load import BackgroundLoad
+from tests.support.harness import ClusterHarness, Node
+from tests.support.write_record import WriteRecord
 
 QUORUM_2 = {"WRITE_QUORUM": "2"}
 

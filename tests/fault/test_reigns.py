@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.background_load import BackgroundLoad
 from tests.conftest import StartCluster
-from tests.harness import ClusterHarness, Node
-from tests.tcp_proxy import TcpProxy
-from tests.waiting import wait_until
-from tests.write_record import WriteRecord
+from tests.support.background_load import BackgroundLoad
+from tests.support.harness import ClusterHarness, Node
+from tests.support.tcp_proxy import TcpProxy
+from tests.support.waiting import wait_until
+from tests.support.write_record import WriteRecord
 
 QUORUM_2 = {"WRITE_QUORUM": "2"}
 

@@ -8,8 +8,8 @@ import pytest
 from tests.conftest import StartCluster
 from tests.fault import replication_messages
 from tests.fault.replication_messages import Message, position, reign_id, send
-from tests.harness import ClusterHarness, Node
-from tests.write_record import WriteRecord
+from tests.support.harness import ClusterHarness, Node
+from tests.support.write_record import WriteRecord
 
 MAX_EPOCH_JUMP = 1_000_000_000
 BUILDERS: dict[str, Callable[[Node], Message]] = {

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.harness import ClusterHarness
+from tests.support.harness import ClusterHarness
 
 
 @pytest.fixture(scope="module")

@@ -10,9 +10,9 @@ import pytest
 from kvstore.app import create_app, create_node
 from kvstore.config import load_settings
 from tests.conftest import StartCluster
-from tests.harness import ClusterHarness, Node
-from tests.http_stream import HttpResponse, HttpSplitter, exchange
-from tests.waiting import wait_until
+from tests.support.harness import ClusterHarness, Node
+from tests.support.http_stream import HttpResponse, HttpSplitter, exchange
+from tests.support.waiting import wait_until
 
 TOKEN = "s3cret-of-the-test-cluster"
 OTHER_TOKEN = "an0ther-secret"

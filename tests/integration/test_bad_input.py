@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.bad_messages import (
+from tests.conftest import StartCluster
+from tests.support.bad_messages import (
     BAD_MESSAGES,
     CONTRADICTIONS,
     GOOD_MESSAGES,
@@ -19,7 +20,7 @@ from tests.bad_messages import (
     REFUSED_MESSAGES,
     message,
 )
-from tests.bad_requests import (
+from tests.support.bad_requests import (
     BAD_TARGETS,
     BAD_WRITES,
     BODY,
@@ -32,11 +33,10 @@ from tests.bad_requests import (
     request,
     with_headers,
 )
-from tests.conftest import StartCluster
-from tests.harness import ClusterHarness, Node
-from tests.http_stream import HttpResponse, exchange, read_response
-from tests.node_http import path
-from tests.waiting import wait_until
+from tests.support.harness import ClusterHarness, Node
+from tests.support.http_stream import HttpResponse, exchange, read_response
+from tests.support.node_http import path
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture(scope="module")

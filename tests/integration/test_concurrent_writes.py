@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.harness import ClusterHarness, Node
-from tests.write_record import WriteRecord
+from tests.support.harness import ClusterHarness, Node
+from tests.support.write_record import WriteRecord
 
 CLIENTS = 20
 WRITES_EACH = 25

@@ -7,7 +7,7 @@ import pytest
 import requests
 
 from tests.conftest import StartCluster
-from tests.harness import PATIENT, ClusterHarness, Node
+from tests.support.harness import PATIENT, ClusterHarness, Node
 
 CLIENTS = 10
 INCREMENTS_EACH = 10

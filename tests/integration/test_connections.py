@@ -9,7 +9,7 @@ from contextlib import ExitStack, suppress
 import pytest
 
 from tests.conftest import StartCluster
-from tests.http_stream import HttpResponse, read_response
+from tests.support.http_stream import HttpResponse, read_response
 
 CONNECTIONS = 12_000
 _OWN_DESCRIPTORS = 500

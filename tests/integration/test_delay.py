@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import StartCluster
-from tests.harness import ClusterHarness
+from tests.support.harness import ClusterHarness
 
 REQUESTS = 1_000
 ATTEMPTS = 3

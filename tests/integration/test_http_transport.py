@@ -9,9 +9,9 @@ from typing import Self
 import pytest
 from gevent.event import Event
 
-from kvstore.errors import TransportError
-from kvstore.http_transport import HttpTransport
-from kvstore.messages import BODY_LIMIT, Answer, Fetch, Hello, encode
+from kvstore.core.errors import TransportError
+from kvstore.core.messages import BODY_LIMIT, Answer, Fetch, Hello, encode
+from kvstore.http.http_transport import HttpTransport
 
 HELLO = Hello(epoch=0, reign="")
 FETCH = Fetch(epoch=0, reign="", offset=0)
@@ -91,7 +91,7 @@ def test_an_answer_without_end_is_left(kind: str) -> None:
 
 
 def test_the_largest_answer_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kvstore.http_transport.randrange", lambda _: ANSWER.number)
+    monkeypatch.setattr("kvstore.http.http_transport.randrange", lambda _: ANSWER.number)
     text = encode(ANSWER)
     head = OK + b"Content-Length: %d\r\n\r\n" % BODY_LIMIT
     with Peer(head, iter([text, b" " * (BODY_LIMIT - len(text))])) as peer:

@@ -9,13 +9,13 @@ import psutil
 import pytest
 import requests
 
-from kvstore.admin_api import COPIES
-from kvstore.parser_pool import PARSERS
+from kvstore.http.admin_api import COPIES
+from kvstore.http.parser_pool import PARSERS
 from tests.conftest import StartCluster
-from tests.harness import ClusterHarness
-from tests.http_stream import read_response
-from tests.node import Node
-from tests.waiting import wait_until
+from tests.support.harness import ClusterHarness
+from tests.support.http_stream import read_response
+from tests.support.node import Node
+from tests.support.waiting import wait_until
 
 MEBIBYTE = 1 << 20
 ZEROS = [0] * (MEBIBYTE // 2 - 2)
@@ -23,7 +23,7 @@ GET_STORE = b"GET /admin/store HTTP/1.%d\r\nHost: node\r\nConnection: close\r\n\
 
 
 def parsers(node: Node) -> list[psutil.Process]:
-    return [p for p in node.processes if "kvstore.parser_process" in p.cmdline()]
+    return [p for p in node.processes if "kvstore.http.parser_process" in p.cmdline()]
 
 
 def wait_for_parsers(node: Node, count: int) -> None:

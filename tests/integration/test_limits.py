@@ -14,14 +14,14 @@ from typing import Self
 import psutil
 import pytest
 
-from kvstore.leader_log import LogLimits
-from kvstore.parser_pool import SMALL_BYTES
-from kvstore.request_parts import BODY_TIMEOUT_S, LARGE_BODIES
-from kvstore.worker import HEAD_TIMEOUT_S
+from kvstore.core.leader_log import LogLimits
+from kvstore.http.parser_pool import SMALL_BYTES
+from kvstore.http.request_parts import BODY_TIMEOUT_S, LARGE_BODIES
+from kvstore.http.worker import HEAD_TIMEOUT_S
 from tests.conftest import StartCluster
-from tests.harness import Node
-from tests.http_stream import HttpResponse, exchange, read_response
-from tests.waiting import wait_until
+from tests.support.harness import Node
+from tests.support.http_stream import HttpResponse, exchange, read_response
+from tests.support.waiting import wait_until
 
 MAX_PENDING = 12_000
 MAX_PENDING_BYTES = 256 << 20

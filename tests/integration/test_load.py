@@ -16,17 +16,17 @@ import psutil
 import pytest
 import requests
 
-from analysis.follower_lag import FollowerLag
-from analysis.latency import read_request_log
-from analysis.load import LoadError, LoadSpec, run_load
-from analysis.local_cluster import LocalCluster
-from analysis.local_node import REPO_ROOT
-from analysis.locust_totals import read_locust_totals, why_disagreeing
-from analysis.node_client import NodeClient
-from analysis.write_plan import WritePlan
-from analysis.written import why_not_written
-from tests.inherited_signals import heeding_interrupts
-from tests.waiting import wait_until
+from analysis.nodes.local_cluster import LocalCluster
+from analysis.nodes.local_node import REPO_ROOT
+from analysis.nodes.node_client import NodeClient
+from analysis.study.follower_lag import FollowerLag
+from analysis.study.latency import read_request_log
+from analysis.study.load import LoadError, LoadSpec, run_load
+from analysis.study.locust_totals import read_locust_totals, why_disagreeing
+from analysis.study.write_plan import WritePlan
+from analysis.study.written import why_not_written
+from tests.support.inherited_signals import heeding_interrupts
+from tests.support.waiting import wait_until
 
 TIMEOUT_S = 120.0
 FOLLOWERS = 3

@@ -12,12 +12,12 @@ import pytest
 import requests
 from playwright.sync_api import Page, expect, sync_playwright
 
-from analysis.free_ports import free_ports
-from analysis.local_cluster import LocalCluster
-from analysis.local_node import REPO_ROOT
-from analysis.node_client import NodeClient
-from analysis.write_plan import WritePlan
-from analysis.written import why_not_written
+from analysis.nodes.free_ports import free_ports
+from analysis.nodes.local_cluster import LocalCluster
+from analysis.nodes.local_node import REPO_ROOT
+from analysis.nodes.node_client import NodeClient
+from analysis.study.write_plan import WritePlan
+from analysis.study.written import why_not_written
 
 TIMEOUT_S = 60.0
 CHROMIUM = next(

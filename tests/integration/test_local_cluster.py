@@ -7,8 +7,8 @@ import psutil
 import pytest
 import requests
 
-from analysis.local_cluster import LocalCluster
-from analysis.local_node import LocalNode, NodeError
+from analysis.nodes.local_cluster import LocalCluster
+from analysis.nodes.local_node import LocalNode, NodeError
 
 
 def processes_of(node: LocalNode) -> list[psutil.Process]:

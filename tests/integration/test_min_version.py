@@ -7,8 +7,8 @@ from functools import partial
 import pytest
 
 from tests.conftest import StartCluster
-from tests.harness import PATIENT, ClusterHarness, Node
-from tests.open_writes import write_unnoticed
+from tests.support.harness import PATIENT, ClusterHarness, Node
+from tests.support.open_writes import write_unnoticed
 
 
 @pytest.fixture(scope="module")

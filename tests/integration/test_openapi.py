@@ -12,10 +12,10 @@ import pytest
 
 from kvstore.app import create_app, create_node
 from kvstore.config import load_settings
-from kvstore.responses import STATUS
-from tests.bad_requests import BAD_TARGETS, BAD_WRITES, NO_HTTP
+from kvstore.http.responses import STATUS
 from tests.conftest import StartCluster
-from tests.harness import ClusterHarness, Node
+from tests.support.bad_requests import BAD_TARGETS, BAD_WRITES, NO_HTTP
+from tests.support.harness import ClusterHarness, Node
 
 SHORT_WAITS = {"REPL_TIMEOUT": "0.3"}
 SEED = 1

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.harness import ClusterHarness
-from tests.http_stream import HttpResponse, HttpSplitter, exchange, read_response
+from tests.support.harness import ClusterHarness
+from tests.support.http_stream import HttpResponse, HttpSplitter, exchange, read_response
 
 VALUES: list[Any] = [
     None,

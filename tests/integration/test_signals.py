@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.conftest import StartCluster
-from tests.harness import PATIENT, ClusterHarness, Node
-from tests.waiting import wait_until
+from tests.support.harness import PATIENT, ClusterHarness, Node
+from tests.support.waiting import wait_until
 
 EXIT_TIMEOUT_S = 60.0
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import StartCluster
-from tests.harness import PATIENT, ClusterHarness
+from tests.support.harness import PATIENT, ClusterHarness
 
 
 def refuse_to_start(cluster: ClusterHarness) -> str:

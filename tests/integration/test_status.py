@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import StartCluster
-from tests.harness import PATIENT, ClusterHarness
+from tests.support.harness import PATIENT, ClusterHarness
 
 STATUS_FIELDS = {
     "role": str,

@@ -14,11 +14,11 @@ import psutil
 import pytest
 import requests
 
-from analysis.latency import read_request_log
-from analysis.local_cluster import LocalCluster
-from analysis.local_node import REPO_ROOT
-from analysis.node_client import NodeClient
-from tests.inherited_signals import heeding_interrupts
+from analysis.nodes.local_cluster import LocalCluster
+from analysis.nodes.local_node import REPO_ROOT
+from analysis.nodes.node_client import NodeClient
+from analysis.study.latency import read_request_log
+from tests.support.inherited_signals import heeding_interrupts
 
 TIMEOUT_S = 240.0
 SMALL = ["--writes=250", "--keys=10", "--warm-up-writes=20", "--users=5"]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET, Raw, Struct, structs
 
-from kvstore.entries import Position, ReignId
+from kvstore.core.entries import Position, ReignId
 
 if TYPE_CHECKING:
     from tests.simulation.world import World

@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from kvstore.messages import Answer, Append, Claim, Fetch, Hello, Message, SnapshotChunk
-from kvstore.records import Promise, Record, ReplaceState
-from kvstore.replication_log import ReplicationLog
+from kvstore.core.messages import Answer, Append, Claim, Fetch, Hello, Message, SnapshotChunk
+from kvstore.core.records import Promise, Record, ReplaceState
+from kvstore.core.replication_log import ReplicationLog
 from tests.simulation.history import History
 from tests.simulation.leader_checks import LeaderChecks
 from tests.simulation.ledger import equal

@@ -7,11 +7,11 @@ from copy import copy
 from greenlet import getcurrent, greenlet
 from msgspec import UNSET, Raw
 
-from kvstore import request_table
-from kvstore.entries import START, Entry, Item, Members, Request
-from kvstore.key_value_map import KeyValueMap
-from kvstore.lineage import Lineage
-from kvstore.records import (
+from kvstore.core import request_table
+from kvstore.core.entries import START, Entry, Item, Members, Request
+from kvstore.core.key_value_map import KeyValueMap
+from kvstore.core.lineage import Lineage
+from kvstore.core.records import (
     CutLog,
     NodeState,
     Promise,
@@ -21,8 +21,8 @@ from kvstore.records import (
     SavePromise,
     StageParts,
 )
-from kvstore.replication_log import ReplicationLog
-from kvstore.storage import Spawn, Storage
+from kvstore.core.replication_log import ReplicationLog
+from kvstore.node.storage import Spawn, Storage
 
 
 class Disk:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection
 
 from msgspec.structs import replace
 
-from kvstore.messages import Claim, Hello
+from kvstore.core.messages import Claim, Hello
 from tests.simulation.mistakes import Mistakes
 from tests.simulation.network import Path
 from tests.simulation.world import USUAL_DISK_DELAY_S, World

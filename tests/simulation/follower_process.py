@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 from greenlet import greenlet
 
-from kvstore.errors import InvalidRequest
-from kvstore.messages import ANSWERS, Answer, Message, decode, encode
+from kvstore.core.errors import InvalidRequest
+from kvstore.core.messages import ANSWERS, Answer, Message, decode, encode
 from tests.simulation.machine import Machine, Process
 
 

@@ -2,9 +2,9 @@
 
 from msgspec import Raw
 
-from kvstore.errors import NothingToForce
-from kvstore.leader import LeaderState
-from kvstore.leader_log import Write
+from kvstore.core.errors import NothingToForce
+from kvstore.core.leader import LeaderState
+from kvstore.core.leader_log import Write
 from tests.simulation.leader_process import LeaderProcess
 from tests.simulation.machine import Machine
 from tests.simulation.violation import Violation

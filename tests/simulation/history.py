@@ -2,8 +2,8 @@
 
 from msgspec import UNSET
 
-from kvstore import request_table
-from kvstore.entries import START, Entry, ReignId
+from kvstore.core import request_table
+from kvstore.core.entries import START, Entry, ReignId
 
 Items = dict[str, tuple[int, bytes]]
 Requests = tuple[tuple[str, int], ...]

@@ -4,13 +4,13 @@ from typing import TYPE_CHECKING
 
 from msgspec import Raw
 
-from kvstore.errors import DefiniteError, KvstoreError, OutcomeUnknown, PreconditionFailed
-from kvstore.leader import LeaderState
-from kvstore.leader_log import Write
-from kvstore.messages import Answer, Append, Hello, Message, SnapshotChunk
-from kvstore.preconditions import Precondition
-from kvstore.progress import Stage
-from kvstore.records import Promise
+from kvstore.core.errors import DefiniteError, KvstoreError, OutcomeUnknown, PreconditionFailed
+from kvstore.core.leader import LeaderState
+from kvstore.core.leader_log import Write
+from kvstore.core.messages import Answer, Append, Hello, Message, SnapshotChunk
+from kvstore.core.preconditions import Precondition
+from kvstore.core.progress import Stage
+from kvstore.core.records import Promise
 from tests.simulation.history import History
 from tests.simulation.ledger import equal
 from tests.simulation.violation import Violation

@@ -2,9 +2,9 @@
 
 import gevent
 
-from kvstore.leader_log import LogLimits, Write
-from kvstore.preconditions import ALWAYS, Precondition
-from kvstore.records import Record, SavePromise
+from kvstore.core.leader_log import LogLimits, Write
+from kvstore.core.preconditions import ALWAYS, Precondition
+from kvstore.core.records import Record, SavePromise
 from tests.simulation.machine import Machine, Process
 from tests.simulation.sender import Sender
 

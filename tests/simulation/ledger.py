@@ -24,9 +24,9 @@ too; and where a disk comes back from a time that everybody else was put back fr
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from kvstore.entries import Entry, Members, Position
-from kvstore.key_value_map import KeyValueMap
-from kvstore.records import Record, ReplaceState, SaveEntries
+from kvstore.core.entries import Entry, Members, Position
+from kvstore.core.key_value_map import KeyValueMap
+from kvstore.core.records import Record, ReplaceState, SaveEntries
 from tests.simulation.disk import Disk
 from tests.simulation.history import History
 from tests.simulation.machine import Standing

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kvstore.messages import Answer, Message
-from kvstore.records import Record, SavePromise
+from kvstore.core.messages import Answer, Message
+from kvstore.core.records import Record, SavePromise
 from tests.simulation.disk import Disk, SimulatedStorage
 from tests.simulation.history import History
 

@@ -5,8 +5,8 @@ from contextlib import suppress
 from functools import partial
 from random import Random
 
-from kvstore.errors import NothingToForce
-from kvstore.leader import LeaderState
+from kvstore.core.errors import NothingToForce
+from kvstore.core.leader import LeaderState
 from tests.simulation.disk import Disk
 from tests.simulation.healing import help_out
 from tests.simulation.world import World

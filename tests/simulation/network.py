@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from kvstore.messages import Answer, Message
+from kvstore.core.messages import Answer, Message
 from tests.simulation.follower_process import FollowerProcess
 from tests.simulation.machine import Machine, Process
 

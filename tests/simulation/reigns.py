@@ -3,8 +3,8 @@
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from kvstore.entries import ReignId
-from kvstore.records import Promise
+from kvstore.core.entries import ReignId
+from kvstore.core.records import Promise
 from tests.simulation.disk import Disk
 from tests.simulation.violation import Violation
 

@@ -5,8 +5,8 @@ from unittest.mock import patch
 
 from msgspec import Raw
 
-from kvstore.leader_log import Write
-from kvstore.preconditions import ALWAYS, Precondition
+from kvstore.core.leader_log import Write
+from kvstore.core.preconditions import ALWAYS, Precondition
 from tests.simulation.faults import Faults
 from tests.simulation.healing import heal_and_converge
 from tests.simulation.leader_process import LeaderProcess
@@ -40,8 +40,8 @@ class Schedule:
         :raises Violation: an invariant does not hold.
         """
         with (
-            patch("kvstore.messages.MAX_ENTRIES", self._max_entries),
-            patch("kvstore.request_table.REMEMBERED_ENTRIES", REMEMBERED_ENTRIES),
+            patch("kvstore.core.messages.MAX_ENTRIES", self._max_entries),
+            patch("kvstore.core.request_table.REMEMBERED_ENTRIES", REMEMBERED_ENTRIES),
         ):
             self._disturb()
             heal_and_converge(self.world)

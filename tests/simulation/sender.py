@@ -1,4 +1,4 @@
-"""What ``kvstore/replicator.py`` and ``kvstore/http_transport.py`` do, on the virtual clock.
+"""What the replicator and the HTTP transport do, on the virtual clock.
 
 One message at a time for each follower; a new connection begins with Hello; a time-out or a closed
 connection is reported as lost, and an answer that comes after it is never heard.
@@ -6,9 +6,9 @@ connection is reported as lost, and an answer that comes after it is never heard
 
 from typing import TYPE_CHECKING
 
-from kvstore.messages import Answer, Append, Hello, Message
-from kvstore.replicator import BACKOFF_MAX_S, BACKOFF_MIN_S
-from kvstore.takeover import HEARTBEAT_S
+from kvstore.core.messages import Answer, Append, Hello, Message
+from kvstore.core.takeover import HEARTBEAT_S
+from kvstore.node.replicator import BACKOFF_MAX_S, BACKOFF_MIN_S
 from tests.simulation.network import Connection
 
 if TYPE_CHECKING:

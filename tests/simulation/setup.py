@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from kvstore.follower import Follower
-from kvstore.follower_node import FollowerNode
-from kvstore.leader import Leader
+from kvstore.core.follower import Follower
+from kvstore.core.leader import Leader
+from kvstore.node.follower_node import FollowerNode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from random import Random
 
-from kvstore.errors import NothingToForce
-from kvstore.messages import Append, Message
+from kvstore.core.errors import NothingToForce
+from kvstore.core.messages import Append, Message
 from tests.simulation.brief import describe
 from tests.simulation.network import Packet, Path
 from tests.simulation.setup import Setup

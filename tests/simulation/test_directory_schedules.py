@@ -2,8 +2,8 @@
 
 import pytest
 
-from kvstore.leader import LeaderState
-from kvstore.messages import Append
+from kvstore.core.leader import LeaderState
+from kvstore.core.messages import Append
 from tests.simulation.healing import converge
 from tests.simulation.stage import (
     cluster,

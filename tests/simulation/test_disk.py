@@ -7,8 +7,8 @@ from random import Random
 import gevent
 import pytest
 
-from kvstore.records import NodeState, Record
-from kvstore.sqlite_storage import SqliteStorage
+from kvstore.core.records import NodeState, Record
+from kvstore.node.sqlite_storage import SqliteStorage
 from tests.simulation.disk import Disk
 from tests.simulation.schedule import REMEMBERED_ENTRIES, Schedule
 
@@ -56,7 +56,7 @@ def test_sqlite_keeps_what_the_virtual_disk_keeps(
         write(disk, record)
 
     monkeypatch.setattr(Disk, "write", note)
-    monkeypatch.setattr("kvstore.sqlite_storage.REMEMBERED_ENTRIES", REMEMBERED_ENTRIES)
+    monkeypatch.setattr("kvstore.node.sqlite_storage.REMEMBERED_ENTRIES", REMEMBERED_ENTRIES)
     Schedule(seed).run()
     longest = sorted(written, key=lambda disk: len(written[disk]))[-3:]
     for number, disk in enumerate(longest):

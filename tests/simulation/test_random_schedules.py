@@ -4,9 +4,9 @@ import random
 
 import pytest
 
-from kvstore.follower_node import FollowerNode
-from kvstore.messages import Answer, Message
-from kvstore.quorum import WriteQuorum
+from kvstore.core.messages import Answer, Message
+from kvstore.core.quorum import WriteQuorum
+from kvstore.node.follower_node import FollowerNode
 from tests.simulation.campaign import Summary, run_campaign
 from tests.simulation.schedule import Schedule
 from tests.simulation.setup import Rules

@@ -1,7 +1,7 @@
 """Named schedules of several reigns: replaced, deposed and restarted leaders."""
 
-from kvstore.leader import LeaderState
-from kvstore.messages import Append
+from kvstore.core.leader import LeaderState
+from kvstore.core.messages import Append
 from tests.simulation.stage import (
     cluster,
     commit_index,

@@ -6,9 +6,9 @@ from unittest.mock import patch
 import pytest
 from msgspec import Raw
 
-from kvstore.leader_log import Write
-from kvstore.messages import Answer, Append, SnapshotChunk
-from kvstore.progress import Stage
+from kvstore.core.leader_log import Write
+from kvstore.core.messages import Answer, Append, SnapshotChunk
+from kvstore.core.progress import Stage
 from tests.simulation.stage import (
     cluster,
     commit_index,
@@ -131,7 +131,7 @@ def test_snapshot_duplicated_late_changes_nothing(restart: bool) -> None:
 
 
 def test_chunks_of_an_abandoned_snapshot_are_not_mixed_with_the_next() -> None:
-    with patch("kvstore.messages.MAX_ENTRIES", 1):
+    with patch("kvstore.core.messages.MAX_ENTRIES", 1):
         world = cluster(leader_retain=1)
         write(world, 1, 2)
         world.crash("f0")

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 from msgspec import Raw
 
-from kvstore.leader_log import Write
+from kvstore.core.leader_log import Write
 from tests.simulation.disk import Disk
 from tests.simulation.healing import heal_and_converge, help_out
 from tests.simulation.network import Packet, Path
@@ -33,7 +33,7 @@ class Cluster(RuleBasedStateMachine):
         self._writes = 0
         self._copies: dict[str, Disk] = {}
         self._paths: list[Path] = []
-        self._patch = patch("kvstore.messages.MAX_ENTRIES", 1)
+        self._patch = patch("kvstore.core.messages.MAX_ENTRIES", 1)
         self._patch.start()
 
     @initialize(

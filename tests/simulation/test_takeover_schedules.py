@@ -6,8 +6,8 @@ from unittest.mock import patch
 
 import pytest
 
-from kvstore.leader import LeaderState
-from kvstore.messages import Claim, Fetch, Hello
+from kvstore.core.leader import LeaderState
+from kvstore.core.messages import Claim, Fetch, Hello
 from tests.simulation.healing import converge
 from tests.simulation.setup import Setup
 from tests.simulation.stage import (
@@ -197,7 +197,7 @@ def test_two_first_starts_make_one_cluster(seed: int) -> None:
 
 
 def test_fetch_that_begins_anew_half_way_is_not_taken_for_complete() -> None:
-    with patch("kvstore.messages.MAX_ENTRIES", 1):
+    with patch("kvstore.core.messages.MAX_ENTRIES", 1):
         world = cluster(followers=1)
         write(world, 1, 2, 3, 4)
         world.crash("leader")

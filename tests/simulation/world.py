@@ -9,9 +9,9 @@ from random import Random
 
 from msgspec import Raw
 
-from kvstore.errors import KvstoreError, NothingToForce
-from kvstore.leader_log import Write
-from kvstore.preconditions import ALWAYS, Precondition
+from kvstore.core.errors import KvstoreError, NothingToForce
+from kvstore.core.leader_log import Write
+from kvstore.core.preconditions import ALWAYS, Precondition
 from tests.simulation.checks import Checks
 from tests.simulation.clock import Clock
 from tests.simulation.disk import Disk

@@ -4,15 +4,24 @@ from itertools import count
 
 from msgspec import UNSET, Raw
 
-from kvstore.entries import START, Entry, Members, Position, ReignId
-from kvstore.follower import Follower
-from kvstore.key_value_map import KeyValueMap
-from kvstore.leader import Leader
-from kvstore.leader_log import LogLimits, Write
-from kvstore.lineage import ReignStart
-from kvstore.messages import Answer, Append, Claim, Fetch, Header, Hello, Message, SnapshotChunk
-from kvstore.records import NodeState, Promise
-from kvstore.replication_log import ReplicationLog
+from kvstore.core.entries import START, Entry, Members, Position, ReignId
+from kvstore.core.follower import Follower
+from kvstore.core.key_value_map import KeyValueMap
+from kvstore.core.leader import Leader
+from kvstore.core.leader_log import LogLimits, Write
+from kvstore.core.lineage import ReignStart
+from kvstore.core.messages import (
+    Answer,
+    Append,
+    Claim,
+    Fetch,
+    Header,
+    Hello,
+    Message,
+    SnapshotChunk,
+)
+from kvstore.core.records import NodeState, Promise
+from kvstore.core.replication_log import ReplicationLog
 
 CLUSTER = "c"
 URL = "http://leader:1"

@@ -4,12 +4,12 @@ from collections.abc import Iterable
 
 from msgspec import structs
 
-from kvstore.entries import Entry, Members, ReignId
-from kvstore.follower import Follower
-from kvstore.messages import Answer, Message
-from kvstore.progress import FollowerProgress
-from kvstore.records import NodeState, Promise, Record
-from kvstore.takeover import OwnState, Phase, Takeover
+from kvstore.core.entries import Entry, Members, ReignId
+from kvstore.core.follower import Follower
+from kvstore.core.messages import Answer, Message
+from kvstore.core.progress import FollowerProgress
+from kvstore.core.records import NodeState, Promise, Record
+from kvstore.core.takeover import OwnState, Phase, Takeover
 from tests.unit.core import (
     CLUSTER,
     R1,

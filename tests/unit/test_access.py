@@ -3,8 +3,8 @@
 import pytest
 from flask import Flask
 
-from kvstore.access import access_check, is_near
-from kvstore.errors import Forbidden, Unauthorized
+from kvstore.core.errors import Forbidden, Unauthorized
+from kvstore.http.access import access_check, is_near
 
 TOKEN = "correct-horse"
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from kvstore.config import load_settings
-from kvstore.errors import SettingsError
+from kvstore.core.errors import SettingsError
 
 LONGEST_LABEL = "a" * 63
 NO_HOSTS = [

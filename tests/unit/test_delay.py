@@ -7,7 +7,7 @@ import gevent
 import pytest
 from gevent.event import Event
 
-from kvstore.delay import DelayRange, DelayStatistics, SimulatedDelay
+from kvstore.node.delay import DelayRange, DelayStatistics, SimulatedDelay
 
 
 @pytest.mark.parametrize("count", [2, 3, 500])

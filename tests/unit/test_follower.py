@@ -4,12 +4,12 @@ import msgspec
 import pytest
 from msgspec import Raw
 
-from kvstore.entries import MAX_EPOCH, MAX_EPOCH_JUMP, START, Entry, Item, Position, ReignId
-from kvstore.errors import InvalidRequest, NotReady
-from kvstore.follower import Follower
-from kvstore.lineage import Lineage, ReignStart
-from kvstore.messages import Append, Claim, Fetch, Fetched, Hello, SnapshotChunk
-from kvstore.records import CutLog, NodeState, Promise, ReplaceState, SavePromise
+from kvstore.core.entries import MAX_EPOCH, MAX_EPOCH_JUMP, START, Entry, Item, Position, ReignId
+from kvstore.core.errors import InvalidRequest, NotReady
+from kvstore.core.follower import Follower
+from kvstore.core.lineage import Lineage, ReignStart
+from kvstore.core.messages import Append, Claim, Fetch, Fetched, Hello, SnapshotChunk
+from kvstore.core.records import CutLog, NodeState, Promise, ReplaceState, SavePromise
 from tests.unit.core import (
     CLUSTER,
     R1,

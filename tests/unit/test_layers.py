@@ -1,59 +1,19 @@
-"""The direction of imports: a module imports only from the layers below its own."""
+"""The direction of imports: the folders are the rooms, and imports run one way between them."""
 
 import ast
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
 
-LAYERS = [
-    {"errors", "entries", "lineage", "strict_json", "put_body", "messages"},
-    {
-        "replication_log",
-        "key_value_map",
-        "request_table",
-        "quorum",
-        "preconditions",
-        "records",
-        "staging",
-        "discarded",
-        "message_checks",
-    },
-    {"progress", "takeover", "reign", "leader_log", "leader", "follower"},
-    {
-        "precise_timer",
-        "turn",
-        "parser_process",
-        "parentage",
-        "parser_pool",
-        "delay",
-        "waiters",
-        "storage",
-        "sqlite_storage",
-        "transport",
-        "replicator",
-        "node",
-        "leader_node",
-        "follower_node",
-    },
-    {
-        "config",
-        "app_log",
-        "access",
-        "request_parts",
-        "responses",
-        "store_copy",
-        "http_transport",
-        "client_api",
-        "replication_api",
-        "admin_api",
-        "openapi",
-    },
-    {"app", "worker"},
-]
-CORE = LAYERS[0] | LAYERS[1] | LAYERS[2]
+ROOMS = {
+    "kvstore": ["core", "node", "http"],
+    "analysis": ["nodes", "study", "report"],
+}
+"""Each imports from those before it and from itself; what lies above all of them may use them."""
 PURE = {
     "abc",
     "collections",
@@ -62,20 +22,27 @@ PURE = {
     "functools",
     "hashlib",
     "itertools",
-    "json",
     "kvstore",
     "msgspec",
-    "sys",
     "typing",
     "urllib.parse",
     "zlib",
 }
-MODULES = sorted(path.stem for path in (ROOT / "kvstore").glob("*.py") if path.stem != "__init__")
+"""What the core may import beside itself."""
 
 
-def layer(module: str) -> int:
-    (found,) = [number for number, modules in enumerate(LAYERS) if module in modules]
-    return found
+def modules(package: str) -> dict[str, set[str]]:
+    """What each module of a package imports from that package, by full names."""
+    files = {path: module_name(path) for path in (ROOT / package).rglob("*.py")}
+    return {
+        name: {found for found in imports(path) if found.split(".")[0] == package}
+        for path, name in files.items()
+    }
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(part for part in parts if part != "__init__")
 
 
 def imports(path: Path) -> Iterator[str]:
@@ -86,42 +53,50 @@ def imports(path: Path) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: imports are absolute"
             module = node.module or ""
-            if module == "kvstore":
-                yield from (f"kvstore.{alias.name}" for alias in node.names)
-            else:
-                yield module
+            for alias in node.names:
+                submodule = ROOT.joinpath(*module.split("."), f"{alias.name}.py")
+                yield f"{module}.{alias.name}" if submodule.exists() else module
 
 
-def own_imports(module: str) -> set[str]:
-    found = imports(ROOT / "kvstore" / f"{module}.py")
-    return {name.removeprefix("kvstore.") for name in found if name.startswith("kvstore.")}
+def height(module: str) -> int:
+    """Rank of the module's room; what lies in no room is above all of them."""
+    package, *rest = module.split(".")
+    rooms = ROOMS[package]
+    return rooms.index(rest[0]) if rest and rest[0] in rooms else len(rooms)
 
 
-def test_every_module_is_in_one_layer() -> None:
-    assert sorted(module for modules in LAYERS for module in modules) == MODULES
+@pytest.mark.parametrize("package", ROOMS)
+def test_every_folder_is_a_room(package: str) -> None:
+    folders = {path.parent.name for path in (ROOT / package).glob("*/*.py")}
+    assert folders == set(ROOMS[package])
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_no_import_from_above(module: str) -> None:
-    assert {name for name in own_imports(module) if layer(name) > layer(module)} == set()
+@pytest.mark.parametrize("package", ROOMS)
+def test_imports_run_downwards(package: str) -> None:
+    upwards = {
+        f"{module} -> {imported}"
+        for module, needs in modules(package).items()
+        for imported in needs
+        if height(imported) > height(module)
+    }
+    assert upwards == set()
 
 
-def test_imports_within_a_layer_have_no_cycle() -> None:
-    left = {module: own_imports(module) for module in MODULES}
-    while left:
-        free = {module for module, needs in left.items() if not needs & left.keys()}
-        assert free, f"these import each other: {sorted(left)}"
-        left = {module: needs for module, needs in left.items() if module not in free}
+@pytest.mark.parametrize("package", ROOMS)
+def test_imports_have_no_cycle(package: str) -> None:
+    TopologicalSorter(modules(package)).prepare()
 
 
-@pytest.mark.parametrize("module", sorted(CORE))
-def test_the_core_does_no_io(module: str) -> None:
-    names = imports(ROOT / "kvstore" / f"{module}.py")
-    assert {
-        name for name in names if name not in PURE and name.partition(".")[0] not in PURE
-    } == set()
+def test_the_core_does_no_io() -> None:
+    impure = {
+        f"{path.name}: {name}"
+        for path in (ROOT / "kvstore" / "core").glob("*.py")
+        for name in imports(path)
+        if not {name, name.split(".")[0]} & PURE
+    }
+    assert impure == set()
 
 
 def test_the_analysis_knows_the_nodes_by_http_only() -> None:
-    for path in [*(ROOT / "analysis").glob("*.py"), ROOT / "locustfile.py"]:
+    for path in [*(ROOT / "analysis").rglob("*.py"), ROOT / "locustfile.py"]:
         assert not [name for name in imports(path) if name.split(".")[0] == "kvstore"], path

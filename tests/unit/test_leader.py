@@ -3,7 +3,7 @@
 import pytest
 from msgspec import structs
 
-from kvstore.errors import (
+from kvstore.core.errors import (
     KeyReused,
     NotEnoughFollowers,
     OutcomeUnknown,
@@ -11,13 +11,13 @@ from kvstore.errors import (
     PreconditionFailed,
     WriteRefused,
 )
-from kvstore.follower import Follower
-from kvstore.leader import Leader, LeaderState
-from kvstore.messages import Append, SnapshotChunk
-from kvstore.preconditions import Precondition
-from kvstore.progress import Stage
-from kvstore.records import NodeState, Promise
-from kvstore.reign import PIN_S
+from kvstore.core.follower import Follower
+from kvstore.core.leader import Leader, LeaderState
+from kvstore.core.messages import Append, SnapshotChunk
+from kvstore.core.preconditions import Precondition
+from kvstore.core.progress import Stage
+from kvstore.core.records import NodeState, Promise
+from kvstore.core.reign import PIN_S
 from tests.unit.core import (
     begin,
     cluster,
@@ -43,7 +43,7 @@ def commit(made: Leader) -> int:
 
 @pytest.fixture
 def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kvstore.messages.MAX_ENTRIES", 12)
+    monkeypatch.setattr("kvstore.core.messages.MAX_ENTRIES", 12)
 
 
 def emptied(node: str = "new") -> Follower:

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kvstore.entries import START, Position, ReignId
-from kvstore.lineage import Lineage, ReignStart, holds_more
+from kvstore.core.entries import START, Position, ReignId
+from kvstore.core.lineage import Lineage, ReignStart, holds_more
 from tests.unit.core import R1, R2, at, reign
 
 # Reigns
@@ -52,7 +52,7 @@ def test_lineage_knows_who_appended_what() -> None:
 def test_reigns_of_earlier_epochs_are_forgotten_in_the_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("kvstore.lineage.MAX_EARLIER_REIGNS", 2)
+    monkeypatch.setattr("kvstore.core.lineage.MAX_EARLIER_REIGNS", 2)
     known = lineage((R1, 1), (reign(1, 5), 3)).extended(reign(1, 6), 4)
     assert known.reign_at(1) == R1, "those of one epoch are needed to compare its histories"
     known = known.extended(R2, 5)

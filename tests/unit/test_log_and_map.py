@@ -8,17 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Raw
 
-from kvstore.discarded import discarded_parts
-from kvstore.entries import Entry, Item, ReignId, Request
-from kvstore.errors import PreconditionFailed
-from kvstore.key_value_map import KeyValueMap
-from kvstore.lineage import Lineage, ReignStart
-from kvstore.messages import MAX_BYTES, MAX_ENTRIES, bounded
-from kvstore.preconditions import Precondition
-from kvstore.quorum import WriteQuorum
-from kvstore.replication_log import ReplicationLog
-from kvstore.request_table import RequestTable
-from kvstore.staging import Staging
+from kvstore.core.discarded import discarded_parts
+from kvstore.core.entries import Entry, Item, ReignId, Request
+from kvstore.core.errors import PreconditionFailed
+from kvstore.core.key_value_map import KeyValueMap
+from kvstore.core.lineage import Lineage, ReignStart
+from kvstore.core.messages import MAX_BYTES, MAX_ENTRIES, bounded
+from kvstore.core.preconditions import Precondition
+from kvstore.core.quorum import WriteQuorum
+from kvstore.core.replication_log import ReplicationLog
+from kvstore.core.request_table import RequestTable
+from kvstore.core.staging import Staging
 from tests.unit.core import R1, R2, at, begin, delete, entries, name, put, reign
 
 # The log
@@ -221,7 +221,7 @@ def test_what_a_new_state_does_not_hold_is_discarded(
 
 
 def test_requests_are_forgotten_by_index(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kvstore.request_table.REMEMBERED_ENTRIES", 3)
+    monkeypatch.setattr("kvstore.core.request_table.REMEMBERED_ENTRIES", 3)
     table = RequestTable()
     for entry in (put(1, request="a"), put(2), put(3, request="b")):
         table.apply(entry)
@@ -236,7 +236,7 @@ def test_requests_are_forgotten_by_index(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_a_key_used_again_is_not_forgotten_with_its_first_use(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("kvstore.request_table.REMEMBERED_ENTRIES", 3)
+    monkeypatch.setattr("kvstore.core.request_table.REMEMBERED_ENTRIES", 3)
     table = RequestTable([Request("a", 1, "f"), Request("a", 3, "g")])
     table.apply(put(4))
     assert table.get("a") == Request("a", 3, "g")

@@ -4,10 +4,10 @@ import msgspec
 import pytest
 from msgspec import Raw
 
-from kvstore.entries import Item, Request
-from kvstore.errors import InvalidRequest
-from kvstore.lineage import ReignStart
-from kvstore.messages import (
+from kvstore.core.entries import Item, Request
+from kvstore.core.errors import InvalidRequest
+from kvstore.core.lineage import ReignStart
+from kvstore.core.messages import (
     ANSWERS,
     Answer,
     Append,

@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 import gevent
 
-from kvstore.follower import Follower
-from kvstore.follower_node import FollowerNode
-from kvstore.records import NodeState, Record
-from kvstore.storage import MemoryStorage, Spawn
+from kvstore.core.follower import Follower
+from kvstore.core.records import NodeState, Record
+from kvstore.node.follower_node import FollowerNode
+from kvstore.node.storage import MemoryStorage, Spawn
 from tests.unit.core import append, begin, claim, put
 
 

@@ -8,11 +8,11 @@ import gevent
 import psutil
 import pytest
 
-from kvstore import parser_pool
-from kvstore.errors import DefiniteError, InvalidRequest, TooLarge, WriteRefused
-from kvstore.parser_pool import PARSERS, SMALL_BYTES, ParserPool
-from kvstore.put_body import value_of
-from tests.waiting import wait_until
+from kvstore.core.errors import DefiniteError, InvalidRequest, TooLarge, WriteRefused
+from kvstore.http import parser_pool
+from kvstore.http.parser_pool import PARSERS, SMALL_BYTES, ParserPool
+from kvstore.http.put_body import value_of
+from tests.support.waiting import wait_until
 
 MAX_BYTES = 1 << 20
 LARGE = b'{"value":[%b]}' % b",".join([b"0"] * SMALL_BYTES)
@@ -33,7 +33,7 @@ def parsers() -> list[psutil.Process]:
 
 def is_parser(process: psutil.Process) -> bool:
     try:
-        return "kvstore.parser_process" in process.cmdline()
+        return "kvstore.http.parser_process" in process.cmdline()
     except psutil.NoSuchProcess:
         return False
 

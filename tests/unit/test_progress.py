@@ -3,10 +3,10 @@
 import pytest
 from msgspec import Raw
 
-from kvstore.entries import Item, Request
-from kvstore.key_value_map import KeyValueMap
-from kvstore.messages import Answer
-from kvstore.progress import FollowerProgress, SnapshotTransfer, Stage, find_twin
+from kvstore.core.entries import Item, Request
+from kvstore.core.key_value_map import KeyValueMap
+from kvstore.core.messages import Answer
+from kvstore.core.progress import FollowerProgress, SnapshotTransfer, Stage, find_twin
 from tests.unit.core import R1, R2, at, header
 
 
@@ -96,7 +96,7 @@ def test_follower_in_conflict_holds_nothing_that_counts() -> None:
 
 @pytest.mark.parametrize("max_entries", [1, 2, 3, 100])
 def test_snapshot_travels_in_parts(max_entries: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kvstore.messages.MAX_ENTRIES", max_entries)
+    monkeypatch.setattr("kvstore.core.messages.MAX_ENTRIES", max_entries)
     items = [Item(key, number, Raw(b"1")) for number, key in enumerate("abc", 1)]
     requests = [Request("once", 2, "f"), Request("twice", 3, "f")]
     transfer = SnapshotTransfer("s", KeyValueMap(at(3), items, requests))

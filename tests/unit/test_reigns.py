@@ -2,13 +2,13 @@
 
 import pytest
 
-from kvstore.entries import Members, ReignId
-from kvstore.errors import NothingToForce, NotReady, WriteRefused
-from kvstore.follower import Follower
-from kvstore.leader import Leader, LeaderState
-from kvstore.messages import Claim, Hello, Message
-from kvstore.progress import Stage
-from kvstore.records import NodeState, Promise, Record, ReplaceState, SavePromise
+from kvstore.core.entries import Members, ReignId
+from kvstore.core.errors import NothingToForce, NotReady, WriteRefused
+from kvstore.core.follower import Follower
+from kvstore.core.leader import Leader, LeaderState
+from kvstore.core.messages import Claim, Hello, Message
+from kvstore.core.progress import Stage
+from kvstore.core.records import NodeState, Promise, Record, ReplaceState, SavePromise
 from tests.unit.core import (
     CLUSTER,
     NOW_MS,

@@ -8,9 +8,9 @@ from flask import Response
 from msgspec import Raw
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
-from kvstore import errors
-from kvstore.errors import KvstoreError
-from kvstore.responses import STATUS, error_response, http_error_response, json_response
+from kvstore.core import errors
+from kvstore.core.errors import KvstoreError
+from kvstore.http.responses import STATUS, error_response, http_error_response, json_response
 
 NEVER_ANSWERED = {errors.TransportError, errors.SettingsError, errors.StorageError}
 

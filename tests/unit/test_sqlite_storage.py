@@ -12,10 +12,10 @@ import msgspec
 import pytest
 from msgspec import Raw
 
-from kvstore.entries import START, Entry, Item, Request
-from kvstore.errors import StorageError
-from kvstore.lineage import Lineage, ReignStart
-from kvstore.records import (
+from kvstore.core.entries import START, Entry, Item, Request
+from kvstore.core.errors import StorageError
+from kvstore.core.lineage import Lineage, ReignStart
+from kvstore.core.records import (
     CutLog,
     NodeState,
     Promise,
@@ -25,8 +25,8 @@ from kvstore.records import (
     SavePromise,
     StageParts,
 )
-from kvstore.request_table import REMEMBERED_ENTRIES
-from kvstore.sqlite_storage import FORMAT, SqliteStorage
+from kvstore.core.request_table import REMEMBERED_ENTRIES
+from kvstore.node.sqlite_storage import FORMAT, SqliteStorage
 from tests.unit.core import R1, R2, at, begin, delete, entries, name, put, reign
 
 PROMISE = Promise("c", R2, "http://leader:5000", {"f:1": "n"})

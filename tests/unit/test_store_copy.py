@@ -9,11 +9,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec import Raw
 
-from kvstore import admin_api, errors, responses, store_copy, turn
-from kvstore.entries import Item, Position
-from kvstore.key_value_map import KeyValueMap
-from kvstore.responses import error_response
-from kvstore.store_copy import StoreCopy
+from kvstore.core import errors
+from kvstore.core.entries import Item, Position
+from kvstore.core.key_value_map import KeyValueMap
+from kvstore.http import admin_api, responses, store_copy
+from kvstore.http.responses import error_response
+from kvstore.http.store_copy import StoreCopy
+from kvstore.node import turn
 from tests.unit.core import delete, put
 
 KEYS = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from kvstore.errors import InvalidRequest
-from kvstore.strict_json import MAX_DEPTH, canonical, parse
+from kvstore.core.errors import InvalidRequest
+from kvstore.http.strict_json import MAX_DEPTH, canonical, parse
 from tests.unit import reference_json
 
 VALUES = st.recursive(

@@ -2,12 +2,12 @@
 
 import pytest
 
-from kvstore.entries import Entry, Members, ReignId
-from kvstore.errors import NothingToForce
-from kvstore.follower import Follower
-from kvstore.messages import Claim
-from kvstore.records import NodeState, Promise
-from kvstore.takeover import SELF, Phase
+from kvstore.core.entries import Entry, Members, ReignId
+from kvstore.core.errors import NothingToForce
+from kvstore.core.follower import Follower
+from kvstore.core.messages import Claim
+from kvstore.core.records import NodeState, Promise
+from kvstore.core.takeover import SELF, Phase
 from tests.unit.core import (
     R1,
     R2,

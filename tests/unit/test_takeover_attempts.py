@@ -5,12 +5,12 @@ from collections.abc import Callable
 import pytest
 from msgspec import UNSET, Raw, structs
 
-from kvstore.entries import MAX_EPOCH, MAX_EPOCH_JUMP, Item, Position, ReignId
-from kvstore.errors import NothingToForce
-from kvstore.lineage import ReignStart
-from kvstore.messages import Fetch, Hello
-from kvstore.records import NodeState, Promise, StageParts
-from kvstore.takeover import Deposed, OwnState, Phase, Takeover
+from kvstore.core.entries import MAX_EPOCH, MAX_EPOCH_JUMP, Item, Position, ReignId
+from kvstore.core.errors import NothingToForce
+from kvstore.core.lineage import ReignStart
+from kvstore.core.messages import Fetch, Hello
+from kvstore.core.records import NodeState, Promise, StageParts
+from kvstore.core.takeover import Deposed, OwnState, Phase, Takeover
 from tests.unit.core import (
     URL,
     at,
@@ -25,7 +25,7 @@ from tests.unit.takeovers import LONG, R3, R9, SHORT, Talk, looked, node, own, u
 
 
 def test_state_is_fetched_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kvstore.messages.MAX_ENTRIES", 2)
+    monkeypatch.setattr("kvstore.core.messages.MAX_ENTRIES", 2)
     held = [begin(1, R3), put(2, "a", of=R3), put(3, "b", of=R3, request="once")]
     best = node("na", held)
     best.commit_index = 2
@@ -50,7 +50,7 @@ def test_state_is_fetched_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_fetching_begins_anew_with_the_next_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kvstore.messages.MAX_ENTRIES", 2)
+    monkeypatch.setattr("kvstore.core.messages.MAX_ENTRIES", 2)
     talk = unequal().until(Phase.FETCHING)
     talk.say("a")
     talk.lose("a")

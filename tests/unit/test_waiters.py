@@ -4,7 +4,7 @@ import gevent
 import pytest
 from gevent import Greenlet
 
-from kvstore.waiters import IndexWaiters
+from kvstore.node.waiters import IndexWaiters
 
 LONG_S = 30.0
 

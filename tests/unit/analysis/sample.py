@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from analysis.convergence import CopyCheck
-from analysis.copies import CopyDifference
-from analysis.delay_report import DelayFigures
-from analysis.latency import LatencySummary
-from analysis.machine import Machine
-from analysis.results import FollowerResult, QuorumResult, StudyResult
-from analysis.settings import StudySettings
+from analysis.nodes.convergence import CopyCheck
+from analysis.nodes.copies import CopyDifference
+from analysis.study.delay_report import DelayFigures
+from analysis.study.latency import LatencySummary
+from analysis.study.machine import Machine
+from analysis.study.results import FollowerResult, QuorumResult, StudyResult
+from analysis.study.settings import StudySettings
 
 MEANS_MS = {1: 4.0, 2: 4.5, 3: 5.0, 4: 5.5, 5: 6.5}
 

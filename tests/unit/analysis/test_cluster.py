@@ -3,9 +3,9 @@ from typing import Any
 
 import pytest
 
-from analysis.cluster import Cluster, ClusterError, recognise
-from analysis.free_ports import free_ports
-from analysis.node_client import NodeClient, NodeUnavailableError
+from analysis.nodes.free_ports import free_ports
+from analysis.nodes.node_client import NodeClient, NodeUnavailableError
+from analysis.study.cluster import Cluster, ClusterError, recognise
 from tests.unit.analysis.conftest import StartServer
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis.cluster_token import token_headers
+from analysis.nodes.cluster_token import token_headers
 
 
 def test_token_from_its_variable_or_its_file(

@@ -2,10 +2,10 @@ from typing import Any
 
 import pytest
 
-from analysis.convergence import CopyCheck, check_copies
-from analysis.copies import CopyDifference
-from analysis.free_ports import free_ports
-from analysis.node_client import NodeClient
+from analysis.nodes.convergence import CopyCheck, check_copies
+from analysis.nodes.copies import CopyDifference
+from analysis.nodes.free_ports import free_ports
+from analysis.nodes.node_client import NodeClient
 from tests.unit.analysis.conftest import AnsweringServer, StartServer
 
 TIMEOUT_S = 0.3

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from analysis.copies import Copy, CopyDifference, CopyError, compare_copies
+from analysis.nodes.copies import Copy, CopyDifference, CopyError, compare_copies
 
 ANSWER = {
     "store": {"a": 1, "b": {"x": [1, 2]}, "c": None},

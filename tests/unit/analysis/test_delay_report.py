@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from analysis.delay_report import DelayFigures, delay_between
+from analysis.study.delay_report import DelayFigures, delay_between
 
 
 def status(*delays: tuple[int, float | None, float | None]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from analysis.follower_lag import FollowerLag, LagError, observe_lag
+from analysis.study.follower_lag import FollowerLag, LagError, observe_lag
 
 
 def answers(*lags: dict[str, int]) -> Callable[[], dict[str, Any]]:

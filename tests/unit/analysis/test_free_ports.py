@@ -1,6 +1,6 @@
 import socket
 
-from analysis.free_ports import free_ports
+from analysis.nodes.free_ports import free_ports
 
 
 def test_the_ports_are_distinct_and_can_be_listened_on() -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis.latency import (
+from analysis.study.latency import (
     BATCHES,
     RequestLogError,
     mean_ci95,

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from analysis.latency import read_request_log
-from analysis.locust_totals import (
+from analysis.study.latency import read_request_log
+from analysis.study.locust_totals import (
     LocustTotals,
     TotalsError,
     read_locust_totals,

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from analysis.order_statistics import mean_kth_smallest
+from analysis.report.order_statistics import mean_kth_smallest
 
 
 def test_five_delays_from_a_tenth_to_one_millisecond() -> None:

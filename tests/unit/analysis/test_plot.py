@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from analysis.plot import delay_reference, draw_plot, spread
-from analysis.results import StudyResult
+from analysis.report.plot import delay_reference, draw_plot, spread
+from analysis.study.results import StudyResult
 from tests.unit.analysis.sample import MEANS_MS, SETTINGS, latency, quorum, study
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"

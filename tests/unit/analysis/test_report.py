@@ -2,9 +2,9 @@ from dataclasses import replace
 
 import pytest
 
-from analysis.report import render_failure, render_report
-from analysis.settings import StudySettings
-from analysis.wording import describe_curve
+from analysis.report.report import render_failure, render_report
+from analysis.report.wording import describe_curve
+from analysis.study.settings import StudySettings
 from tests.unit.analysis.sample import MEANS_MS, SETTINGS, quorum, study
 
 

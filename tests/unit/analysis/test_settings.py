@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis.settings import parse_settings
+from analysis.study.settings import parse_settings
 
 RUNNING = ["--leader", "http://l:5000/", "--followers", "http://a:5000,http://b:5000/"]
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis.tables import (
+from analysis.report.tables import (
     FIGURE_COLUMNS,
     SUMMARY_COLUMNS,
     column_markdown,

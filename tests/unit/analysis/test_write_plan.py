@@ -4,7 +4,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from analysis.write_plan import WritePlan, why_not_confirmed
+from analysis.study.write_plan import WritePlan, why_not_confirmed
 
 CONFIRMED = {"status": "ok", "key": "k", "version": 7, "replicas_confirmed": 2}
 

@@ -3,9 +3,9 @@ from typing import Any
 
 import pytest
 
-from analysis.copies import Copy
-from analysis.write_plan import WritePlan
-from analysis.written import why_not_written
+from analysis.nodes.copies import Copy
+from analysis.study.write_plan import WritePlan
+from analysis.study.written import why_not_written
 
 PLAN = WritePlan(writes=20, keys=4, key_prefix="k", seed=1)
 BEFORE_INDEX = 100

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self
 
-from tests.http_stream import HttpRequest, HttpSplitter
+from tests.support.http_stream import HttpRequest, HttpSplitter
 
 HANG_UP = None
 """In a script: read the request, and close the connection without an answer."""

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from analysis.local_node import LocalNode
+from analysis.nodes.local_node import LocalNode
 from tests.chaos.client import Client, Write
 from tests.chaos.history import Call, read_history
 from tests.chaos.recorder import Recorder
-from tests.harness import Node
+from tests.support.harness import Node
 from tests.unit.chaos.samples import campaign, if_version
 from tests.unit.chaos.scripted_server import HANG_UP, Answer, ScriptedServer
 

@@ -1,0 +1,1 @@
+"""Local nodes, and what any node says of itself."""

@@ -1,0 +1,1 @@
+"""The measurement: loads, what they gave, and whether the copies are equal."""

@@ -1,0 +1,96 @@
+"""The nodes under study: local ones, or those of a running cluster."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from analysis.nodes.local_cluster import LocalCluster
+from analysis.nodes.node_client import NodeClient, NodeUnavailableError
+from analysis.study.settings import StudySettings
+
+
+class ClusterError(Exception):
+    """The given nodes are not one leader and all its followers."""
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """One leader and all its followers.
+
+    :param leader: the leader.
+    :param followers: every follower, each of them once.
+    :param addresses: what the leader calls each follower, in the same order.
+    """
+
+    leader: NodeClient
+    followers: tuple[NodeClient, ...]
+    addresses: tuple[str, ...]
+
+
+@contextmanager
+def open_cluster(settings: StudySettings) -> Iterator[Cluster]:
+    """Start local nodes or connect to the given ones; leave the latter with the W they had.
+
+    :raises ClusterError: when the nodes are not what they should be.
+    :raises NodeUnavailableError: when one of them does not answer.
+    :raises NodeError: when a local node does not start.
+    """
+    with ExitStack() as stack:
+        leader_url, follower_urls = settings.leader_url, settings.follower_urls
+        if leader_url is None:
+            settings.output.mkdir(parents=True, exist_ok=True)
+            data = stack.enter_context(TemporaryDirectory(dir=settings.output, prefix="data-"))
+            local = stack.enter_context(_local_cluster(settings, Path(data)))
+            leader_url = local.leader.url
+            follower_urls = tuple(node.url for node in local.followers)
+        leader = stack.enter_context(NodeClient(leader_url))
+        followers = [stack.enter_context(NodeClient(url)) for url in follower_urls]
+        cluster = recognise(leader, followers)
+        if settings.is_local:
+            yield cluster
+            return
+        if settings.delay_ms is not None:
+            leader.set_delay(*settings.delay_ms)
+        write_quorum = leader.status()["write_quorum"]
+        try:
+            yield cluster
+        finally:
+            with suppress(NodeUnavailableError):
+                leader.set_quorum(write_quorum)
+
+
+def _local_cluster(settings: StudySettings, data_root: Path) -> LocalCluster:
+    assert settings.delay_ms is not None
+    low, high = settings.delay_ms
+    return LocalCluster(
+        settings.follower_count,
+        settings.output / "nodes",
+        settings={"MIN_DELAY": str(low), "MAX_DELAY": str(high)},
+        data_root=data_root,
+    )
+
+
+def recognise(leader: NodeClient, followers: Sequence[NodeClient]) -> Cluster:
+    """Make sure that these are a leader and all its followers, each of them once.
+
+    Otherwise a copy could be left out, or compared with itself.
+
+    :raises ClusterError: when they are not.
+    :raises NodeUnavailableError: when one of them does not answer.
+    """
+    status = leader.status()
+    if status["role"] != "leader":
+        raise ClusterError(f"{leader.url} is not a leader but a {status['role']}")
+    addresses = {node["node"]: node["address"] for node in status["followers"]}
+    nodes = [follower.status()["node"] for follower in followers]
+    for follower, node in zip(followers, nodes, strict=True):
+        if node not in addresses:
+            raise ClusterError(f"{follower.url} is not a follower of {leader.url}")
+    if sorted(nodes) != sorted(addresses):
+        raise ClusterError(
+            f"{leader.url} has {len(addresses)} followers; {len(set(nodes))} of them were given, "
+            f"in {len(nodes)} URLs"
+        )
+    return Cluster(leader, tuple(followers), tuple(addresses[node] for node in nodes))

@@ -1,0 +1,303 @@
+"""The rules of a follower: which messages it accepts, and what its answers confirm.
+
+Every method takes one message, changes the state, and returns the answer. The answer may leave
+the node only when every record in ``unsaved`` has been saved: it confirms what is durable.
+"""
+
+import msgspec
+
+from kvstore.core.discarded import discarded_parts
+from kvstore.core.entries import MAX_EPOCH, MAX_EPOCH_JUMP, START, Members
+from kvstore.core.errors import InvalidRequest, NotReady
+from kvstore.core.key_value_map import KeyValueMap
+from kvstore.core.lineage import Lineage, ReignStart
+from kvstore.core.message_checks import check_append, check_chunk
+from kvstore.core.messages import (
+    Answer,
+    Append,
+    Claim,
+    Export,
+    Fetch,
+    Fetched,
+    Hello,
+    Message,
+    SnapshotChunk,
+)
+from kvstore.core.records import (
+    CutLog,
+    NodeState,
+    Promise,
+    Record,
+    ReplaceState,
+    SaveEntries,
+    SavePromise,
+)
+from kvstore.core.replication_log import ReplicationLog
+from kvstore.core.staging import Staging
+
+
+class Follower:
+    """One follower.
+
+    :param state: what the node kept, or a new state.
+    :param log_retain: newest entries to keep for a leader that takes over from here.
+    :param log_retain_bytes: the same in bytes.
+    """
+
+    def __init__(self, state: NodeState, log_retain: int, log_retain_bytes: int) -> None:
+        self.node = state.node
+        self.promise = state.promise
+        self.log = state.log
+        self.map = state.map
+        self.commit_index = 0
+        self.discarded = state.discarded
+        """How many entries were kept apart because the leader's order does not hold them."""
+        self.unsaved: list[Record] = []
+        self._log_retain = log_retain
+        self._log_retain_bytes = log_retain_bytes
+        self._kept_state = state.log.last.index > 0
+        self._target_index: int | None = None
+        self._caught_up = False
+        self._staging: Staging | None = None
+        self._installing: dict[str, KeyValueMap] = {}
+        self._export: Export | None = None
+
+    # What this node may serve
+
+    @property
+    def applied_index(self) -> int:
+        """Index of the map that is served: received and durable."""
+        return self.map.position.index
+
+    @property
+    def ready(self) -> bool:
+        """Whether it has reached the last index that a leader told it."""
+        return self._caught_up
+
+    @property
+    def state(self) -> str:
+        """For people: waiting, catching up or following."""
+        if self._caught_up:
+            return "following"
+        return "waiting" if self._target_index is None else "catching up"
+
+    def check_readable(self) -> None:
+        """An emptied follower must not answer "not found" for what it has yet to receive.
+
+        :raises NotReady: it has neither kept its state nor caught up.
+        """
+        if not (self._caught_up or self._kept_state):
+            raise NotReady("this follower has not caught up with its leader yet")
+
+    # Messages
+
+    def hello(self, message: Hello) -> Answer:
+        """Say who this is, what it holds, and whom a takeover has to ask too."""
+        refusal = None if message.cluster is None else self._other_cluster(message)
+        return self._answer(message, refusal, members=self._members_to_ask)
+
+    def claim(self, message: Claim) -> Answer:
+        """Begin a reign, unless it is an earlier one than the one in force, or its twin."""
+        held, reign = self.promise.reign, message.of_reign
+        if message.cluster is None or reign is None:
+            raise InvalidRequest("invalid message: a claim names its cluster and an epoch from 1")
+        if refusal := self._other_cluster(message):
+            return self._answer(message, refusal)
+        if message.node != self.node:
+            return self._answer(message, "the claim is for another node")
+        if held is None or held.id != reign.id:
+            if not reign.is_later_than(held):
+                return self._answer(message, "another reign is in force")
+            if message.found_reign != (None if held is None else held.id):
+                return self._answer(message, "another reign began meanwhile")
+            # A node without a reign cannot tell what is too much, but that there has to be room.
+            highest = MAX_EPOCH if held is None else held.epoch + MAX_EPOCH_JUMP
+            if reign.epoch > min(highest, MAX_EPOCH):
+                return self._answer(message, "the epoch is absurdly high")
+            members = message.members
+            if reign.epoch > self.log.last.epoch:
+                # A leader that is being replaced may have named another one since this was found.
+                members = {**self._members_to_ask, **members}
+            self.promise = Promise(message.cluster, reign, message.leader, members)
+            self._staging = None
+            self._export = None
+            self._target_index = None
+            self.unsaved.append(SavePromise(self.promise))
+        return self._answer(message, members=self._members_to_ask, lineage=list(self.log.lineage))
+
+    def append(self, message: Append) -> Answer:
+        """Append what is new of a batch; checking and appending is one step."""
+        check_append(message)
+        if refusal := self._other_reign(message):
+            return self._answer(message, refusal)
+        self._export = None
+        if not self.log.contains(message.prev):
+            return self._answer(message, "the position before the entries is not held")
+        held = self.log.last.index
+        if any(e.index <= held and not self.log.contains(e.position) for e in message.entries):
+            return self._answer(message, "an entry differs from the one held")
+        new = [entry.detached() for entry in message.entries if entry.index > held]
+        for entry in new:
+            self.log.append(entry)
+        if new:
+            self.unsaved.append(SaveEntries(new))
+        self._note_target(message.last_index)
+        self.commit_index = max(self.commit_index, min(message.commit_index, message.end_index))
+        return self._answer(message)
+
+    def snapshot(self, message: SnapshotChunk) -> Answer:
+        """Stage one chunk; with the last one, switch to the snapshot in one step.
+
+        A late duplicate finds its own position here, or as much of its own reign, and is only
+        acknowledged.
+        """
+        check_chunk(message)
+        if refusal := self._other_reign(message):
+            return self._answer(message, refusal)
+        self._note_target(message.last_index)
+        last, position = self.log.last, message.position
+        if last == position or (last.reign == message.reign and last.index >= position.index):
+            return self._answer(message)
+        if message.offset == 0 and (self._staging is None or self._staging.id != message.snapshot):
+            self._staging = Staging(message.snapshot)
+        staging = self._staging
+        if staging is None or staging.id != message.snapshot:
+            return self._answer(message, "the snapshot's first chunks are missing")
+        if message.offset > staging.count:
+            return self._answer(message, "a chunk of the snapshot is missing")
+        if message.offset == staging.count:
+            self.unsaved.append(staging.add(message.items, message.requests))
+        if message.done:
+            self._install(message, staging)
+        return self._answer(message)
+
+    def fetch(self, message: Fetch) -> Fetched | Answer:
+        """Hand a part of the state to the leader that claimed this follower.
+
+        Nothing else changes it meanwhile: only the leader of the reign in force could.
+        """
+        if refusal := self._other_reign(message):
+            return self._answer(message, refusal)
+        if self.map.position != self.log.last:
+            return self._answer(message, "the last entries are not durable yet")
+        if message.offset == 0:
+            requests = self.map.requests.requests()
+            self._export = Export(self.map.items(), requests, self.log.entries())
+        elif self._export is None:
+            return self._answer(message, "the copy has to begin anew")
+        items, requests, entries = self._export.parts(message.offset)
+        return Fetched(
+            **msgspec.structs.asdict(self._answer(message, members=self.log.members)),
+            base_index=self.log.base.index,
+            items=items,
+            requests=requests,
+            entries=entries,
+            total=self._export.total,
+        )
+
+    # Storage
+
+    def take_unsaved(self) -> list[Record]:
+        """The records since the last call, for the storage."""
+        records, self.unsaved = self.unsaved, []
+        return records
+
+    def saved(self, record: Record) -> None:
+        """A record is durable: what it holds may be served. Called in the order of the records."""
+        if isinstance(record, SaveEntries):
+            for entry in record.entries:
+                self.map.apply(entry)
+            self._cut_log()
+        elif isinstance(record, ReplaceState):
+            self.map = self._installing.pop(record.staging)
+        if self._target_index is not None and self.applied_index >= self._target_index:
+            self._caught_up = True
+
+    # Helpers
+
+    @property
+    def _members_to_ask(self) -> Members:
+        # What a takeover's claim names is needed only until its first entry is here, which names
+        # those that matter from then on; a restart's claim may know newer ones than this log.
+        reign = self.promise.reign
+        if reign is None or self.log.last.epoch < reign.epoch:
+            return self.promise.members
+        if reign.restart == 0:
+            return self.log.members
+        return {**self.promise.members, **self.log.members}
+
+    def _answer(
+        self,
+        message: Message,
+        error: str | None = None,
+        *,
+        members: Members | None = None,
+        lineage: list[ReignStart] | None = None,
+    ) -> Answer:
+        held, last = self.promise.reign, self.log.last
+        return Answer(
+            node=self.node,
+            cluster=self.promise.cluster,
+            epoch=self.promise.epoch,
+            reign=None if held is None else held.id,
+            restart=0 if held is None else held.restart,
+            takeover="" if held is None else held.takeover,
+            last_index=last.index,
+            last_epoch=last.epoch,
+            last_reign=last.reign,
+            commit_index=self.commit_index,
+            members=members or {},
+            lineage=lineage or [],
+            number=message.number,
+            error=error,
+        )
+
+    def _other_cluster(self, message: Message) -> str | None:
+        # The id binds only with an entry: two first starts must not end in two clusters.
+        if self.promise.cluster in (None, message.cluster) or self.log.last == START:
+            return None
+        return "this node belongs to another cluster"
+
+    def _other_reign(self, message: Message) -> str | None:
+        held, reign = self.promise.reign, message.of_reign
+        if refusal := self._other_cluster(message):
+            return refusal
+        if held is not None and held == reign:
+            return None
+        if reign is not None and reign.is_later_than(held):
+            return "this reign has not claimed the follower"
+        return "another reign is in force"
+
+    def _note_target(self, last_index: int) -> None:
+        if self._target_index is None:
+            self._target_index = last_index
+        if self.applied_index >= self._target_index:
+            self._caught_up = True
+
+    def _install(self, message: SnapshotChunk, staging: Staging) -> None:
+        self._staging = None
+        position, lineage = message.position, Lineage(message.lineage)
+        held = next(reversed(self._installing.values()), self.map)
+        discarded = discarded_parts(self.log, held, lineage, position.index)
+        self.discarded += len(discarded)
+        self.commit_index = 0  # of another order, perhaps; the leader says it anew
+        self.log = ReplicationLog(position, lineage=lineage, members=message.members)
+        self._installing[staging.id] = staging.finish(position)
+        self.unsaved.append(
+            ReplaceState(
+                promise=self.promise,
+                staging=staging.id,
+                position=position,
+                base=position,
+                entries=[],
+                lineage=self.log.lineage,
+                members=message.members,
+                discarded=discarded,
+            )
+        )
+
+    def _cut_log(self) -> None:
+        cut = self.log.retention_cut(self.applied_index, self._log_retain, self._log_retain_bytes)
+        if cut is not None:
+            self.log.cut(cut)
+            self.unsaved.append(CutLog(cut))

@@ -1,0 +1,101 @@
+"""The state that the log builds: keys with their values and versions at one position.
+
+With it goes the table of requests, which is part of the state but not of what clients read.
+"""
+
+import hashlib
+from collections.abc import Iterable
+
+import msgspec
+
+from kvstore.core.entries import START, Entry, Item, Position, Request
+from kvstore.core.request_table import RequestTable
+
+
+class KeyValueMap:
+    """Every key's newest value, as of one position in the log.
+
+    :param position: of the last entry applied.
+    :param items: the keys at that position.
+    :param requests: the requests remembered at that position.
+    """
+
+    def __init__(
+        self,
+        position: Position = START,
+        items: Iterable[Item] = (),
+        requests: Iterable[Request] = (),
+    ) -> None:
+        self.position = position
+        self.requests = RequestTable(requests)
+        self._items = {item.key: item for item in items}
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def get(self, key: str) -> Item | None:
+        """The key's item, or None when it does not exist."""
+        return self._items.get(key)
+
+    def items(self) -> list[Item]:
+        """A copy of all items at ``position``; items themselves never change."""
+        return list(self._items.values())
+
+    def apply(self, entry: Entry) -> None:
+        """Execute the next entry.
+
+        :param entry: must have the index after ``position``.
+        """
+        assert entry.index == self.position.index + 1, "entries are applied in order, once"
+        if entry.operation == "delete":
+            self._items.pop(entry.key, None)
+        elif entry.operation == "put":
+            assert isinstance(entry.value, msgspec.Raw), "a put has a value"
+            self._items[entry.key] = Item(entry.key, entry.index, entry.value)
+        self.requests.apply(entry)
+        self.position = entry.position
+
+    def add(self, items: Iterable[Item], requests: Iterable[Request]) -> None:
+        """Take in parts of another copy of this map.
+
+        :param requests: younger than those that are there.
+        """
+        for item in items:
+            self._items[item.key] = item
+        for request in requests:
+            self.requests.add(request)
+
+    def shrink(self, count: int) -> bool:
+        """Let go of some items of a map that is no longer needed.
+
+        :return: whether there are more.
+        """
+        for _ in range(min(count, len(self._items))):
+            self._items.popitem()
+        return bool(self._items)
+
+    def digest(self) -> str:
+        """The digest of the whole map, as :class:`Digest` defines it."""
+        digest = Digest(self.position.index)
+        for key in sorted(self._items):
+            digest.add(self._items[key])
+        return digest.hexdigest()
+
+
+class Digest:
+    """SHA-256 over the JSON of an index and of every item at it, in the order of their keys.
+
+    Two nodes have the same digest exactly if they hold the same keys, values and versions at the
+    same index.
+    """
+
+    def __init__(self, index: int) -> None:
+        self._sha = hashlib.sha256(msgspec.json.encode(index))
+
+    def add(self, item: Item) -> None:
+        """Add the item with the next key."""
+        self._sha.update(msgspec.json.encode(item))
+
+    def hexdigest(self) -> str:
+        """The digest of what was added."""
+        return self._sha.hexdigest()

@@ -1,0 +1,458 @@
+"""The rules of the leader: how its reigns begin and end, and which writes enter the log.
+
+The leader is driven from outside: ``propose`` appends an entry, ``next_message`` says what to
+send to a follower now, ``receive`` and ``lost`` report what came of it, ``saved`` reports what
+is durable. Only entries that are durable here are sent, so no follower is ever ahead of a leader
+that kept its disk.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from enum import Enum
+
+from kvstore.core.discarded import discarded_parts
+from kvstore.core.entries import ReignId
+from kvstore.core.errors import (
+    KeyReused,
+    KvstoreError,
+    NotEnoughFollowers,
+    NothingToForce,
+    NotReady,
+    OutcomeUnknown,
+    WriteRefused,
+)
+from kvstore.core.leader_log import LeaderLog, LogLimits, Write
+from kvstore.core.messages import Answer, Hello, Message
+from kvstore.core.preconditions import ALWAYS, Precondition
+from kvstore.core.progress import FollowerProgress, Stage
+from kvstore.core.quorum import WriteQuorum
+from kvstore.core.records import (
+    CutLog,
+    NodeState,
+    Promise,
+    Record,
+    ReplaceState,
+    SaveEntries,
+    SavePromise,
+)
+from kvstore.core.reign import OldCopy, Reign
+from kvstore.core.replication_log import ReplicationLog
+from kvstore.core.takeover import HEARTBEAT_S, Deposed, OwnState, Phase, TakenState, Takeover
+
+
+class LeaderState(Enum):
+    """Where the leader stands; the values are shown in ``/status``."""
+
+    TAKEOVER = "takeover"  # /status shows the takeover's own phase
+    STARTING = "starting"  # the reign is being saved
+    CATCHING_UP = "catching up"  # waiting until W followers hold the reign's first entry
+    LEADING = "leading"
+    DEPOSED = "deposed"
+
+
+class Leader:
+    """One leader.
+
+    :param state: what the node kept, or a new state.
+    :param addresses: the followers, as ``host:port``.
+    :param write_quorum: W, ``0 … len(addresses)``.
+    :param url: URL under which others reach this leader.
+    :param new_id: makes random ids.
+    :param now_ms: the wall clock in milliseconds.
+    """
+
+    def __init__(
+        self,
+        state: NodeState,
+        addresses: list[str],
+        write_quorum: int,
+        *,
+        url: str,
+        limits: LogLimits,
+        new_id: Callable[[], str],
+        now_ms: Callable[[], int],
+    ) -> None:
+        self.node = state.node
+        self.followers = {address: FollowerProgress(address) for address in addresses}
+        """By address; during a takeover also the others that are asked."""
+        self.quorum = WriteQuorum(write_quorum, len(addresses))
+        self.log = LeaderLog(state.log, state.map, self.quorum, limits)
+        self.discarded = state.discarded
+        """How many entries were kept apart because the state taken over did not hold them."""
+        self._addresses = addresses
+        self._url = url
+        self._limits = limits
+        self._new_id = new_id
+        self._now_ms = now_ms
+        self._now_s = 0.0
+        self._promise = state.promise
+        self._unsaved: list[Record] = []
+        self._takeover: Takeover | None = None
+        self._taken: TakenState | None = None
+        """The state taken over that is not durable yet."""
+        self._reign: Reign | None = None
+        if self._promise.deposed_by is None:
+            if self._promise.has_led:
+                self._begin_own_reign()
+            else:
+                self._begin_takeover()
+
+    # What is in force
+
+    @property
+    def promise(self) -> Promise:
+        """The last reign that this node knows of, and the followers that it knows."""
+        return self._promise if self._reign is None else self._reign.promise
+
+    @property
+    def reign(self) -> ReignId | None:
+        """The reign in which it leads; None while it does not."""
+        return None if self._reign is None else self._reign.id
+
+    @property
+    def state(self) -> LeaderState:
+        if self._takeover is not None:
+            return LeaderState.TAKEOVER
+        if self.promise.deposed_by is not None:
+            return LeaderState.DEPOSED
+        if self._reign is None:
+            return LeaderState.STARTING
+        return LeaderState.LEADING if self.quorum.has_begun else LeaderState.CATCHING_UP
+
+    @property
+    def state_text(self) -> str:
+        """The state, for people."""
+        return self._takeover.phase.value if self._takeover else self.state.value
+
+    @property
+    def ready(self) -> bool:
+        """Whether it may answer reads and be relied on for writes."""
+        return self.state is LeaderState.LEADING and self.problem is None
+
+    @property
+    def problem(self) -> str | None:
+        """What an operator has to mend; None for nothing."""
+        if self._takeover is not None:
+            return self._takeover.problem
+        if self.promise.deposed_by is not None:
+            return (
+                f"this leader was deposed by {self.promise.deposed_by}; start it as a follower, or "
+                "POST /admin/force_start to let it take over"
+            )
+        return None if self._reign is None else self._reign.problem
+
+    @property
+    def waiting_for(self) -> list[str]:
+        """Addresses of the followers without which this leader cannot go on; may be empty."""
+        if self._takeover is not None:
+            return self._takeover.waiting_for
+        if self.state is LeaderState.CATCHING_UP:
+            first = self.log.first_index
+            return [p.address for p in self.followers.values() if p.confirmed_index < first]
+        return []
+
+    def replicas(self, index: int) -> int:
+        """How many followers are known to hold the entry at an index."""
+        return sum(progress.confirmed_index >= index for progress in self.followers.values())
+
+    def lag(self, address: str, now_s: float, started_s: float = 0.0) -> tuple[int, float]:
+        """How far a follower is behind.
+
+        :param started_s: when this process began: what was in the log before counts from then on,
+            because its age is not known.
+        :return: entries, and the age in seconds of the oldest entry it lacks.
+        """
+        entries = self.log.entries
+        match_index = self.followers[address].match_index
+        behind = entries.last.index - match_index
+        if behind <= 0:
+            return behind, 0.0
+        since_s = max(entries.appended_at_s(match_index + 1), started_s)
+        return behind, max(0.0, now_s - since_s)
+
+    def check_readable(self) -> None:
+        """Before the reign's first entry is confirmed, no value is known to be.
+
+        :raises NotReady: this leader cannot answer reads now.
+        """
+        if self.state is not LeaderState.LEADING:
+            raise NotReady(self._not_ready_reason)
+
+    # Writes
+
+    def propose(self, write: Write, now_s: float, precondition: Precondition = ALWAYS) -> int:
+        """Append a client's write: check, index assignment and append are one step.
+
+        A write whose idempotency key is known makes no second entry. That is looked up before
+        everything else: a definite refusal would be wrong while the first entry is pending.
+
+        :param precondition: judged against the newest *appended* entry of the key.
+        :return: index of the entry, which need not be durable or confirmed yet.
+        :raises KeyReused: the idempotency key is known with another payload.
+        :raises WriteRefused: this leader takes no writes now, fewer than W followers are reachable,
+            or too much is pending.
+        :raises PreconditionFailed: the key has another version.
+        :raises OutcomeUnknown: whether the idempotency key is known cannot be told now.
+        """
+        if self._takeover is None and (known := self.log.request(write.idempotency_key)):
+            if known.fingerprint != write.fingerprint:
+                raise KeyReused
+            return known.index
+        if self._reign is None or (write.idempotency_key is not None and not self.quorum.has_begun):
+            raise self._refusal(write)
+        if sum(progress.counts for progress in self.followers.values()) < self.quorum.size:
+            raise NotEnoughFollowers
+        precondition.check(self.log.newest_version(write.key))
+        self.log.check_room()
+        entry = self.log.append(write, self._reign.id, now_s)
+        self._save(SaveEntries([entry]))
+        return entry.index
+
+    def set_quorum(self, size: int) -> None:
+        """Change W; pending writes are judged by the new value.
+
+        :raises ValueError: outside ``0 … number of followers``.
+        """
+        self.quorum.resize(size)
+        self._confirm()
+
+    def force_start(self, keep: str | None = None) -> list[str]:
+        """Let an operator decide where this leader cannot; may lose confirmed writes.
+
+        A takeover goes on without the nodes whose answer is missing, or with one of two histories.
+        A leader that was deposed, or that leads with a problem, begins a takeover among all, its
+        own state one candidate, without the followers that do not answer now.
+
+        :param keep: the address whose history to keep, or ``self``; None = no choice.
+        :return: addresses of the nodes that are given up.
+        :raises NothingToForce: there is nothing to decide.
+        """
+        if self._takeover is not None:
+            missing = self._takeover.force(keep)
+            self._follow_takeover(self._takeover)
+            return missing
+        deposed = self.promise.deposed_by is not None
+        stuck = self._reign is not None and self._reign.needs_decision
+        if keep is not None or not (deposed or stuck):
+            raise NothingToForce(f"this leader is {self.state.value}: it needs no decision")
+        gone = [p.address for p in self.followers.values() if not p.reachable and p.problem]
+        self._end_reign(self.promise)
+        self._begin_takeover(forced=True)
+        if gone and self._takeover is not None:
+            self._takeover.give_up(gone)
+            self._follow_takeover(self._takeover)
+        return gone
+
+    # Messages
+
+    def next_message(self, address: str, now_s: float) -> Message | None:
+        """What to send to a follower now; None while there is nothing to say."""
+        progress = self.followers.get(address)
+        if progress is None:
+            return None
+        self._now_s = now_s
+        message: Message | None = None
+        if self._takeover is not None:
+            message = self._takeover.next_message(progress, now_s)
+        elif self._reign is not None:
+            message = self._reign.next_message(progress, now_s)
+        elif progress.stage is Stage.HELLO or now_s - progress.last_sent_s >= HEARTBEAT_S:
+            # Only to know who is there, should an operator force a start.
+            message = Hello(cluster=None, epoch=0, reign="", leader=self._url)
+        if message is not None:
+            progress.last_sent_s = now_s
+        return message
+
+    def receive(self, address: str, message: Message, answer: Answer, now_s: float) -> None:
+        """Take in the answer to a message, accepted or refused."""
+        progress = self.followers.get(address)
+        if progress is None:
+            return
+        self._now_s = now_s
+        progress.answered(answer, now_s)
+        try:
+            if self._takeover is not None:
+                self._takeover.receive(progress, message, answer)
+                self._follow_takeover(self._takeover)
+            elif self._reign is not None:
+                self._reign.receive(progress, message, answer, now_s)
+                self._cut_log(self._reign)
+            else:
+                progress.stage = Stage.CLAIM
+        except Deposed as deposed:
+            self._end_reign(replace(self.promise, deposed_by=str(deposed)))
+        except OldCopy:
+            self._end_reign(replace(self.promise, has_led=False))
+            self._begin_takeover()
+
+    def lost(self, address: str, reason: str) -> None:
+        """A message got no answer, or the connection is gone."""
+        progress = self.followers.get(address)
+        if progress is None:
+            return
+        if self._reign is not None:
+            self._reign.lost(progress, reason)
+            return
+        progress.lost(reason)
+        if self._takeover is not None:
+            self._takeover.lost(progress)
+
+    # Storage
+
+    def take_unsaved(self) -> list[Record]:
+        """The records since the last call, for the storage."""
+        records, self._unsaved = self._unsaved, []
+        return records
+
+    def saved(self, record: Record) -> None:
+        """A record is durable. Called in the order of the records."""
+        if isinstance(record, SaveEntries):
+            self.log.durable_index = record.entries[-1].index
+            self._confirm()
+        elif isinstance(record, SavePromise):
+            self._promise_saved(record.promise)
+        elif isinstance(record, ReplaceState):
+            self._state_replaced(record)
+
+    # Reigns
+
+    def _promise_saved(self, promise: Promise) -> None:
+        if self._reign is not None:
+            self._reign.saved(promise)
+            self._confirm()
+        elif promise != self.promise or promise.deposed_by is not None:
+            return
+        elif promise.has_led:
+            self._begin_reign()
+        elif self._takeover is not None:
+            self._takeover.promise_saved = True
+
+    def _begin_own_reign(self) -> None:
+        before = self._promise.reign
+        assert before is not None, "it has led in a reign"
+        reign = ReignId(
+            epoch=before.epoch,
+            restart=max(before.restart + 1, self._now_ms()),
+            id=self._new_id(),
+            takeover=before.takeover,
+        )
+        # Whom it is not told of any more does not vouch for it any more: another leader could have
+        # taken over from those that it named since.
+        known = {a: n for a, n in self._promise.members.items() if a in self._addresses}
+        members = known or self._promise.members
+        self._promise = replace(self._promise, reign=reign, leader=self._url, members=members)
+        self._save(SavePromise(self._promise))
+
+    def _begin_takeover(self, *, forced: bool = False) -> None:
+        log = self.log.entries
+        own = OwnState(
+            node=self.node,
+            url=self._url,
+            position=log.last,
+            lineage=log.lineage,
+            members={**self._promise.members, **log.members},
+        )
+        self._takeover = Takeover(
+            self._promise, own, self.followers, self._new_id, self._save, forced=forced
+        )
+        self._follow_takeover(self._takeover)
+
+    def _follow_takeover(self, takeover: Takeover) -> None:
+        """Save what the takeover has come to."""
+        if takeover.phase is not Phase.DONE:
+            if takeover.promise != self._promise:
+                self._promise = takeover.promise
+                self._save(SavePromise(self._promise))
+            return
+        members = takeover.promise.members
+        known = {a: node for a, node in members.items() if a in self._addresses} or members
+        promise = replace(takeover.promise, members=known, has_led=True)
+        if promise != self._promise:
+            self._promise = promise
+            if takeover.taken is None:
+                self._save(SavePromise(promise))
+            else:
+                self._replace_state(takeover.taken)
+
+    def _replace_state(self, taken: TakenState) -> None:
+        self._taken = taken
+        held = self.log
+        discarded = discarded_parts(held.entries, held.map, taken.lineage, taken.position.index)
+        self.discarded += len(discarded)
+        self._save(
+            ReplaceState(
+                promise=self._promise,
+                staging=taken.staging.id,
+                position=taken.position,
+                base=taken.base,
+                entries=taken.entries,
+                lineage=taken.lineage,
+                members=taken.members,
+                discarded=discarded,
+            )
+        )
+
+    def _state_replaced(self, record: ReplaceState) -> None:
+        """The state taken over is durable; the reign may have ended meanwhile all the same."""
+        taken, self._taken = self._taken, None
+        assert taken is not None, "a state was taken over"
+        log = ReplicationLog(taken.base, taken.entries, taken.lineage, taken.members)
+        kv_map = taken.staging.finish(taken.position)
+        self.quorum.commit_index = taken.commit_index
+        self.log = LeaderLog(log, kv_map, self.quorum, self._limits)
+        if record.promise == self.promise:
+            self._begin_reign()
+
+    def _begin_reign(self) -> None:
+        """The promise to lead is durable, with the complete state."""
+        log, kv_map = self.log.entries, self.log.map
+        self._end_takeover()
+        self.log = LeaderLog(log, kv_map, self.quorum, self._limits)
+        reign = self._promise.reign
+        assert reign is not None, "the promise is of a reign"
+        members = {a: n for a, n in self._promise.members.items() if a in self._addresses}
+        self._save(SaveEntries([self.log.begin(reign, members, self._now_s)]))
+        self._reign = Reign(
+            self._promise, self.node, self.log, self.followers, self._new_id, self._save
+        )
+
+    def _end_reign(self, promise: Promise) -> None:
+        """The reign, or the attempt to begin one, is over; what is open stays open."""
+        changed = promise != self.promise
+        self._promise = promise
+        self._end_takeover()
+        self._reign = None
+        if changed:
+            self._save(SavePromise(promise))
+
+    def _end_takeover(self) -> None:
+        self._takeover = None
+        for address in [address for address in self.followers if address not in self._addresses]:
+            del self.followers[address]
+
+    # Helpers
+
+    @property
+    def _not_ready_reason(self) -> str:
+        return self.problem or f"this leader is not ready: {self.state_text}"
+
+    def _refusal(self, write: Write) -> KvstoreError:
+        # Before its first entry is confirmed it could have been replaced without knowing it.
+        if write.idempotency_key is not None:
+            return OutcomeUnknown()
+        if self.problem is None and self.waiting_for:
+            return NotEnoughFollowers()
+        return WriteRefused(self._not_ready_reason)
+
+    def _save(self, record: Record) -> None:
+        self._unsaved.append(record)
+
+    def _confirm(self) -> None:
+        if self._reign is not None:
+            self._reign.confirm()
+            self._cut_log(self._reign)
+
+    def _cut_log(self, reign: Reign) -> None:
+        cut = self.log.cut(reign.pinned())
+        if cut is not None:
+            self._save(CutLog(cut))

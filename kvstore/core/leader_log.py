@@ -1,0 +1,191 @@
+"""The leader's log, and how much of it is durable, confirmed and applied.
+
+``map index = commit index <= durable index <= last index``, except at the start of a reign: the
+map then holds the whole log as it was before, and may be read when the first entry is confirmed.
+"""
+
+import hashlib
+from collections.abc import Collection
+from dataclasses import dataclass
+from functools import cached_property
+
+from msgspec import UNSET, Raw, UnsetType
+
+from kvstore.core.entries import Entry, Members, Operation, ReignId, Request
+from kvstore.core.errors import Overloaded
+from kvstore.core.key_value_map import KeyValueMap
+from kvstore.core.quorum import WriteQuorum
+from kvstore.core.replication_log import ReplicationLog
+from kvstore.core.request_table import request_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogLimits:
+    """Bounds on what the leader keeps.
+
+    :param retain: newest entries kept for catch-up.
+    :param retain_bytes: the same in bytes.
+    :param max_pending: unconfirmed entries; more writes than that are refused.
+    :param max_pending_bytes: the same in bytes.
+    :param pinned_bytes: of a log that is kept for a snapshot on its way; beyond it the log is cut,
+        and the follower needs another snapshot.
+    """
+
+    retain: int
+    retain_bytes: int = 256 << 20
+    max_pending: int = 12_000
+    max_pending_bytes: int = 256 << 20
+    pinned_bytes: int = 1 << 30
+
+
+@dataclass(frozen=True)
+class Write:
+    """What a client wants to be written.
+
+    :param value: canonical JSON; None for a delete.
+    :param idempotency_key: under which the client may repeat the request; None = it may not.
+    """
+
+    operation: Operation
+    key: str
+    value: Raw | None = None
+    idempotency_key: str | None = None
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of the payload: two requests with the same one ask for the same."""
+        sha = hashlib.sha256(f"{self.operation}\0{self.key}\0".encode())
+        if self.value is not None:
+            sha.update(self.value)
+        return sha.hexdigest()
+
+
+class LeaderLog:
+    """The log of one reign.
+
+    :param log: as it was before the reign, durable.
+    :param kv_map: of that log; the rest of it is applied here.
+    :param quorum: decides what is confirmed.
+    """
+
+    def __init__(
+        self, log: ReplicationLog, kv_map: KeyValueMap, quorum: WriteQuorum, limits: LogLimits
+    ) -> None:
+        self.entries = log
+        self.map = kv_map
+        self.quorum = quorum
+        self.durable_index = log.last.index
+        self.first_index = log.last.index + 1
+        """Index of the reign's first entry."""
+        while kv_map.position.index < log.last.index:
+            kv_map.apply(log[kv_map.position.index + 1])
+        self._limits = limits
+        self._newest_pending: dict[str, Entry] = {}
+        self._pending_requests: dict[str, Request] = {}
+        self._pending_bytes = 0
+
+    @property
+    def last_index(self) -> int:
+        return self.entries.last.index
+
+    def newest_version(self, key: str) -> int | None:
+        """Version of the key after the newest appended entry; None when it does not exist."""
+        pending = self._newest_pending.get(key)
+        if pending is not None:
+            return pending.index if pending.operation == "put" else None
+        item = self.map.get(key)
+        return None if item is None else item.version
+
+    def request(self, idempotency_key: str | None) -> Request | None:
+        """The request under this key that made an entry; None when none is remembered."""
+        if idempotency_key is None:
+            return None
+        pending = self._pending_requests.get(idempotency_key)
+        return pending or self.map.requests.get(idempotency_key)
+
+    def check_room(self) -> None:
+        """:raises Overloaded: too many entries, or too many bytes, are pending."""
+        pending = self.last_index - self.map.position.index
+        limits = self._limits
+        if pending >= limits.max_pending or self._pending_bytes >= limits.max_pending_bytes:
+            raise Overloaded
+
+    def begin(self, reign: ReignId, members: Members, now_s: float) -> Entry:
+        """Append the first entry of a reign.
+
+        :param members: the followers that the leader knows.
+        """
+        self.quorum.begin(self.first_index)
+        return self._append_noop(reign, members, now_s, begins=reign)
+
+    def name(self, reign: ReignId, members: Members, now_s: float) -> Entry:
+        """Append an entry that names a new follower.
+
+        :param members: the followers that the leader knows, with the new one.
+        """
+        return self._append_noop(reign, members, now_s)
+
+    def append(self, write: Write, reign: ReignId, now_s: float) -> Entry:
+        """Give the next index to a write."""
+        entry = Entry(
+            index=self.last_index + 1,
+            epoch=reign.epoch,
+            reign=reign.id,
+            operation=write.operation,
+            key=write.key,
+            value=UNSET if write.value is None else write.value,
+            idempotency_key=UNSET if write.idempotency_key is None else write.idempotency_key,
+            fingerprint=UNSET if write.idempotency_key is None else write.fingerprint,
+        )
+        self.entries.append(entry, now_s)
+        self._newest_pending[write.key] = entry
+        request = request_of(entry)
+        if request is not None:
+            self._pending_requests[request.idempotency_key] = request
+        self._pending_bytes += entry.size
+        return entry
+
+    def _append_noop(
+        self, reign: ReignId, members: Members, now_s: float, begins: ReignId | UnsetType = UNSET
+    ) -> Entry:
+        entry = Entry(
+            index=self.last_index + 1,
+            epoch=reign.epoch,
+            reign=reign.id,
+            operation="noop",
+            begins=begins,
+            members=members,
+        )
+        self.entries.append(entry, now_s)
+        self._pending_bytes += entry.size
+        return entry
+
+    def confirm(self, match_indexes: Collection[int]) -> None:
+        """Advance the commit index, and apply what is confirmed.
+
+        :param match_indexes: one for each follower.
+        """
+        commit_index = self.quorum.advance(self.durable_index, match_indexes)
+        while self.map.position.index < commit_index:
+            entry = self.entries[self.map.position.index + 1]
+            self.map.apply(entry)
+            self._pending_bytes -= entry.size
+            if self._newest_pending.get(entry.key) is entry:
+                del self._newest_pending[entry.key]
+            if isinstance(entry.idempotency_key, str):
+                self._pending_requests.pop(entry.idempotency_key, None)
+
+    def cut(self, pinned: Collection[int]) -> int | None:
+        """Forget the oldest entries beyond the retention.
+
+        :param pinned: indexes of the snapshots on their way; what is behind them stays, up to
+            ``pinned_bytes``.
+        :return: the new base's index; None when nothing was cut.
+        """
+        if self.entries.size > self._limits.pinned_bytes:
+            pinned = ()
+        floor = min([self.map.position.index, *pinned])
+        index = self.entries.retention_cut(floor, self._limits.retain, self._limits.retain_bytes)
+        if index is not None:
+            self.entries.cut(index)
+        return index

@@ -1,0 +1,110 @@
+"""Which reign appended which part of a log.
+
+Kept also for entries that the log no longer holds, it tells whether one log is a prefix of another,
+and where two part (compare Kafka's KIP-101).
+"""
+
+from collections.abc import Iterable, Iterator
+
+from msgspec import Struct
+
+from kvstore.core.entries import START, Index, Position, ReignId
+
+MAX_EARLIER_REIGNS = 1000
+"""Reigns of earlier epochs that are remembered; those of the present epoch always are."""
+
+
+class ReignStart(Struct, frozen=True, array_like=True):
+    """A part of the log.
+
+    :param first_index: index of the noop with which the reign begins.
+    """
+
+    reign: ReignId
+    first_index: Index
+
+
+class Lineage:
+    """The reigns of one log, oldest first; it never changes.
+
+    :param starts: their first indexes rise.
+    """
+
+    __slots__ = ("_starts",)
+
+    def __init__(self, starts: Iterable[ReignStart] = ()) -> None:
+        self._starts = tuple(starts)
+
+    def __iter__(self) -> Iterator[ReignStart]:
+        return iter(self._starts)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Lineage) and self._starts == other._starts
+
+    def __hash__(self) -> int:
+        return hash(self._starts)
+
+    def __repr__(self) -> str:
+        return f"Lineage({list(self._starts)})"
+
+    def extended(self, reign: ReignId, first_index: int) -> "Lineage":
+        """With another reign, which begins at an index."""
+        starts = self._starts
+        if len(starts) >= MAX_EARLIER_REIGNS and starts[0].reign.epoch < reign.epoch:
+            starts = starts[1:]
+        return Lineage([*starts, ReignStart(reign, first_index)])
+
+    def up_to(self, index: int) -> "Lineage":
+        """The part that ends with an index."""
+        return Lineage(start for start in self._starts if start.first_index <= index)
+
+    def reign_at(self, index: int) -> ReignId | None:
+        """The reign that appended the entry at an index; None where it is forgotten."""
+        for start in reversed(self._starts):
+            if start.first_index <= index:
+                return start.reign
+        return None
+
+    def position_at(self, index: int) -> Position | None:
+        """Position of the entry at an index that the log reaches; None where it is forgotten."""
+        if index == 0:
+            return START
+        reign = self.reign_at(index)
+        return None if reign is None else Position(reign.epoch, index, reign.id)
+
+    def common_index(self, last: int, other: "Lineage", other_last: int) -> int:
+        """The highest index up to which two logs are the same.
+
+        :param last: index of this log's last entry.
+        :param other_last: index of the other's.
+        :return: 0 where they have nothing in common, or that is forgotten.
+        """
+        theirs = dict(other._ends(other_last))
+        shared = [min(end, theirs[start]) for start, end in self._ends(last) if start in theirs]
+        return max(shared, default=0)
+
+    def _ends(self, last: int) -> Iterator[tuple[ReignStart, int]]:
+        ends = [start.first_index - 1 for start in self._starts[1:]]
+        return zip(self._starts, [*ends, last], strict=False)
+
+
+def holds_more(mine: tuple[Position, Lineage], theirs: tuple[Position, Lineage]) -> bool:
+    """Whether a state holds everything that may have been confirmed and the other state holds.
+
+    The highest epoch of the last entry wins; within it the longest, where one is a prefix of the
+    other; where two part, the one whose reign there has the lower restart: a leader that restarts
+    on an intact directory holds all that was sent before, so the other one's was an old copy.
+    """
+    position, lineage = mine
+    other_position, other_lineage = theirs
+    if position.epoch != other_position.epoch:
+        return position.epoch > other_position.epoch
+    common = lineage.common_index(position.index, other_lineage, other_position.index)
+    if common == other_position.index:
+        return True
+    if common == position.index:
+        return False
+    reign, other = lineage.reign_at(common + 1), other_lineage.reign_at(common + 1)
+    if reign is None or other is None or reign.takeover != other.takeover:
+        return False
+    return reign.restart < other.restart

@@ -1,0 +1,283 @@
+"""What leader and followers say to each other; the wire format is this module, as JSON.
+
+Every message carries the cluster's id and the reign it belongs to; every answer carries who
+answers, what it follows and what it holds. An answer with ``error`` set is a refusal (409).
+"""
+
+from collections.abc import Callable, Sequence
+from typing import TypedDict, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from kvstore.core.entries import Entry, Epoch, Index, Item, Members, Position, ReignId, Request
+from kvstore.core.errors import InvalidRequest
+from kvstore.core.lineage import ReignStart
+
+T = TypeVar("T", bound=Struct)
+
+MAX_ENTRIES = 1000
+MAX_BYTES = 1 << 20  # of entries or items in one message; a single larger one travels alone
+BODY_LIMIT = 64 << 20  # of any message; far above MAX_BYTES and the largest value allowed
+
+
+P = TypeVar("P", Entry, Item, Request)
+
+
+def bounded(parts: Sequence[P], start: int, stop: int, max_bytes: int = MAX_BYTES) -> list[P]:
+    """The parts that fit into one message; at least one if there is any.
+
+    :param start: index of the first.
+    :param stop: index behind the last wanted.
+    """
+    taken = list(parts[start : min(stop, start + MAX_ENTRIES)])
+    total = 0
+    for count, part in enumerate(taken):
+        total += part.size
+        if total > max_bytes and count > 0:
+            return taken[:count]
+    return taken
+
+
+class Export:
+    """A copy of a node's state, to be sent in parts: the items, then the requests, the entries."""
+
+    def __init__(
+        self, items: list[Item], requests: list[Request], entries: list[Entry] | None = None
+    ) -> None:
+        self._items = items
+        self._requests = requests
+        self._entries = entries or []
+        self.total = len(items) + len(requests) + len(self._entries)
+
+    def parts(self, offset: int) -> tuple[list[Item], list[Request], list[Entry]]:
+        """What fits into one message; all of one kind.
+
+        :param offset: how many parts came before.
+        """
+        start = offset - len(self._items)
+        if start < 0:
+            return bounded(self._items, offset, len(self._items)), [], []
+        if start < len(self._requests):
+            return [], bounded(self._requests, start, len(self._requests)), []
+        start -= len(self._requests)
+        return [], [], bounded(self._entries, start, len(self._entries))
+
+
+class Header(TypedDict):
+    """The fields that every message has."""
+
+    cluster: str | None
+    epoch: int
+    restart: int
+    reign: str
+    takeover: str
+    leader: str
+
+
+class Message(Struct, frozen=True, kw_only=True):
+    """Leader to follower.
+
+    :param cluster: id of the cluster; None while the leader does not know it.
+    :param epoch: of the reign; 0 while the leader has none.
+    :param reign: id of the reign.
+    :param restart: of the reign.
+    :param takeover: of the reign.
+    :param leader: URL under which others reach the leader; None when it does not say.
+    :param number: repeated by the answer, so that it is taken for no other message's.
+    """
+
+    epoch: Epoch
+    reign: str
+    restart: Index = 0
+    takeover: str = ""
+    cluster: str | None = None
+    leader: str | None = None
+    number: Index = 0
+
+    @property
+    def of_reign(self) -> ReignId | None:
+        """The reign that the message belongs to; None = none."""
+        if self.epoch == 0:
+            return None
+        return ReignId(self.epoch, self.restart, self.reign, self.takeover)
+
+
+class Hello(Message, frozen=True, kw_only=True):
+    """Asks who is there and what it holds; changes nothing."""
+
+
+class Claim(Message, frozen=True, kw_only=True):
+    """Begins a reign at this follower: from now on it refuses every other.
+
+    :param node: id of the node that is meant, which may have gone from this address meanwhile.
+    :param found_reign: id of the reign that it was found in; None = none. It refuses the claim
+        when it has accepted another meanwhile, which the leader has to know of first.
+    :param members: the followers that the leader knows.
+    """
+
+    node: str
+    found_reign: str | None
+    members: Members
+
+
+class Append(Message, frozen=True, kw_only=True):
+    """Entries behind a position that the follower must hold; without entries, a heartbeat.
+
+    :param prev_index: index of the entry just before the first.
+    :param prev_epoch: epoch of that entry.
+    :param prev_reign: id of the reign that appended that entry.
+    :param last_index: the leader's last index, which tells the follower how far behind it is.
+    :param commit_index: the leader's commit index.
+    """
+
+    prev_index: Index
+    prev_epoch: Epoch
+    prev_reign: str
+    entries: list[Entry]
+    last_index: Index
+    commit_index: Index
+
+    @property
+    def prev(self) -> Position:
+        return Position(self.prev_epoch, self.prev_index, self.prev_reign)
+
+    @property
+    def end_index(self) -> int:
+        """Index of the last entry, or of the position before, where there is none."""
+        return self.prev_index + len(self.entries)
+
+
+class SnapshotChunk(Message, frozen=True, kw_only=True):
+    """A part of the leader's map at exactly one position.
+
+    :param snapshot: id of the snapshot that this is a chunk of.
+    :param index: index of the map's position.
+    :param index_epoch: epoch of the map's position.
+    :param index_reign: id of the reign at the map's position.
+    :param lineage: the reigns up to the map's position.
+    :param members: the followers that the leader's log names.
+    :param offset: how many items and requests came in the chunks before.
+    :param items: a part of the map.
+    :param requests: a part of the requests remembered at that position.
+    :param done: whether this is the last chunk.
+    :param last_index: as in :class:`Append`.
+    """
+
+    snapshot: str
+    index: Index
+    index_epoch: Epoch
+    index_reign: str
+    lineage: list[ReignStart]
+    members: Members
+    offset: Index
+    items: list[Item]
+    requests: list[Request]
+    done: bool
+    last_index: Index
+
+    @property
+    def position(self) -> Position:
+        return Position(self.index_epoch, self.index, self.index_reign)
+
+
+class Fetch(Message, frozen=True, kw_only=True):
+    """Asks a claimed follower for a part of its state.
+
+    :param offset: how many items, requests and entries came in the answers before.
+    """
+
+    offset: Index
+
+
+class Answer(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Follower to leader.
+
+    :param node: id of the node that answers.
+    :param cluster: the cluster it belongs to; None while it belongs to none.
+    :param epoch: of the reign it was claimed for last; 0 for none.
+    :param reign: id of that reign; None for none.
+    :param restart: of that reign.
+    :param takeover: of that reign.
+    :param last_index: index of its last entry.
+    :param last_epoch: epoch of its last entry.
+    :param last_reign: id of the reign that appended its last entry.
+    :param commit_index: what it knows to be confirmed (a lower bound).
+    :param members: to a hello or a claim: the followers that a takeover has to ask too.
+    :param lineage: to a claim: the reigns of its log.
+    :param number: of the message.
+    :param error: why it refused; None when it did not.
+    """
+
+    node: str
+    cluster: str | None
+    epoch: Epoch
+    reign: str | None
+    last_index: Index
+    last_epoch: Epoch
+    restart: Index = 0
+    takeover: str = ""
+    last_reign: str = ""
+    commit_index: Index = 0
+    members: Members = {}
+    lineage: list[ReignStart] = []
+    number: Index = 0
+    error: str | None = None
+
+    @property
+    def position(self) -> Position:
+        return Position(self.last_epoch, self.last_index, self.last_reign)
+
+    @property
+    def followed(self) -> ReignId | None:
+        """The reign that the follower was claimed for last; None = none."""
+        if self.reign is None:
+            return None
+        return ReignId(self.epoch, self.restart, self.reign, self.takeover)
+
+
+class Fetched(Answer, frozen=True, kw_only=True, omit_defaults=True):
+    """The answer to :class:`Fetch`.
+
+    :param base_index: index of the position before the first entry of its log.
+    :param items: a part of its map, which is at ``last_index``.
+    :param requests: a part of the requests it remembers.
+    :param entries: a part of its log.
+    :param total: items, requests and entries in all.
+    """
+
+    base_index: Index = 0
+    items: list[Item] = []
+    requests: list[Request] = []
+    entries: list[Entry] = []
+    total: Index = 0
+
+
+ANSWERS: dict[type[Message], type[Answer]] = {
+    Hello: Answer,
+    Claim: Answer,
+    Append: Answer,
+    SnapshotChunk: Answer,
+    Fetch: Fetched,
+}
+
+_decoders: dict[type[Struct], Callable[[bytes], Struct]] = {
+    kind: msgspec.json.Decoder(kind).decode for kind in (*ANSWERS, *set(ANSWERS.values()))
+}
+
+encode: Callable[[Struct], bytes] = msgspec.json.Encoder().encode
+
+
+def decode(kind: type[T], body: bytes) -> T:
+    """Read one message or answer.
+
+    :param body: UTF-8 JSON.
+    :raises InvalidRequest: it is not of this kind; the text names the field.
+    """
+    try:
+        body.decode("utf-8")
+        message = _decoders[kind](body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidRequest(f"invalid message: {error}") from None
+    assert isinstance(message, kind)
+    return message

@@ -1,0 +1,35 @@
+"""Conditional writes: what a client wants of a key before it is written (RFC 9110, 13.1)."""
+
+from dataclasses import dataclass
+
+from kvstore.core.errors import PreconditionFailed
+
+
+@dataclass(frozen=True, slots=True)
+class Precondition:
+    """What must be true of the key's newest version.
+
+    :param versions: it must be one of these; None = do not ask.
+    :param not_versions: it must be none of these; None = do not ask.
+    :param exists: the key must, or must not, exist; None = do not ask.
+    """
+
+    versions: frozenset[int] | None = None
+    not_versions: frozenset[int] | None = None
+    exists: bool | None = None
+
+    def check(self, version: int | None) -> None:
+        """Compare with the newest version.
+
+        :param version: None when the key does not exist.
+        :raises PreconditionFailed: it is not what the client wants.
+        """
+        if (
+            (self.versions is not None and version not in self.versions)
+            or (self.not_versions is not None and version in self.not_versions)
+            or (self.exists is not None and self.exists != (version is not None))
+        ):
+            raise PreconditionFailed(version)
+
+
+ALWAYS = Precondition()

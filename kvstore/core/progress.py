@@ -1,0 +1,153 @@
+"""What the leader knows of one follower."""
+
+from enum import Enum
+
+from kvstore.core.entries import Item, Members, ReignId, Request
+from kvstore.core.key_value_map import KeyValueMap
+from kvstore.core.messages import Answer, Claim, Export, Header
+
+
+class Stage(Enum):
+    """What the leader has to say next to a follower. The values are shown in ``/status``."""
+
+    HELLO = "connecting"  # ask for its position
+    UNKNOWN = "unknown"  # wait until a known follower has vouched for the reign; ask now and then
+    CLAIM = "claiming"  # begin the reign there
+    SNAPSHOT = "snapshot"  # send the map
+    STREAM = "streaming"  # send entries, or heartbeats
+    CONFLICT = "conflict"  # it must not be replicated to; ask again now and then
+
+
+class SnapshotTransfer:
+    """A copy of the map on its way to one follower.
+
+    :param snapshot: random id.
+    :param kv_map: what to copy.
+    """
+
+    def __init__(self, snapshot: str, kv_map: KeyValueMap) -> None:
+        self.snapshot = snapshot
+        self.position = kv_map.position
+        self.offset = 0
+        self.done = False
+        """Whether all of it has arrived."""
+        self._export = Export(kv_map.items(), kv_map.requests.requests())
+
+    def chunk(self) -> tuple[list[Item], list[Request], bool]:
+        """The next items and requests, bounded in bytes, and whether they are the last."""
+        items, requests, _ = self._export.parts(self.offset)
+        return items, requests, self.offset + len(items) + len(requests) == self._export.total
+
+    def finish(self) -> None:
+        """All of it has arrived: only its position is still of use."""
+        self.done = True
+        self._export = Export([], [])
+
+
+class FollowerProgress:
+    """One follower, as the leader sees it.
+
+    :param address: ``host:port``.
+    """
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self.stage = Stage.HELLO
+        self.node: str | None = None
+        self.followed: ReignId | None = None
+        """The reign it belongs to, by its last answer."""
+        self.synced_node: str | None = None
+        """The node whose position was verified in this reign; None while none was."""
+        self.sent_index = 0
+        """Entries are sent from behind this index on, which it said it holds."""
+        self.match_index = 0
+        """What it has acknowledged in this reign."""
+        self.named_index = 0
+        """Index of the entry that names it; what it holds counts from there on."""
+        self.transfer: SnapshotTransfer | None = None
+        self.is_claimed_elsewhere = False
+        self.reachable = False
+        """Whether the last message got an answer."""
+        self.problem: str | None = None
+        """Why it does not answer, or must not be replicated to; None while all is well."""
+        self.last_contact_s: float | None = None
+        self.last_sent_s = float("-inf")
+        self.entries_sent = 0
+        self.snapshots_sent = 0
+
+    @property
+    def counts(self) -> bool:
+        """Whether it can confirm writes now: it answers, and it follows this reign."""
+        return self.reachable and self.stage in (Stage.STREAM, Stage.SNAPSHOT)
+
+    @property
+    def confirmed_index(self) -> int:
+        """Up to where it counts as holding the log."""
+        return self.match_index if self.match_index >= self.named_index else 0
+
+    def answered(self, answer: Answer, now_s: float) -> None:
+        """Any answer proves the contact, and says which node it is."""
+        self.reachable = True
+        self.problem = None
+        self.last_contact_s = now_s
+        self.followed = answer.followed
+        if self.node != answer.node:
+            self.node = answer.node
+            self.restart()
+
+    def claim(self, header: Header, members: Members, found: ReignId | None) -> Claim:
+        """The message that begins a reign at this follower.
+
+        :param members: the followers that the leader knows.
+        :param found: the reign that the follower was found in.
+        """
+        assert self.node is not None, "a claim is for a node that has answered"
+        found_reign = None if found is None else found.id
+        return Claim(**header, node=self.node, found_reign=found_reign, members=members)
+
+    def lost(self, reason: str) -> None:
+        """The last message got no answer; the next thing to do is to ask for the position."""
+        self.reachable = False
+        self.problem = reason
+        self.stage = Stage.HELLO
+
+    def restart(self) -> None:
+        """Forget what it holds: another node is there, or another reign begins."""
+        self.stage = Stage.HELLO
+        self.synced_node = None
+        self.sent_index = self.match_index = self.named_index = 0
+        self.is_claimed_elsewhere = False
+        self.transfer = None
+
+    def conflict(self, problem: str, *, is_claimed_elsewhere: bool = False) -> None:
+        """It must not be replicated to, and nothing it holds counts.
+
+        :param is_claimed_elsewhere: whether it is empty, and in a later reign of another cluster.
+        """
+        self.restart()
+        self.is_claimed_elsewhere = is_claimed_elsewhere
+        self.node = None
+        self.stage = Stage.CONFLICT
+        self.problem = problem
+
+
+def find_twin(
+    progress: FollowerProgress, node: str, others: "list[FollowerProgress]", own_node: str
+) -> str | None:
+    """Find a second address of one node, which must not be counted twice.
+
+    :param node: id of the node that answered at the address of ``progress``.
+    :param others: all followers.
+    :param own_node: id of the leader.
+    :return: the other address; None if there is none.
+    """
+    if node == own_node:
+        return "the leader itself"
+    for other in others:
+        if other is not progress and other.node == node:
+            if other.reachable:
+                return other.address
+            # The node moved here; what it held is counted under its new address only.
+            other.node = None
+            other.restart()
+    return None

@@ -1,0 +1,344 @@
+"""One reign of a leader: what it says to each follower, and what the answers mean.
+
+A follower is asked for its position first (hello), claimed if it belongs to an earlier reign, and
+then either continues from its position, when the leader's log holds exactly that, or gets a
+snapshot. There is no other back-up or truncation rule.
+
+A follower that the leader does not know (its directory was emptied, perhaps) is asked only, until
+one that it knows has acknowledged the entry that names it: that one would have said so if another
+leader had taken over meanwhile; the unknown one cannot.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from kvstore.core.entries import MAX_EPOCH_JUMP, START, Members, ReignId
+from kvstore.core.leader_log import LeaderLog
+from kvstore.core.messages import Answer, Append, Claim, Hello, Message, SnapshotChunk
+from kvstore.core.progress import FollowerProgress, SnapshotTransfer, Stage, find_twin
+from kvstore.core.records import Promise, Record, SaveEntries, SavePromise
+from kvstore.core.takeover import HEARTBEAT_S, Deposed
+
+NAMING_PAUSE_S = 1.0
+"""How long an address at which one node after the other answers waits for an entry again."""
+PIN_S = 60.0
+"""A snapshot's place in the log is kept for a follower that has not answered for so long."""
+
+
+class OldCopy(Exception):
+    """A follower holds entries of this epoch that the leader lacks: its directory is an old copy
+    of itself. The text says which follower.
+    """
+
+
+class Reign:
+    """A reign whose promise is durable on the leader.
+
+    :param node: id of the leader's node.
+    :param log: its first entry is appended already.
+    :param followers: all followers, by address.
+    :param new_id: makes random ids.
+    :param save: takes the records of what changes.
+    """
+
+    def __init__(  # noqa: PLR0917 (as the docstring lists them)
+        self,
+        promise: Promise,
+        node: str,
+        log: LeaderLog,
+        followers: dict[str, FollowerProgress],
+        new_id: Callable[[], str],
+        save: Callable[[Record], None],
+    ) -> None:
+        self.promise = promise
+        self._node = node
+        self._log = log
+        self._followers = followers
+        self._new_id = new_id
+        self._save = save
+        self._known = set(promise.members.values())
+        self._newcomers: dict[str, tuple[str, int]] = {}
+        """Followers without a place among the members yet, by address: node id, and index of the
+        entry that names it."""
+        self._named_at_s: dict[str, float] = {}
+        self.problem: str | None = None
+        """What an operator has to mend; None for nothing."""
+        for progress in followers.values():
+            progress.restart()
+        self.confirm()
+
+    @property
+    def id(self) -> ReignId:
+        assert self.promise.reign is not None, "a reign has an id"
+        return self.promise.reign
+
+    @property
+    def needs_decision(self) -> bool:
+        """Whether only an operator can tell how to go on, by a takeover."""
+        return self._lacks_a_voucher or any(
+            p.is_claimed_elsewhere for p in self._followers.values()
+        )
+
+    @property
+    def _lacks_a_voucher(self) -> bool:
+        """Whether there are unknown followers, and no known one answers."""
+        followers = self._followers.values()
+        return any(p.stage is Stage.UNKNOWN for p in followers) and not any(
+            p.reachable and p.node in self._known for p in followers
+        )
+
+    def next_message(self, progress: FollowerProgress, now_s: float) -> Message | None:
+        """What to say to this follower now; None while there is nothing."""
+        due = now_s - progress.last_sent_s >= HEARTBEAT_S
+        header = self.promise.header()
+        self._unpin_if_gone(progress, now_s)
+        match progress.stage:
+            case Stage.HELLO:
+                return Hello(**header)
+            case Stage.CLAIM:
+                members = self._named(self.promise.members)
+                return progress.claim(header, members, progress.followed)
+            case Stage.SNAPSHOT:
+                return self._next_chunk(progress)
+            case Stage.STREAM if due or progress.match_index < self._log.durable_index:
+                return self._next_append(progress)
+            case Stage.CONFLICT | Stage.UNKNOWN if due:
+                return Hello(**header)
+        return None
+
+    def receive(
+        self, progress: FollowerProgress, message: Message, answer: Answer, now_s: float
+    ) -> None:
+        """Take in the answer to a message of this reign.
+
+        :raises Deposed: the follower belongs to a later reign, or to a twin of this one.
+        :raises OldCopy: the follower holds what only an earlier reign of this leader can have sent.
+        """
+        if message.reign != self.id.id:
+            return
+        if answer.cluster == self.promise.cluster and self._is_over(answer.followed):
+            raise Deposed(f"epoch {answer.epoch}, met at {progress.address}")
+        if not self._in_conflict(progress, answer):
+            self._converse(progress, message, answer, now_s)
+        if isinstance(message, Hello) or progress.stage is Stage.CONFLICT:
+            self._look_for_problems()
+
+    def lost(self, progress: FollowerProgress, reason: str) -> None:
+        """A message got no answer, or the connection is gone."""
+        progress.lost(reason)
+        self._look_for_problems()
+
+    def confirm(self) -> None:
+        """Judge the log again by what the followers hold."""
+        self._log.confirm([progress.confirmed_index for progress in self._followers.values()])
+
+    def saved(self, promise: Promise) -> None:
+        """A promise is durable: the followers that it names count."""
+        self._known = set(promise.members.values())
+        for progress in self._followers.values():
+            if progress.stage is Stage.UNKNOWN and progress.node in self._known:
+                progress.stage = Stage.HELLO
+        self._look_for_problems()
+
+    def pinned(self) -> list[int]:
+        """Indexes up to which followers hold a snapshot that is on its way, or has just arrived."""
+        followers = self._followers.values()
+        return [max(p.transfer.position.index, p.match_index) for p in followers if p.transfer]
+
+    def _look_for_problems(self) -> None:
+        followers = self._followers.values()
+        conflicts = [p.problem for p in followers if p.stage is Stage.CONFLICT]
+        self.problem = conflicts[0] if conflicts else None
+        if self._lacks_a_voucher:
+            unknown = [p.address for p in followers if p.stage is Stage.UNKNOWN]
+            self.problem = (
+                f"{', '.join(unknown)}: unknown to this leader, and no follower that it knows "
+                "answers; wait for one, or POST /admin/force_start"
+            )
+
+    # Who counts
+
+    def _is_over(self, followed: ReignId | None) -> bool:
+        if followed is None or followed.epoch > self.id.epoch + MAX_EPOCH_JUMP:
+            return False
+        return followed.is_later_than(self.id) or followed.is_twin_of(self.id)
+
+    def _in_conflict(self, progress: FollowerProgress, answer: Answer) -> bool:
+        followers = list(self._followers.values())
+        elsewhere = answer.cluster not in (None, self.promise.cluster)
+        if elsewhere and answer.position != START:
+            progress.conflict(
+                f"{progress.address} holds entries of another cluster, {answer.cluster}: it does "
+                "not belong here, or the directories of one side have to be emptied"
+            )
+        elif elsewhere and self._is_over(answer.followed):
+            progress.conflict(
+                f"{progress.address} is empty, and claimed by a leader of another cluster; "
+                "POST /admin/force_start to take it over",
+                is_claimed_elsewhere=True,
+            )
+        elif answer.epoch > self.id.epoch + MAX_EPOCH_JUMP:
+            progress.conflict(f"the epoch of {progress.address}, {answer.epoch}, is absurdly high")
+        elif twin := find_twin(progress, answer.node, followers, self._node):
+            progress.conflict(f"{progress.address} and {twin} are one node")
+        elif progress.stage is Stage.CONFLICT:
+            progress.stage = Stage.HELLO
+        return progress.stage is Stage.CONFLICT
+
+    def _is_member(self, progress: FollowerProgress, now_s: float) -> bool:
+        """Whether the leader knows this follower; it is named where it is new at its address."""
+        address, node = progress.address, progress.node
+        assert node is not None, "it has answered"
+        if self.promise.members.get(address) != node:
+            newcomer, index = self._newcomers.get(address, (None, 0))
+            if newcomer != node:
+                if now_s - self._named_at_s.get(address, float("-inf")) < NAMING_PAUSE_S:
+                    return False
+                index = self._name(address, node, now_s)
+            progress.named_index = index
+            if not self.promise.members:
+                self._adopt(address)  # nobody could vouch for the first one
+        return node in self._known
+
+    def _name(self, address: str, node: str, now_s: float) -> int:
+        members = {**self.promise.members, **{a: n for a, (n, _) in self._newcomers.items()}}
+        members[address] = node
+        entry = self._log.name(self.id, self._named(members), now_s)
+        self._save(SaveEntries([entry]))
+        self._newcomers[address] = (node, entry.index)
+        self._named_at_s[address] = now_s
+        return entry.index
+
+    def _named(self, members: Members) -> Members:
+        return {a: node for a, node in members.items() if a in self._followers}
+
+    def _adopt(self, address: str) -> None:
+        node, _ = self._newcomers.pop(address)
+        self.promise = replace(self.promise, members={**self.promise.members, address: node})
+        self._save(SavePromise(self.promise))
+
+    def _vouched(self, progress: FollowerProgress) -> None:
+        """A follower has acknowledged entries; those that name newcomers may be among them."""
+        if progress.node in self._known:
+            for address, (_, index) in list(self._newcomers.items()):
+                if index <= progress.match_index:
+                    self._adopt(address)
+
+    # Conversation
+
+    def _converse(
+        self, progress: FollowerProgress, message: Message, answer: Answer, now_s: float
+    ) -> None:
+        followed = answer.followed
+        if self._is_over(followed):
+            raise Deposed(f"epoch {answer.epoch}, met at {progress.address}")
+        if answer.last_epoch == self.id.epoch and not self._log.entries.contains(answer.position):
+            raise OldCopy(progress.address)
+        if isinstance(message, Hello) and not self._is_member(progress, now_s):
+            progress.stage = Stage.UNKNOWN
+        elif followed != self.id:
+            progress.stage = Stage.CLAIM if isinstance(message, Hello) else Stage.HELLO
+        elif answer.error is not None:
+            self._refused(progress, message)
+        elif isinstance(message, Hello | Claim):
+            self._sync(progress, answer)
+        elif isinstance(message, Append) and progress.stage is Stage.STREAM:
+            self._acknowledged(progress, message, answer)
+        elif isinstance(message, SnapshotChunk):
+            self._chunk_arrived(progress, message)
+
+    def _refused(self, progress: FollowerProgress, message: Message) -> None:
+        progress.stage = Stage.HELLO
+        if isinstance(message, SnapshotChunk) and progress.transfer is not None:
+            progress.transfer.offset = 0  # it has restarted, and lost what came before
+
+    def _sync(self, progress: FollowerProgress, answer: Answer) -> None:
+        log, position = self._log.entries, answer.position
+        progress.match_index = min(progress.match_index, answer.last_index)
+        # An emptied follower is served best by the map, which is never larger than the log it
+        # came from. One that was synced at the start has lost nothing and continues from there,
+        # and a first start has nothing but its first entry.
+        emptied = position == START and progress.synced_node != answer.node
+        by_map = emptied and self._log.map.position.index > 1
+        if log.contains(position) and log.reaches_back_to(position.index) and not by_map:
+            progress.sent_index = answer.last_index
+            progress.synced_node = answer.node
+            progress.stage = Stage.STREAM
+        else:
+            progress.match_index = 0
+            self._begin_snapshot(progress)
+
+    def _acknowledged(self, progress: FollowerProgress, message: Append, answer: Answer) -> None:
+        # Only where the follower's whole log is a part of this one is its end a part of it, too.
+        if answer.last_index < message.end_index or not self._log.entries.contains(answer.position):
+            progress.match_index = min(progress.match_index, answer.last_index)
+            progress.stage = Stage.HELLO
+            return
+        progress.sent_index = message.end_index
+        progress.match_index = max(progress.match_index, message.end_index)
+        if progress.match_index >= self._log.durable_index:
+            progress.transfer = None
+        self._vouched(progress)
+        self.confirm()
+
+    def _next_append(self, progress: FollowerProgress) -> Message:
+        log = self._log.entries
+        prev = log.position_at(progress.sent_index)
+        if prev is None or not log.reaches_back_to(prev.index):
+            self._begin_snapshot(progress)
+            return self._next_chunk(progress)
+        entries = log.after(prev.index, self._log.durable_index)
+        progress.entries_sent += len(entries)
+        return Append(
+            **self.promise.header(),
+            prev_index=prev.index,
+            prev_epoch=prev.epoch,
+            prev_reign=prev.reign,
+            entries=entries,
+            last_index=self._log.durable_index,
+            commit_index=self._log.quorum.commit_index,
+        )
+
+    def _begin_snapshot(self, progress: FollowerProgress) -> None:
+        """Send the map, or go on with what was sent of it before the connection was lost."""
+        progress.stage = Stage.SNAPSHOT
+        if progress.transfer is None or progress.transfer.done:
+            progress.transfer = SnapshotTransfer(self._new_id(), self._log.map)
+
+    def _next_chunk(self, progress: FollowerProgress) -> Message:
+        transfer = progress.transfer
+        assert transfer is not None
+        items, requests, done = transfer.chunk()
+        log, position = self._log.entries, transfer.position
+        return SnapshotChunk(
+            **self.promise.header(),
+            snapshot=transfer.snapshot,
+            index=position.index,
+            index_epoch=position.epoch,
+            index_reign=position.reign,
+            lineage=list(log.lineage.up_to(position.index)),
+            members=log.members,
+            offset=transfer.offset,
+            items=items,
+            requests=requests,
+            done=done,
+            last_index=self._log.durable_index,
+        )
+
+    def _chunk_arrived(self, progress: FollowerProgress, message: SnapshotChunk) -> None:
+        transfer = progress.transfer
+        if transfer is None or transfer.snapshot != message.snapshot:
+            return
+        transfer.offset = message.offset + len(message.items) + len(message.requests)
+        if message.done:
+            transfer.finish()
+            progress.snapshots_sent += 1
+            progress.synced_node = progress.node
+            # The log stays pinned until the follower has caught up: else a short one could be cut
+            # in between, and the follower would need one snapshot after the other.
+            progress.stage = Stage.HELLO
+
+    def _unpin_if_gone(self, progress: FollowerProgress, now_s: float) -> None:
+        contact_s = progress.last_contact_s
+        if not progress.reachable and contact_s is not None and now_s - contact_s > PIN_S:
+            progress.transfer = None

@@ -1,0 +1,54 @@
+"""Which requests made which entries, so that a client may repeat one without a second entry.
+
+The table is built by the log like the map, and forgets by index: every node forgets the same
+request at the same position.
+"""
+
+from collections import deque
+from collections.abc import Iterable
+
+from kvstore.core.entries import Entry, Request
+
+REMEMBERED_ENTRIES = 100_000
+"""A request is forgotten when this many entries have followed its own."""
+
+
+class RequestTable:
+    """The requests of the last ``REMEMBERED_ENTRIES`` entries.
+
+    :param requests: in any order.
+    """
+
+    def __init__(self, requests: Iterable[Request] = ()) -> None:
+        self._in_order = deque(sorted(requests, key=lambda request: request.index))
+        self._by_key = {request.idempotency_key: request for request in self._in_order}
+
+    def get(self, idempotency_key: str) -> Request | None:
+        """The request under this key; None when there is none, or it is forgotten."""
+        return self._by_key.get(idempotency_key)
+
+    def requests(self) -> list[Request]:
+        """A copy of all requests, oldest first."""
+        return list(self._in_order)
+
+    def add(self, request: Request) -> None:
+        """Remember a request that is younger than all others."""
+        self._in_order.append(request)
+        self._by_key[request.idempotency_key] = request
+
+    def apply(self, entry: Entry) -> None:
+        """Take in the next entry, and forget what it pushes out."""
+        while self._in_order and self._in_order[0].index <= entry.index - REMEMBERED_ENTRIES:
+            forgotten = self._in_order.popleft()
+            if self._by_key.get(forgotten.idempotency_key) is forgotten:
+                del self._by_key[forgotten.idempotency_key]
+        request = request_of(entry)
+        if request is not None:
+            self.add(request)
+
+
+def request_of(entry: Entry) -> Request | None:
+    """The request that made an entry; None when it had no idempotency key."""
+    if isinstance(entry.idempotency_key, str) and isinstance(entry.fingerprint, str):
+        return Request(entry.idempotency_key, entry.index, entry.fingerprint)
+    return None

@@ -1,0 +1,153 @@
+"""Parsing that never holds the event loop for long: large bodies go to processes of their own."""
+
+import errno
+import logging
+import os
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import gevent
+from gevent import socket
+from gevent.lock import BoundedSemaphore
+from msgspec import Raw
+
+from kvstore.core.errors import WriteRefused
+from kvstore.http import parser_process
+from kvstore.http.parser_process import ANSWER, KINDS, REQUEST
+from kvstore.http.put_body import value_of
+from kvstore.node.turn import Turn
+
+logger = logging.getLogger("kvstore")
+
+SMALL_BYTES = 16 << 10
+"""A body up to this is parsed at once: the worst takes some milliseconds."""
+PARSERS = 2
+"""How many processes parse at a time; each is started when it is needed first."""
+WAIT_S = 20.0
+"""How long a body waits for one of them."""
+PARSE_TIMEOUT_S = 120.0
+"""Far above what the largest body takes: a process that needs longer is not well."""
+
+_PART_BYTES = 1 << 20
+_PACKAGE_PARENT = Path(__file__).parents[2]
+
+
+class ParserPool:
+    """Takes values out of bodies."""
+
+    def __init__(self) -> None:
+        self._free = BoundedSemaphore(PARSERS)
+        self._idle: list[_Parser] = []
+
+    def value_of(self, body: Sequence[bytes], max_bytes: int) -> Raw:
+        """Take the value out of a body, as :func:`kvstore.http.put_body.value_of` does.
+
+        :param body: its parts.
+        :param max_bytes: limit of the value.
+        :raises InvalidRequest: the body is not JSON, or no object with a ``value``.
+        :raises TooLarge: the value is over its limit.
+        :raises WriteRefused: too many large bodies are being parsed, or this one broke its parser.
+        """
+        if sum(map(len, body)) <= SMALL_BYTES:
+            return Raw(value_of(b"".join(body), max_bytes))
+        if not self._free.acquire(timeout=WAIT_S):
+            raise WriteRefused("too many large bodies are being parsed")
+        try:
+            with self._parser() as parser:
+                kind, text = parser.parse(body, max_bytes)
+        finally:
+            self._free.release()
+        if kind is not None:
+            raise kind(text.decode())
+        return Raw(text)
+
+    @contextmanager
+    def _parser(self) -> "Iterator[_Parser]":
+        try:
+            alive = [parser for parser in self._idle if parser.is_alive()]
+            self._idle = alive
+            parser = alive.pop() if alive else _Parser()
+        except OSError as error:
+            logger.warning("no process for large bodies could be started: %s", error)
+            raise WriteRefused("a large body cannot be parsed now") from None
+        try:
+            with gevent.Timeout(PARSE_TIMEOUT_S, TimeoutError("it took too long")):
+                yield parser
+        except OSError as error:
+            parser.kill()
+            logger.warning("the process that parsed a large body failed: %s", error)
+            raise WriteRefused("the body could not be parsed") from None
+        except BaseException:
+            parser.kill()
+            raise
+        self._idle.append(parser)
+
+
+class _Parser:
+    """One process.
+
+    :raises OSError: it cannot be started.
+    """
+
+    def __init__(self) -> None:
+        self._socket, theirs = socket.socketpair()
+        with theirs:
+            # Unlike a fork this takes no longer in a process that holds much memory.
+            pid = os.posix_spawn(
+                sys.executable,
+                [sys.executable, "-P", "-S", "-m", parser_process.__name__],
+                {"PYTHONPATH": str(_PACKAGE_PARENT)},
+                file_actions=[(os.POSIX_SPAWN_DUP2, theirs.fileno(), 0)],
+            )
+            self._pidfd = os.pidfd_open(pid)
+
+    def is_alive(self) -> bool:
+        """Whether it has not ended, of itself or killed by somebody."""
+        try:
+            signal.pidfd_send_signal(self._pidfd, 0)
+        except ProcessLookupError:
+            self._close()
+            return False
+        return True
+
+    def parse(
+        self, body: Sequence[bytes], max_bytes: int
+    ) -> tuple[type[Exception] | None, bytearray]:
+        """Have one body parsed.
+
+        :return: the kind of error or None, and its text or the canonical value.
+        :raises OSError: the process ended; it must be killed after any exception.
+        """
+        self._socket.sendall(REQUEST.pack(sum(map(len, body)), max_bytes))
+        turn = Turn()
+        for part in body:
+            self._socket.sendall(part)
+            turn.give_way()
+        number, size = ANSWER.unpack(self._receive(ANSWER.size))
+        return KINDS[number], self._receive(size)
+
+    def kill(self) -> None:
+        """End it at once."""
+        # Not by its number: the event loop reaps every child, and the number may be another's.
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+        self._close()
+
+    def _close(self) -> None:
+        self._socket.close()
+        os.close(self._pidfd)
+
+    def _receive(self, size: int) -> bytearray:
+        data = bytearray(size)
+        rest = memoryview(data)
+        turn = Turn()
+        while rest:
+            count = self._socket.recv_into(rest[:_PART_BYTES])
+            if count == 0:
+                raise ConnectionResetError(errno.ECONNRESET, "it ended")
+            rest = rest[count:]
+            turn.give_way()
+        return data

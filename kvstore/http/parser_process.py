@@ -1,0 +1,68 @@
+"""The program that parses large bodies: ``python -m kvstore.http.parser_process``.
+
+It runs beside the node, because parsing holds Python's global lock: a thread of the node would
+stop the event loop too. It takes one body after the other from the socket that is its standard
+input, and ends with it.
+"""
+
+import gc
+import os
+import signal
+import socket
+import struct
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+from kvstore.core.errors import InvalidRequest, TooLarge
+from kvstore.http.parentage import end_with_parent
+from kvstore.http.put_body import value_of
+
+REQUEST = struct.Struct("!QQ")
+"""Size of the body that follows, limit of its value."""
+ANSWER = struct.Struct("!BQ")
+"""What follows, as an index into ``KINDS``, and its size."""
+KINDS = (None, InvalidRequest, TooLarge)
+"""The canonical value, or the text of an error."""
+
+_NICENESS = 5
+
+
+def main() -> None:
+    """Serve until the node closes its end."""
+    # Signals to a whole process group, as by Ctrl-C: the node may still need this process.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    end_with_parent()  # also while it is stopped, and does not see the socket close
+    os.nice(_NICENESS)  # the event loop goes first
+    with suppress(OSError):  # and what is killed when memory runs out is this, not the node
+        Path("/proc/self/oom_score_adj").write_text("1000", "ascii")
+    gc.disable()  # JSON has no cycles, and looking for them takes a third of the time
+    connection = socket.socket(fileno=sys.stdin.fileno())
+    connection.settimeout(None)  # gevent made it non-blocking
+    with suppress(OSError):
+        serve(connection)
+
+
+def serve(connection: socket.socket) -> None:
+    """Parse one body after the other.
+
+    :param connection: blocks; its other end closes it when there is no more.
+    """
+    requests = connection.makefile("rb")
+    while len(head := requests.read(REQUEST.size)) == REQUEST.size:
+        size, max_bytes = REQUEST.unpack(head)
+        kind, text = _parse(requests.read(size), max_bytes)
+        connection.sendall(ANSWER.pack(KINDS.index(kind), len(text)))
+        connection.sendall(text)
+
+
+def _parse(body: bytes, max_bytes: int) -> tuple[type[Exception] | None, bytes]:
+    try:
+        return None, value_of(body, max_bytes)
+    except (InvalidRequest, TooLarge) as error:
+        return type(error), str(error).encode()
+
+
+if __name__ == "__main__":
+    main()

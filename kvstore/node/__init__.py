@@ -1,0 +1,1 @@
+"""A node at work: greenlets, time and disk around the rules."""

@@ -1,0 +1,93 @@
+"""What a test wrote, and what the nodes must hold because of it."""
+
+import json
+import threading
+from dataclasses import dataclass
+from typing import Any
+
+import requests
+
+from analysis.nodes.copies import Copy
+from tests.support.node_http import NodeHttp
+
+
+@dataclass(frozen=True)
+class ConfirmedWrite:
+    """A write that was answered 200.
+
+    :param value: ``None`` for a delete; else the value as JSON.
+    """
+
+    key: str
+    value: str | None
+    version: int
+
+
+class WriteRecord:
+    """Writes to a leader, recorded with their outcome; for many threads at a time."""
+
+    def __init__(self) -> None:
+        self.confirmed: list[ConfirmedWrite] = []
+        self.open = 0
+        """Writes that were answered 504, or not at all."""
+        self.refused = 0
+        """Writes that were answered with anything else."""
+        self._open_deletes: set[str] = set()
+        self._changed = threading.Lock()
+
+    def put(self, node: NodeHttp, key: str, value: Any) -> int | None:
+        """Put a value.
+
+        :return: the status of the answer; ``None`` for none.
+        """
+        try:
+            answer: requests.Response | None = node.put(key, value)
+        except requests.RequestException:
+            answer = None
+        return self._note(answer, key, json.dumps(value, sort_keys=True))
+
+    def put_each(self, node: NodeHttp, name: str, count: int) -> None:
+        """Put values under as many keys, one after the other; every write must be confirmed."""
+        assert [self.put(node, f"{name}{n}", n) for n in range(count)] == [200] * count
+
+    def delete(self, node: NodeHttp, key: str) -> int | None:
+        """Delete a key; returns like :meth:`put`."""
+        try:
+            answer: requests.Response | None = node.delete(key)
+        except requests.RequestException:
+            answer = None
+        return self._note(answer, key, None)
+
+    def missing_from(self, copy: Copy) -> list[ConfirmedWrite]:
+        """The confirmed writes that a copy neither holds nor holds something newer than.
+
+        A key that is absent must have been deleted by the newest confirmed write to it, or by an
+        open one.
+        """
+        return [write for write in self._newest().values() if not self._holds(copy, write)]
+
+    def _newest(self) -> dict[str, ConfirmedWrite]:
+        with self._changed:
+            in_order = sorted(self.confirmed, key=lambda write: write.version)
+        return {write.key: write for write in in_order}
+
+    def _holds(self, copy: Copy, write: ConfirmedWrite) -> bool:
+        version = copy.versions.get(write.key)
+        if version is None:
+            return write.value is None or write.key in self._open_deletes
+        if version > write.version:
+            return True
+        value = json.dumps(copy.store[write.key], sort_keys=True)
+        return version == write.version and value == write.value
+
+    def _note(self, answer: requests.Response | None, key: str, value: str | None) -> int | None:
+        with self._changed:
+            if answer is not None and answer.status_code == 200:
+                self.confirmed.append(ConfirmedWrite(key, value, answer.json()["version"]))
+            elif answer is None or answer.status_code == 504:
+                self.open += 1
+                if value is None:
+                    self._open_deletes.add(key)
+            else:
+                self.refused += 1
+        return None if answer is None else answer.status_code
