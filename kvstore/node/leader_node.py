@@ -101,13 +101,13 @@ class LeaderNode(Node):
         index = leader.propose(write, time.monotonic(), precondition)
         reign = leader.reign
         self._after_change()
-        if leader.reign is not None and leader.quorum.commit_index < index:
+        if leader.reign is not None and leader.log.commit_index < index:
             self._commit_waiters.wait(index, self._timeout_s)
         # What another reign confirms at this index may be another entry.
         if reign is None or leader.reign != reign:
             raise QuorumNotReached(index, 0)
         replicas = leader.replicas(index)
-        if leader.quorum.commit_index < index:
+        if leader.log.commit_index < index:
             raise QuorumNotReached(index, replicas)
         return Confirmed(index, replicas)
 
@@ -153,9 +153,9 @@ class LeaderNode(Node):
             "cluster": leader.promise.cluster,
             "leader": leader.promise.leader,
             "last_index": leader.log.last_index,
-            "commit_index": leader.quorum.commit_index,
+            "commit_index": leader.log.commit_index,
             "applied_index": leader.log.map.position.index,
-            "write_quorum": leader.quorum.size,
+            "write_quorum": leader.write_quorum,
             "waiting_for": leader.waiting_for,
             "problem": leader.problem,
             "discarded": leader.discarded,
@@ -194,7 +194,7 @@ class LeaderNode(Node):
         if leader.reign != self._reign:
             self._reign = leader.reign
             self._commit_waiters.abandon()
-        self._commit_waiters.release(leader.quorum.commit_index)
+        self._commit_waiters.release(leader.log.commit_index)
         self._applied_waiters.release(leader.log.map.position.index)
         announced = (leader.state_text, leader.log.durable_index)
         if announced != self._announced:
@@ -216,7 +216,7 @@ class LeaderNode(Node):
         if leader.state is LeaderState.DEPOSED:
             logger.error("%s; until then it takes no writes and answers no reads", leader.problem)
         elif leader.state is LeaderState.LEADING:
-            logger.info("leads in epoch %d, W=%d", leader.promise.epoch, leader.quorum.size)
+            logger.info("leads in epoch %d, W=%d", leader.promise.epoch, leader.write_quorum)
         else:
             waiting_for = ", ".join(leader.waiting_for) or "nobody"
             logger.info("%s, waiting for %s", leader.state_text, waiting_for)

@@ -168,7 +168,7 @@ FAULTS = [
         "        reign = leader.reign\n",
         "        reign = leader.reign\n"
         "        if index < leader.log.last_index or not leader._unsaved:\n"
-        "            return Confirmed(index, leader.quorum.size)\n",
+        "            return Confirmed(index, leader.write_quorum)\n",
         FAULT + "test_idempotency.py::test_a_retry_waits_for_the_quorum_of_the_first_entry",
     ),
     PlantedFault(
