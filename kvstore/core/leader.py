@@ -37,7 +37,7 @@ from kvstore.core.records import (
 )
 from kvstore.core.reign import OldCopy, Reign
 from kvstore.core.replication_log import ReplicationLog
-from kvstore.core.takeover import HEARTBEAT_S, Deposed, OwnState, Phase, TakenState, Takeover
+from kvstore.core.takeover import Deposed, OwnState, Phase, TakenState, Takeover
 
 
 class LeaderState(Enum):
@@ -85,6 +85,8 @@ class Leader:
         self._new_id = new_id
         self._now_ms = now_ms
         self._now_s = 0.0
+        self.durable_promise = state.promise
+        """The last promise that is durable."""
         self._promise = state.promise
         self._unsaved: list[Record] = []
         self._takeover: Takeover | None = None
@@ -263,7 +265,7 @@ class Leader:
             message = self._takeover.next_message(progress, now_s)
         elif self._reign is not None:
             message = self._reign.next_message(progress, now_s)
-        elif progress.stage is Stage.HELLO or now_s - progress.last_sent_s >= HEARTBEAT_S:
+        elif progress.stage is Stage.HELLO or progress.is_due(now_s):
             # Only to know who is there, should an operator force a start.
             message = Hello(cluster=None, epoch=0, reign="", leader=self._url)
         if message is not None:
@@ -317,8 +319,10 @@ class Leader:
             self.log.durable_index = record.entries[-1].index
             self._confirm()
         elif isinstance(record, SavePromise):
+            self.durable_promise = record.promise
             self._promise_saved(record.promise)
         elif isinstance(record, ReplaceState):
+            self.durable_promise = record.promise
             self._state_replaced(record)
 
     # Reigns

@@ -17,7 +17,7 @@ from kvstore.core.leader_log import LeaderLog
 from kvstore.core.messages import Answer, Append, Claim, Hello, Message, SnapshotChunk
 from kvstore.core.progress import FollowerProgress, SnapshotTransfer, Stage, find_twin
 from kvstore.core.records import Promise, Record, SaveEntries, SavePromise
-from kvstore.core.takeover import HEARTBEAT_S, Deposed
+from kvstore.core.takeover import Deposed
 
 NAMING_PAUSE_S = 1.0
 """How long an address at which one node after the other answers waits for an entry again."""
@@ -89,7 +89,7 @@ class Reign:
 
     def next_message(self, progress: FollowerProgress, now_s: float) -> Message | None:
         """What to say to this follower now; None while there is nothing."""
-        due = now_s - progress.last_sent_s >= HEARTBEAT_S
+        due = progress.is_due(now_s)
         header = self.promise.header()
         self._unpin_if_gone(progress, now_s)
         match progress.stage:

@@ -7,12 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from kvstore.core.changes import LeaderWatch
 from kvstore.core.errors import QuorumNotReached
 from kvstore.core.key_value_map import KeyValueMap
 from kvstore.core.leader import Leader, LeaderState
 from kvstore.core.leader_log import Write
 from kvstore.core.preconditions import Precondition
-from kvstore.core.records import Record, SavePromise
+from kvstore.core.records import Record
 from kvstore.node.delay import DelayRange, SimulatedDelay
 from kvstore.node.node import Node, spawn_vital
 from kvstore.node.replicator import Replicator
@@ -62,14 +63,12 @@ class LeaderNode(Node):
             lambda: SimulatedDelay(delay_range)
         )
         self._commit_waiters = IndexWaiters()
-        self._announced = ("", 0)
-        self._problem: str | None = None
-        self._reign = leader.reign
+        self._watch = LeaderWatch(leader)
 
         def connect_delayed(address: str) -> Transport:
             return DelayedTransport(connect(address), self._delays[address])
 
-        self._replicator = Replicator(leader, connect_delayed, self._after_change)
+        self._replicator = Replicator(leader, connect_delayed, self._after_change, spawn_vital)
         super().__init__(storage, timeout_s)
 
     @property
@@ -83,7 +82,6 @@ class LeaderNode(Node):
 
     def start(self) -> None:
         self._after_change()
-        self._replicator.start(spawn_vital)
 
     def stop(self) -> None:
         if not self._replicator.drain(self._timeout_s):
@@ -189,27 +187,17 @@ class LeaderNode(Node):
     def _after_change(self) -> None:
         """Do what the leader's new state asks for: save, answer who waits, wake the senders."""
         self._persist()
-        leader = self._leader
-        self._replicator.follow()
-        if leader.reign != self._reign:
-            self._reign = leader.reign
+        leader, changes = self._leader, self._watch.look()
+        if changes.reign:
             self._commit_waiters.abandon()
         self._commit_waiters.release(leader.log.commit_index)
         self._applied_waiters.release(leader.log.map.position.index)
-        announced = (leader.state_text, leader.log.durable_index)
-        if announced != self._announced:
-            if announced[0] != self._announced[0]:
-                self._log_state()
-            self._announced = announced
+        if changes.state:
+            self._log_state()
+        if changes.problem and leader.problem and leader.state is not LeaderState.DEPOSED:
+            logger.warning("%s", leader.problem)
+        if changes.to_say:
             self._replicator.wake()
-        if leader.problem != self._problem:
-            self._log_problem()
-
-    def _log_problem(self) -> None:
-        problem = self._leader.problem
-        if problem is not None and self._leader.state is not LeaderState.DEPOSED:
-            logger.warning("%s", problem)
-        self._problem = problem
 
     def _log_state(self) -> None:
         leader = self._leader
@@ -230,5 +218,3 @@ class LeaderNode(Node):
 
     def _tell_saved(self, record: Record) -> None:
         self._leader.saved(record)
-        if isinstance(record, SavePromise):
-            self._replicator.wake()
