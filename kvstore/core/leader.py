@@ -21,6 +21,7 @@ from kvstore.core.errors import (
     OutcomeUnknown,
     WriteRefused,
 )
+from kvstore.core.key_value_map import KeyValueMap
 from kvstore.core.leader_log import LeaderLog, LogLimits, Write
 from kvstore.core.messages import Answer, Hello, Message
 from kvstore.core.preconditions import ALWAYS, Precondition
@@ -115,6 +116,11 @@ class Leader:
     def write_quorum(self) -> int:
         """W, as in force now."""
         return self._quorum.size
+
+    @property
+    def map(self) -> KeyValueMap:
+        """What is confirmed, as far as this node knows."""
+        return self.log.map
 
     @property
     def state(self) -> LeaderState:
