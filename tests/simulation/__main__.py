@@ -32,8 +32,6 @@ def main() -> int:
     summary = run_campaign(
         seed, schedules=options.schedules, seconds=seconds, max_failures=options.max_failures
     )
-    for failure_report in summary.failures:
-        print(failure_report, end="\n\n")
     print(summary)
     return 1 if summary.failures else 0
 

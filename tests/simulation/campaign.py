@@ -1,5 +1,6 @@
 """Many schedules, one after the other."""
 
+import sys
 import time
 from dataclasses import dataclass, field
 
@@ -9,6 +10,8 @@ from tests.simulation.brief import brief, describe
 from tests.simulation.schedule import Schedule
 from tests.simulation.setup import Rules
 from tests.simulation.violation import Violation
+
+PROGRESS_S = 60.0
 
 
 @dataclass(slots=True)
@@ -45,25 +48,30 @@ def run_campaign(
 ) -> Summary:
     """Run schedules until there are enough of them, or of failures.
 
+    Prints each failure when it is found, and once a minute, on stderr, how far it is.
+
     :param schedules: how many; None = no bound.
     :param seconds: how long; None = no bound.
     """
     summary = Summary(seed)
-    end_s = None if seconds is None else time.monotonic() + seconds
-    while (
-        summary.schedules != schedules
-        and len(summary.failures) < max_failures
-        and (end_s is None or time.monotonic() < end_s)
-    ):
+    now_s = time.monotonic()
+    end_s = float("inf") if seconds is None else now_s + seconds
+    progress_s = now_s + PROGRESS_S
+    while summary.schedules != schedules and len(summary.failures) < max_failures and now_s < end_s:
         schedule = Schedule(seed + summary.schedules, rules)
         failure = run_schedule(schedule)
         if failure is not None:
             summary.failures.append(report(seed + summary.schedules, schedule, failure))
+            print(summary.failures[-1], end="\n\n", flush=True)
         summary.schedules += 1
         summary.steps += schedule.world.clock.steps
         summary.faults += schedule.world.counts.faults
         summary.writes += schedule.world.counts.writes
         summary.confirmed += schedule.world.counts.confirmed
+        now_s = time.monotonic()
+        if now_s > progress_s:
+            print(summary, file=sys.stderr, flush=True)
+            progress_s = now_s + PROGRESS_S
     return summary
 
 
