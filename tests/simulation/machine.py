@@ -125,6 +125,9 @@ class Machine:
         self.standing = Standing()
         self._waiting: list[History] = []
 
+    def __repr__(self) -> str:
+        return self.name
+
     @property
     def is_follower(self) -> bool:
         return self.addresses is None
