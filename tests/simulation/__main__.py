@@ -6,8 +6,8 @@ import random
 import sys
 
 from tests.simulation.brief import describe
-from tests.simulation.campaign import report, run_campaign, run_schedule
-from tests.simulation.schedule import Schedule
+from tests.simulation.campaign import report, run_campaign
+from tests.simulation.shrink import Attempt, shrink
 
 
 def main() -> int:
@@ -15,14 +15,7 @@ def main() -> int:
     options = _options()
     logging.getLogger("kvstore").setLevel(logging.ERROR)
     if options.repeat is not None:
-        schedule = Schedule(options.repeat)
-        failure = run_schedule(schedule)
-        if failure is None:
-            print(f"seed {options.repeat}: nothing is wrong")
-            print(describe(schedule.world))
-            return 0
-        print(report(options.repeat, schedule, failure, events=len(schedule.world.trace)))
-        return 1
+        return _repeat(options.repeat, shrunk=options.shrink)
     seed = options.seed
     if seed is None:
         seed = random.SystemRandom().randrange(10**9)
@@ -36,6 +29,20 @@ def main() -> int:
     return 1 if summary.failures else 0
 
 
+def _repeat(seed: int, *, shrunk: bool) -> int:
+    attempt = shrink(seed) if shrunk else Attempt(seed)
+    schedule = attempt.schedule
+    if attempt.failure is None:
+        print(f"seed {seed}: nothing is wrong")
+        print(describe(schedule.world))
+        return 0
+    print(report(seed, schedule, attempt.failure, events=100, actions=shrunk))
+    if shrunk:
+        print(f"{len(attempt.left_out)} faults and writes were not needed for it, but", end=" ")
+        print(", ".join(schedule.causes) or "none")
+    return 1
+
+
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
     parser.add_argument("--seed", type=int, help="of the first schedule (default: a fresh one)")
@@ -45,6 +52,11 @@ def _options() -> argparse.Namespace:
         "--max-failures", type=int, default=5, help="when to stop (default: %(default)s)"
     )
     parser.add_argument("--repeat", type=int, metavar="SEED", help="run this one schedule again")
+    parser.add_argument(
+        "--shrink",
+        action="store_true",
+        help="with --repeat: leave out what a failure does not need",
+    )
     return parser.parse_args()
 
 

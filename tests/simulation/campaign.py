@@ -89,21 +89,26 @@ def run_schedule(schedule: Schedule) -> Exception | None:
     return None
 
 
-def report(seed: int, schedule: Schedule, failure: Exception, events: int = 25) -> str:
+def report(
+    seed: int, schedule: Schedule, failure: Exception, *, events: int = 25, actions: bool = False
+) -> str:
     """What a person needs to understand a failure, and to see it again.
 
     :param events: how many of the last ones to show.
+    :param actions: whether to show all earlier ones, too, but the messages and their answers.
     """
     invariant = str(failure)
     if not isinstance(failure, Violation):
         invariant = f"no exception leaves the rules: {type(failure).__name__}: {failure}"
-    last = list(schedule.world.trace)[-events:]
+    trace = schedule.world.trace
+    earlier = trace[:-events] if actions else []
+    shown = [each for each in earlier if each[1][0] not in ("message", "answer")] + trace[-events:]
     return "\n".join(
         [
             f"seed {seed}: violated: {invariant}",
             "the last events:",
-            *(f"  {at_s:.6f} {' '.join(map(brief, event))}" for at_s, event in last),
+            *(f"  {at_s:.6f} {' '.join(map(brief, event))}" for at_s, event in shown),
             describe(schedule.world),
-            f"repeat it: python -m tests.simulation --repeat {seed}",
+            f"repeat it: python -m tests.simulation --repeat {seed} [--shrink]",
         ]
     )
