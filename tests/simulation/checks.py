@@ -99,8 +99,7 @@ class Checks:
             index = message.end_index
             durable = machine.durable.at(index) is order.at(index)
             require(durable, "only what is durable", machine, "confirmed", message)
-        part = order.at(index)
-        if part is None or not machine.durable.holds(part):
+        if not machine.durable.shares(order, index):
             return
         key = (reign, machine.disk.node)
         self.acknowledged[key] = max(self.acknowledged.get(key, 0), index)

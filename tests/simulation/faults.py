@@ -41,7 +41,7 @@ class Faults:
         if random.random() < 0.2:
             self._kinds.append(self._reroute)
         if random.random() < 0.6:
-            self._kinds += Mistakes(world, random, self._later).kinds
+            self._kinds += Mistakes(world, self._later).kinds
 
     def inject(self) -> None:
         """Let something go wrong, and be mended after a while."""

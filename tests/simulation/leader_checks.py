@@ -62,8 +62,7 @@ class LeaderChecks:
             return
         durable = message.of_reign == machine.promise.reign
         if isinstance(message, Append):
-            last = process.log.at(message.end_index)
-            durable &= last is not None and machine.durable.holds(last)
+            durable &= machine.durable.shares(process.log, message.end_index)
             durable &= message.last_index <= machine.durable.index
             for entry in message.entries:
                 part = process.log.at(entry.index)
@@ -92,8 +91,7 @@ class LeaderChecks:
                 continue
             if progress.counts and machine.is_follower and machine.name == address:
                 standing.counted, standing.misled = True, False
-            part = process.log.at(progress.match_index)
-            holds = standing.forked or (part is not None and machine.durable.holds(part))
+            holds = standing.forked or machine.durable.shares(process.log, progress.match_index)
             seen = (process, "takes", machine, "to hold", progress.match_index, "after", answer)
             require(holds, "logs are prefixes of one order", *seen)
 
@@ -131,15 +129,13 @@ class LeaderChecks:
 
     def _check_ready(self, process: "LeaderProcess", reign: str) -> None:
         leader = process.leader
+        known, process.was_ready = process.was_ready, leader.ready and leader.quorum.size > 0
         if not leader.ready:
-            process.was_ready = False
             return
         confirmed = leader.log.map.position.index <= leader.quorum.commit_index
         require(confirmed, "only confirmed values", process, "serves what is not")
-        if process.was_ready or leader.quorum.size == 0:
-            process.was_ready = leader.quorum.size > 0
+        if known or leader.quorum.size == 0:
             return
-        process.was_ready = True
         first = process.log
         while first.parent is not None and first.parent.position.reign == reign:
             first = first.parent
@@ -158,7 +154,7 @@ class LeaderChecks:
         self._commits[(reign, process)] = commit
         require(commit > known, "the commit index never falls", process, known, "to", commit)
         tip = process.log.at(commit)
-        durable = tip is not None and machine.durable.holds(tip)
+        durable = machine.durable.shares(process.log, commit)
         require(durable, "only what is durable", process, "confirms", commit)
         if tip is not None and not tip.confirmed:
             own = tip.position.reign == reign
@@ -174,9 +170,7 @@ class LeaderChecks:
             for counts in (self._checks.acknowledged, self._checks.trusted)
         )
         enough = len(holders) >= size
-        require(
-            enough, "the quorum holds it", process, "confirms", tip.position, "held by", holders
-        )
+        require(enough, "the quorum holds it", process, "confirms", tip.position, "at", holders)
         tip.confirm()
         replaced = self._reigns.replaced(machine.promise)
         loose = self._reigns.is_loose(machine.promise.reign)

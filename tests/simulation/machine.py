@@ -137,10 +137,6 @@ class Machine:
         """What its wall clock shows."""
         return 1_000_000 + int(self.world.now_s * 1000) + self.clock_error_ms
 
-    def hold_disk(self) -> None:
-        """Let nothing become durable."""
-        self.disk_held = True
-
     def release_disk(self) -> None:
         """Let everything become durable that waits for it."""
         self.disk_held = False

@@ -105,7 +105,8 @@ def in_flight(
     """
     link = world.network.link(leader, address)
     path = link.to_leader if answers else link.to_follower
-    path.held = packets = []
+    packets: list[Packet] = []
+    path.held = packets
     try:
         yield packets
     finally:

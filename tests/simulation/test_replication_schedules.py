@@ -48,7 +48,7 @@ def test_duplicate_is_not_acknowledged_before_the_first_copy_is_durable() -> Non
         message = take(world, packets, Append).content
     assert isinstance(message, Append)
     answers: list[Answer | None] = []
-    world.followers["f0"].hold_disk()
+    world.followers["f0"].disk_held = True
     world.follower("f0").receive(message, answers.append)
     world.follower("f0").receive(message, answers.append)
     world.clock.run(1.0)

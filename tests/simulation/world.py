@@ -145,6 +145,11 @@ class World:
             self.machines[name] = self.network.route[name] = Machine(self, name)
         return self.machines[name]
 
+    def is_single(self, name: str) -> bool:
+        """Whether no other machine has a copy of this one's disk."""
+        nodes = [machine.disk.node for machine in self.machines.values()]
+        return nodes.count(self.machine(name).disk.node) == 1
+
     @property
     def followers(self) -> dict[str, Machine]:
         """The machines that are followers."""
