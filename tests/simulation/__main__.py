@@ -14,8 +14,10 @@ def main() -> int:
     """The exit code: 0 when no invariant was violated."""
     options = _options()
     logging.getLogger("kvstore").setLevel(logging.ERROR)
+    if options.shrink is not None:
+        return _show(options.shrink, shrink(options.shrink), actions=True)
     if options.repeat is not None:
-        return _repeat(options.repeat, shrunk=options.shrink)
+        return _show(options.repeat, Attempt(options.repeat), actions=False)
     seed = options.seed
     if seed is None:
         seed = random.SystemRandom().randrange(10**9)
@@ -29,17 +31,16 @@ def main() -> int:
     return 1 if summary.failures else 0
 
 
-def _repeat(seed: int, *, shrunk: bool) -> int:
-    attempt = shrink(seed) if shrunk else Attempt(seed)
+def _show(seed: int, attempt: Attempt, *, actions: bool) -> int:
     schedule = attempt.schedule
     if attempt.failure is None:
         print(f"seed {seed}: nothing is wrong")
         print(describe(schedule.world))
         return 0
-    print(report(seed, schedule, attempt.failure, events=100, actions=shrunk))
-    if shrunk:
-        print(f"{len(attempt.left_out)} faults and writes were not needed for it, but", end=" ")
-        print(", ".join(schedule.causes) or "none")
+    print(report(seed, schedule, attempt.failure, events=100, actions=actions))
+    if attempt.left_out:
+        print(f"needed: {', '.join(schedule.causes) or 'no fault and no write'}")
+        print(f"not needed: {len(attempt.left_out)} others")
     return 1
 
 
@@ -53,9 +54,7 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--repeat", type=int, metavar="SEED", help="run this one schedule again")
     parser.add_argument(
-        "--shrink",
-        action="store_true",
-        help="with --repeat: leave out what a failure does not need",
+        "--shrink", type=int, metavar="SEED", help="and leave out what its failure does not need"
     )
     return parser.parse_args()
 

@@ -33,7 +33,7 @@ class Summary:
     def __str__(self) -> str:
         return (
             f"{self.schedules:,} schedules, {self.steps:,} steps, {self.faults:,} faults injected, "
-            f"{self.confirmed:,} of {self.writes:,} writes confirmed, "
+            f"{self.writes:,} writes, {self.confirmed:,} entries confirmed, "
             f"{len(self.failures)} failures, seed {self.seed}"
         )
 
@@ -109,6 +109,6 @@ def report(
             "the last events:",
             *(f"  {at_s:.6f} {' '.join(map(brief, event))}" for at_s, event in shown),
             describe(schedule.world),
-            f"repeat it: python -m tests.simulation --repeat {seed} [--shrink]",
+            f"repeat it: python -m tests.simulation --repeat {seed}  (smaller: --shrink {seed})",
         ]
     )
