@@ -28,7 +28,7 @@ from tests.simulation.stage import (
 from tests.simulation.world import World
 
 
-def _scattered(*, durable: bool) -> World:
+def make_scattered_cluster(*, durable: bool) -> World:
     """A cluster without leader, with a confirmed entry that one follower alone holds."""
     world = make_cluster(followers=3, durable=durable)
     write(world, 1, 2)
@@ -44,7 +44,7 @@ def test_takeover_interrupted_at_every_step_starts_over(durable: bool) -> None:
     steps = 0
     led = False
     while not led:
-        world = _scattered(durable=durable)
+        world = make_scattered_cluster(durable=durable)
         confirmed = world.ledger.confirmed
         world.lead("leader", emptied=True)
         for _ in range(steps):
@@ -60,7 +60,7 @@ def test_takeover_interrupted_at_every_step_starts_over(durable: bool) -> None:
 
 
 def test_takeover_waits_for_every_follower() -> None:
-    world = _scattered(durable=True)
+    world = make_scattered_cluster(durable=True)
     world.crash("f1")
     world.lead("leader", emptied=True)
     world.clock.run(10.0)
@@ -72,7 +72,7 @@ def test_takeover_waits_for_every_follower() -> None:
 
 
 def test_forced_start_drops_what_only_the_missing_follower_holds() -> None:
-    world = _scattered(durable=True)
+    world = make_scattered_cluster(durable=True)
     world.crash("f1")
     world.lead("leader", emptied=True)
     wait(world, lambda: world.leader().leader.waiting_for == ["f1"])
