@@ -4,7 +4,6 @@ Every choice comes from one seeded generator, so that a seed repeats a schedule 
 """
 
 import itertools
-from collections import deque
 from random import Random
 
 from msgspec import Raw
@@ -38,8 +37,8 @@ class World:
         self.rules = rules or Rules()
         self.clock = Clock()
         self.counts = Counts()
-        self.trace: deque[tuple[float, tuple[object, ...]]] = deque(maxlen=100)
-        """The last events, for a failure's report."""
+        self.trace: list[tuple[float, tuple[object, ...]]] = []
+        """The events and their times, for a failure's report."""
         self.disk_delay_s = USUAL_DISK_DELAY_S
         self.machines: dict[str, Machine] = {}
         self._ids = itertools.count(1)
@@ -145,6 +144,11 @@ class World:
         if name not in self.machines:
             self.machines[name] = self.network.route[name] = Machine(self, name)
         return self.machines[name]
+
+    def is_single(self, name: str) -> bool:
+        """Whether no other machine has a copy of this one's disk."""
+        nodes = [machine.disk.node for machine in self.machines.values()]
+        return nodes.count(self.machine(name).disk.node) == 1
 
     @property
     def followers(self) -> dict[str, Machine]:
