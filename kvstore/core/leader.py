@@ -169,7 +169,7 @@ class Leader:
             because its age is not known.
         :return: entries, and the age in seconds of the oldest entry it lacks.
         """
-        entries = self.log.entries
+        entries = self.log.log
         match_index = self.followers[address].match_index
         behind = entries.last.index - match_index
         if behind <= 0:
@@ -354,7 +354,7 @@ class Leader:
         self._save(SavePromise(self._promise))
 
     def _begin_takeover(self, *, forced: bool = False) -> None:
-        log = self.log.entries
+        log = self.log.log
         own = OwnState(
             node=self.node,
             url=self._url,
@@ -387,7 +387,7 @@ class Leader:
     def _replace_state(self, taken: TakenState) -> None:
         self._taken = taken
         held = self.log
-        discarded = discarded_parts(held.entries, held.map, taken.lineage, taken.position.index)
+        discarded = discarded_parts(held.log, held.map, taken.lineage, taken.position.index)
         self.discarded += len(discarded)
         self._save(
             ReplaceState(
@@ -415,7 +415,7 @@ class Leader:
 
     def _begin_reign(self) -> None:
         """The promise to lead is durable, with the complete state."""
-        log, kv_map = self.log.entries, self.log.map
+        log, kv_map = self.log.log, self.log.map
         self._end_takeover()
         self.log = LeaderLog(log, kv_map, self._quorum, self._limits)
         reign = self._promise.reign

@@ -11,12 +11,11 @@ from functools import cached_property
 
 from msgspec import UNSET, Raw, UnsetType
 
-from kvstore.core.entries import Entry, Members, Operation, ReignId, Request
+from kvstore.core.entries import Entry, Members, Operation, ReignId, RememberedRequest
 from kvstore.core.errors import Overloaded
 from kvstore.core.key_value_map import KeyValueMap
 from kvstore.core.quorum import WriteQuorum
 from kvstore.core.replication_log import ReplicationLog
-from kvstore.core.request_table import request_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +70,7 @@ class LeaderLog:
     def __init__(
         self, log: ReplicationLog, kv_map: KeyValueMap, quorum: WriteQuorum, limits: LogLimits
     ) -> None:
-        self.entries = log
+        self.log = log
         self.map = kv_map
         self._quorum = quorum
         self.durable_index = log.last.index
@@ -81,12 +80,12 @@ class LeaderLog:
             kv_map.apply(log[kv_map.position.index + 1])
         self._limits = limits
         self._newest_pending: dict[str, Entry] = {}
-        self._pending_requests: dict[str, Request] = {}
+        self._pending_requests: dict[str, RememberedRequest] = {}
         self._pending_bytes = 0
 
     @property
     def last_index(self) -> int:
-        return self.entries.last.index
+        return self.log.last.index
 
     @property
     def commit_index(self) -> int:
@@ -101,7 +100,7 @@ class LeaderLog:
         item = self.map.get(key)
         return None if item is None else item.version
 
-    def request(self, idempotency_key: str | None) -> Request | None:
+    def request(self, idempotency_key: str | None) -> RememberedRequest | None:
         """The request under this key that made an entry; None when none is remembered."""
         if idempotency_key is None:
             return None
@@ -142,11 +141,10 @@ class LeaderLog:
             idempotency_key=UNSET if write.idempotency_key is None else write.idempotency_key,
             fingerprint=UNSET if write.idempotency_key is None else write.fingerprint,
         )
-        self.entries.append(entry, now_s)
+        self.log.append(entry, now_s)
         self._newest_pending[write.key] = entry
-        request = request_of(entry)
-        if request is not None:
-            self._pending_requests[request.idempotency_key] = request
+        if entry.request is not None:
+            self._pending_requests[entry.request.idempotency_key] = entry.request
         self._pending_bytes += entry.size
         return entry
 
@@ -161,7 +159,7 @@ class LeaderLog:
             begins=begins,
             members=members,
         )
-        self.entries.append(entry, now_s)
+        self.log.append(entry, now_s)
         self._pending_bytes += entry.size
         return entry
 
@@ -172,7 +170,7 @@ class LeaderLog:
         """
         commit_index = self._quorum.advance(self.durable_index, match_indexes)
         while self.map.position.index < commit_index:
-            entry = self.entries[self.map.position.index + 1]
+            entry = self.log[self.map.position.index + 1]
             self.map.apply(entry)
             self._pending_bytes -= entry.size
             if self._newest_pending.get(entry.key) is entry:
@@ -187,10 +185,10 @@ class LeaderLog:
             ``pinned_bytes``.
         :return: the new base's index; None when nothing was cut.
         """
-        if self.entries.size > self._limits.pinned_bytes:
+        if self.log.size > self._limits.pinned_bytes:
             pinned = ()
         floor = min([self.map.position.index, *pinned])
-        index = self.entries.retention_cut(floor, self._limits.retain, self._limits.retain_bytes)
+        index = self.log.retention_cut(floor, self._limits.retain, self._limits.retain_bytes)
         if index is not None:
-            self.entries.cut(index)
+            self.log.cut(index)
         return index

@@ -10,7 +10,16 @@ from typing import TypedDict, TypeVar
 import msgspec
 from msgspec import Struct
 
-from kvstore.core.entries import Entry, Epoch, Index, Item, Members, Position, ReignId, Request
+from kvstore.core.entries import (
+    Entry,
+    Epoch,
+    Index,
+    Item,
+    Members,
+    Position,
+    ReignId,
+    RememberedRequest,
+)
 from kvstore.core.errors import InvalidRequest
 from kvstore.core.lineage import ReignStart
 
@@ -21,7 +30,7 @@ MAX_BYTES = 1 << 20  # of entries or items in one message; a single larger one t
 BODY_LIMIT = 64 << 20  # of any message; far above MAX_BYTES and the largest value allowed
 
 
-P = TypeVar("P", Entry, Item, Request)
+P = TypeVar("P", Entry, Item, RememberedRequest)
 
 
 def bounded(parts: Sequence[P], start: int, stop: int, max_bytes: int = MAX_BYTES) -> list[P]:
@@ -43,14 +52,17 @@ class Export:
     """A copy of a node's state, to be sent in parts: the items, then the requests, the entries."""
 
     def __init__(
-        self, items: list[Item], requests: list[Request], entries: list[Entry] | None = None
+        self,
+        items: list[Item],
+        requests: list[RememberedRequest],
+        entries: list[Entry] | None = None,
     ) -> None:
         self._items = items
         self._requests = requests
         self._entries = entries or []
         self.total = len(items) + len(requests) + len(self._entries)
 
-    def parts(self, offset: int) -> tuple[list[Item], list[Request], list[Entry]]:
+    def parts(self, offset: int) -> tuple[list[Item], list[RememberedRequest], list[Entry]]:
         """What fits into one message; all of one kind.
 
         :param offset: how many parts came before.
@@ -172,7 +184,7 @@ class SnapshotChunk(Message, frozen=True, kw_only=True):
     members: Members
     offset: Index
     items: list[Item]
-    requests: list[Request]
+    requests: list[RememberedRequest]
     done: bool
     last_index: Index
 
@@ -248,7 +260,7 @@ class Fetched(Answer, frozen=True, kw_only=True, omit_defaults=True):
 
     base_index: Index = 0
     items: list[Item] = []
-    requests: list[Request] = []
+    requests: list[RememberedRequest] = []
     entries: list[Entry] = []
     total: Index = 0
 

@@ -6,7 +6,7 @@ storage reports it saved, the core goes on: only then is the change confirmed, s
 
 from dataclasses import dataclass, field
 
-from kvstore.core.entries import Entry, Item, Members, Position, ReignId, Request
+from kvstore.core.entries import Entry, Item, Members, Position, ReignId, RememberedRequest
 from kvstore.core.key_value_map import KeyValueMap
 from kvstore.core.lineage import Lineage
 from kvstore.core.messages import Header
@@ -77,7 +77,7 @@ class StageParts:
 
     staging: str
     items: list[Item]
-    requests: list[Request]
+    requests: list[RememberedRequest]
 
 
 @dataclass(frozen=True, slots=True)

@@ -229,7 +229,7 @@ class Reign:
         followed = answer.followed
         if self._is_over(followed):
             raise Deposed(f"epoch {answer.epoch}, met at {progress.address}")
-        if answer.last_epoch == self.id.epoch and not self._log.entries.contains(answer.position):
+        if answer.last_epoch == self.id.epoch and not self._log.log.contains(answer.position):
             raise OldCopy(progress.address)
         if isinstance(message, Hello) and not self._is_member(progress, now_s):
             progress.stage = Stage.UNKNOWN
@@ -250,7 +250,7 @@ class Reign:
             progress.transfer.offset = 0  # it has restarted, and lost what came before
 
     def _sync(self, progress: FollowerProgress, answer: Answer) -> None:
-        log, position = self._log.entries, answer.position
+        log, position = self._log.log, answer.position
         progress.match_index = min(progress.match_index, answer.last_index)
         # An emptied follower is served best by the map, which is never larger than the log it
         # came from. One that was synced at the start has lost nothing and continues from there,
@@ -267,7 +267,7 @@ class Reign:
 
     def _acknowledged(self, progress: FollowerProgress, message: Append, answer: Answer) -> None:
         # Only where the follower's whole log is a part of this one is its end a part of it, too.
-        if answer.last_index < message.end_index or not self._log.entries.contains(answer.position):
+        if answer.last_index < message.end_index or not self._log.log.contains(answer.position):
             progress.match_index = min(progress.match_index, answer.last_index)
             progress.stage = Stage.HELLO
             return
@@ -279,7 +279,7 @@ class Reign:
         self.confirm()
 
     def _next_append(self, progress: FollowerProgress) -> Message:
-        log = self._log.entries
+        log = self._log.log
         prev = log.position_at(progress.sent_index)
         if prev is None or not log.reaches_back_to(prev.index):
             self._begin_snapshot(progress)
@@ -306,7 +306,7 @@ class Reign:
         transfer = progress.transfer
         assert transfer is not None
         items, requests, done = transfer.chunk()
-        log, position = self._log.entries, transfer.position
+        log, position = self._log.log, transfer.position
         return SnapshotChunk(
             **self.promise.header(),
             snapshot=transfer.snapshot,

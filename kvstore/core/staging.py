@@ -1,6 +1,6 @@
 """The copy of another node's state while it arrives, part by part."""
 
-from kvstore.core.entries import Item, Position, Request
+from kvstore.core.entries import Item, Position, RememberedRequest
 from kvstore.core.key_value_map import KeyValueMap
 from kvstore.core.records import StageParts
 
@@ -17,7 +17,7 @@ class Staging:
         """How many items and requests have arrived."""
         self._map = KeyValueMap()
 
-    def add(self, items: list[Item], requests: list[Request]) -> StageParts:
+    def add(self, items: list[Item], requests: list[RememberedRequest]) -> StageParts:
         """Take in the next parts.
 
         :return: what has to be saved of them.

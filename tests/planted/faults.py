@@ -154,7 +154,7 @@ FAULTS = [
         "a timed-out entry is removed",
         "node/leader_node.py",
         "            raise QuorumNotReached(index, replicas)\n",
-        "            log = self._leader.log.entries\n"
+        "            log = self._leader.log.log\n"
         "            if log.last.index == index:\n"
         "                log._entries.pop(), log._appended_at_s.pop()\n"
         "                log.last = log.position_at(index - 1)\n"
@@ -240,8 +240,7 @@ FAULTS = [
     PlantedFault(
         "an old copy of a directory is not noticed",
         "core/reign.py",
-        "if answer.last_epoch == self.id.epoch and not "
-        "self._log.entries.contains(answer.position):",
+        "if answer.last_epoch == self.id.epoch and not self._log.log.contains(answer.position):",
         "if False:",
         UNIT + "test_reigns.py::test_an_old_copy_is_no_leader_from_its_own_state",
     ),
@@ -326,8 +325,7 @@ FAULTS = [
     PlantedFault(
         "an acknowledgement counts though the follower's log parts",
         "core/reign.py",
-        "if answer.last_index < message.end_index or not "
-        "self._log.entries.contains(answer.position):",
+        "if answer.last_index < message.end_index or not self._log.log.contains(answer.position):",
         "if answer.last_index < message.end_index:",
         UNIT + "test_leader.py"
         "::test_an_answer_counts_only_if_the_whole_log_is_a_part_of_the_leaders",
@@ -372,7 +370,7 @@ FAULTS = [
     ),
     PlantedFault(
         "a request is forgotten one entry too early",
-        "core/request_table.py",
+        "core/idempotency_table.py",
         "entry.index - REMEMBERED_ENTRIES:",
         "entry.index - REMEMBERED_ENTRIES + 1:",
         UNIT + "test_log_and_map.py::test_requests_are_forgotten_by_index",

@@ -7,8 +7,8 @@ from copy import copy
 from greenlet import getcurrent, greenlet
 from msgspec import UNSET, Raw
 
-from kvstore.core import request_table
-from kvstore.core.entries import START, Entry, Item, Members, Request
+from kvstore.core import idempotency_table
+from kvstore.core.entries import START, Entry, Item, Members, RememberedRequest
 from kvstore.core.key_value_map import KeyValueMap
 from kvstore.core.lineage import Lineage
 from kvstore.core.records import (
@@ -36,7 +36,7 @@ class Disk:
         self.promise = Promise()
         self.position = START
         self.items: dict[str, Item] = {}
-        self.requests: list[Request] = []
+        self.requests: list[RememberedRequest] = []
         self.base = START
         self.entries: list[Entry] = []
         self.lineage = Lineage()
@@ -114,8 +114,10 @@ class Disk:
         if isinstance(entry.value, Raw):
             self.items[entry.key] = Item(entry.key, entry.index, entry.value)
         if isinstance(entry.idempotency_key, str) and isinstance(entry.fingerprint, str):
-            self.requests.append(Request(entry.idempotency_key, entry.index, entry.fingerprint))
-        forgotten = entry.index - request_table.REMEMBERED_ENTRIES
+            self.requests.append(
+                RememberedRequest(entry.idempotency_key, entry.index, entry.fingerprint)
+            )
+        forgotten = entry.index - idempotency_table.REMEMBERED_ENTRIES
         self.requests = [request for request in self.requests if request.index > forgotten]
 
 

@@ -106,15 +106,15 @@ class LeaderChecks:
     def changed(self, process: "LeaderProcess") -> None:
         """Something has happened at a leader."""
         machine, leader = process.machine, process.leader
-        self._checks.recorded(process, leader.promise, leader.log.entries)
+        self._checks.recorded(process, leader.promise, leader.log.log)
         if leader.state not in IN_OFFICE or leader.promise.reign is None:
             return
         reign = leader.promise.reign.id
         if reign not in self._ledger.orders:
             self._check_begun(process)
         self._ledger.orders[reign] = process.log
-        if leader.log.entries.last != process.log.position:
-            raise Violation("one order", f"{machine.name} holds {leader.log.entries.last}")
+        if leader.log.log.last != process.log.position:
+            raise Violation("one order", f"{machine.name} holds {leader.log.log.last}")
         self._check_commit(process, reign)
         self._check_ready(process, reign)
         served = leader.log.map.position.index

@@ -172,7 +172,7 @@ def save(node: Follower | Leader) -> None:
 
 def kept(node: Follower | Leader) -> NodeState:
     """What is found in the directory of a node now; nothing else that it does is in there."""
-    log = node.log if isinstance(node, Follower) else node.log.entries
+    log = node.log if isinstance(node, Follower) else node.log.log
     kv_map = node.map if isinstance(node, Follower) else node.log.map
     copy = KeyValueMap(kv_map.position, kv_map.items(), kv_map.requests.requests())
     for entry in log.entries(behind=copy.position.index):

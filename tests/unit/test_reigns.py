@@ -86,7 +86,7 @@ def test_a_reign_is_saved_before_anybody_hears_of_it() -> None:
 
 def test_a_reign_begins_with_an_entry_that_names_the_followers() -> None:
     for made in (cluster()[0], leader(led(members={"f0": "n0", "f1": "n1", "gone": "n2"}))):
-        first = made.log.entries[made.log.first_index]
+        first = made.log.log[made.log.first_index]
         assert (first.operation, first.begins) == ("noop", made.reign)
         assert first.members == {"f0": "n0", "f1": "n1"}
 
@@ -240,7 +240,7 @@ def test_an_unknown_follower_waits_until_a_known_one_has_vouched() -> None:
     made.lost("f0", "gone")
     exchange(made, "f0", others["f0"])
     assert (made.followers["f0"].stage, made.problem) == (Stage.UNKNOWN, None)
-    naming = made.log.entries[3]
+    naming = made.log.log[3]
     assert naming.members == {"f0": "new", "f1": "n1"}
     assert made.promise.members == {"f0": "n0", "f1": "n1"}
     assert made.next_message("f0", 0.4) is None
@@ -249,7 +249,7 @@ def test_an_unknown_follower_waits_until_a_known_one_has_vouched() -> None:
     exchange(made, "f1", others["f1"])
     assert made.promise.members == naming.members
     talk(made, others)
-    assert others["f0"].log.last == made.log.entries.last
+    assert others["f0"].log.last == made.log.log.last
     assert made.replicas(3) == 2
 
 
@@ -261,7 +261,7 @@ def test_an_address_where_nodes_come_and_go_is_named_now_and_then() -> None:
         exchange(made, "f0", empty(f"new{number}"), now_s)
         assert made.followers["f0"].stage is Stage.UNKNOWN
     assert made.log.last_index == before + 2
-    assert made.log.entries[made.log.last_index].members == {"f0": "new3", "f1": "n1"}
+    assert made.log.log[made.log.last_index].members == {"f0": "new3", "f1": "n1"}
 
 
 def test_a_known_follower_vouches_with_what_was_sent_after_the_meeting() -> None:

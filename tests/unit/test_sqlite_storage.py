@@ -12,8 +12,9 @@ import msgspec
 import pytest
 from msgspec import Raw
 
-from kvstore.core.entries import START, Entry, Item, Request
+from kvstore.core.entries import START, Entry, Item, RememberedRequest
 from kvstore.core.errors import StorageError
+from kvstore.core.idempotency_table import REMEMBERED_ENTRIES
 from kvstore.core.lineage import Lineage, ReignStart
 from kvstore.core.records import (
     CutLog,
@@ -25,7 +26,6 @@ from kvstore.core.records import (
     SavePromise,
     StageParts,
 )
-from kvstore.core.request_table import REMEMBERED_ENTRIES
 from kvstore.node.sqlite_storage import FORMAT, SqliteStorage
 from tests.unit.core import R1, R2, at, begin, delete, entries, name, put, reign
 
@@ -40,7 +40,7 @@ REPLACEMENT = ReplaceState(
     members={"g:1": "m"},
 )
 ITEMS = [Item("a", 8, Raw(b"1")), Item("b", 9, Raw(b"1"))]
-REQUEST = Request("kept", 7, "f")
+REQUEST = RememberedRequest("kept", 7, "f")
 
 
 def save(directory: Path, *records: Record) -> list[Record]:
@@ -120,7 +120,7 @@ def test_the_replaced_state_is_what_was_staged_and_nothing_of_the_old_one(tmp_pa
 
 
 def test_the_staging_that_came_last_counts(tmp_path: Path) -> None:
-    other = StageParts("other", [Item("x", 1, Raw(b"1"))], [Request("x", 1, "f")])
+    other = StageParts("other", [Item("x", 1, Raw(b"1"))], [RememberedRequest("x", 1, "f")])
     save(tmp_path, other, StageParts("s", ITEMS, [REQUEST]), REPLACEMENT)
     state = load(tmp_path)
     assert (state.map.items(), state.map.requests.requests()) == (ITEMS, [REQUEST])
@@ -198,13 +198,13 @@ def test_requests_are_remembered_and_forgotten_by_index(tmp_path: Path) -> None:
     far = 1 + REMEMBERED_ENTRIES
     position, lineage = at(far - 2), Lineage([ReignStart(R1, 1)])
     state = replace(REPLACEMENT, position=position, base=position, entries=[], lineage=lineage)
-    save(tmp_path, StageParts("s", [], [Request("first", 1, "f")]), state)
+    save(tmp_path, StageParts("s", [], [RememberedRequest("first", 1, "f")]), state)
     save(tmp_path, SaveEntries([put(far - 1, request="second")]))
     assert load(tmp_path).map.requests.get("first") is not None
     save(tmp_path, SaveEntries([put(far)]))
     found = load(tmp_path).map.requests
     assert found.get("first") is None
-    assert found.get("second") == Request("second", far - 1, "f")
+    assert found.get("second") == RememberedRequest("second", far - 1, "f")
 
 
 # Durable, or an error
