@@ -21,6 +21,7 @@ from kvstore.core.messages import (
     Fetched,
     Hello,
     Message,
+    Refusal,
     SnapshotChunk,
 )
 from kvstore.core.records import (
@@ -104,16 +105,16 @@ class Follower:
         if refusal := self._other_cluster(message):
             return self._answer(message, refusal)
         if message.node != self.node:
-            return self._answer(message, "the claim is for another node")
+            return self._answer(message, Refusal.OTHER_NODE)
         if held is None or held.id != reign.id:
             if not reign.is_later_than(held):
-                return self._answer(message, "another reign is in force")
+                return self._answer(message, Refusal.OTHER_REIGN)
             if message.found_reign != (None if held is None else held.id):
-                return self._answer(message, "another reign began meanwhile")
+                return self._answer(message, Refusal.REIGN_CHANGED)
             # A node without a reign cannot tell what is too much, but that there has to be room.
             highest = MAX_EPOCH if held is None else held.epoch + MAX_EPOCH_JUMP
             if reign.epoch > min(highest, MAX_EPOCH):
-                return self._answer(message, "the epoch is absurdly high")
+                return self._answer(message, Refusal.EPOCH_TOO_HIGH)
             members = message.members
             if reign.epoch > self.log.last.epoch:
                 # A leader that is being replaced may have named another one since this was found.
@@ -132,10 +133,10 @@ class Follower:
             return self._answer(message, refusal)
         self._export = None
         if not self.log.contains(message.prev):
-            return self._answer(message, "the position before the entries is not held")
+            return self._answer(message, Refusal.POSITION_NOT_HELD)
         held = self.log.last.index
         if any(e.index <= held and not self.log.contains(e.position) for e in message.entries):
-            return self._answer(message, "an entry differs from the one held")
+            return self._answer(message, Refusal.ENTRY_DIFFERS)
         new = [entry.detached() for entry in message.entries if entry.index > held]
         for entry in new:
             self.log.append(entry)
@@ -161,10 +162,8 @@ class Follower:
         if message.offset == 0 and (self._staging is None or self._staging.id != message.snapshot):
             self._staging = Staging(message.snapshot)
         staging = self._staging
-        if staging is None or staging.id != message.snapshot:
-            return self._answer(message, "the snapshot's first chunks are missing")
-        if message.offset > staging.count:
-            return self._answer(message, "a chunk of the snapshot is missing")
+        if staging is None or staging.id != message.snapshot or message.offset > staging.count:
+            return self._answer(message, Refusal.CHUNK_MISSING)
         if message.offset == staging.count:
             self.unsaved.append(staging.add(message.items, message.requests))
         if message.done:
@@ -179,12 +178,12 @@ class Follower:
         if refusal := self._other_reign(message):
             return self._answer(message, refusal)
         if self.map.position != self.log.last:
-            return self._answer(message, "the last entries are not durable yet")
+            return self._answer(message, Refusal.NOT_DURABLE_YET)
         if message.offset == 0:
             requests = self.map.requests.requests()
             self._export = Export(self.map.items(), requests, self.log.entries())
         elif self._export is None:
-            return self._answer(message, "the copy has to begin anew")
+            return self._answer(message, Refusal.COPY_LOST)
         items, requests, entries = self._export.parts(message.offset)
         return Fetched(
             **msgspec.structs.asdict(self._answer(message, members=self.log.members)),
@@ -229,7 +228,7 @@ class Follower:
     def _answer(
         self,
         message: Message,
-        error: str | None = None,
+        refusal: Refusal | None = None,
         *,
         members: Members | None = None,
         lineage: list[ReignStart] | None = None,
@@ -249,24 +248,24 @@ class Follower:
             members=members or {},
             lineage=lineage or [],
             number=message.number,
-            error=error,
+            error=refusal,
         )
 
-    def _other_cluster(self, message: Message) -> str | None:
+    def _other_cluster(self, message: Message) -> Refusal | None:
         # The id binds only with an entry: two first starts must not end in two clusters.
         if self.promise.cluster in (None, message.cluster) or self.log.last == START:
             return None
-        return "this node belongs to another cluster"
+        return Refusal.OTHER_CLUSTER
 
-    def _other_reign(self, message: Message) -> str | None:
+    def _other_reign(self, message: Message) -> Refusal | None:
         held, reign = self.promise.reign, message.of_reign
         if refusal := self._other_cluster(message):
             return refusal
         if held is not None and held == reign:
             return None
         if reign is not None and reign.is_later_than(held):
-            return "this reign has not claimed the follower"
-        return "another reign is in force"
+            return Refusal.NOT_CLAIMED
+        return Refusal.OTHER_REIGN
 
     def _note_target(self, last_index: int) -> None:
         if self._target_index is None:

@@ -1,10 +1,11 @@
 """What leader and followers say to each other; the wire format is this module, as JSON.
 
 Every message carries the cluster's id and the reign it belongs to; every answer carries who
-answers, what it follows and what it holds. An answer with ``error`` set is a refusal (409).
+answers, what it follows and what it holds. An answer with ``error`` set is a refusal.
 """
 
 from collections.abc import Callable, Sequence
+from enum import StrEnum
 from typing import TypedDict, TypeVar
 
 import msgspec
@@ -202,6 +203,22 @@ class Fetch(Message, frozen=True, kw_only=True):
     offset: Index
 
 
+class Refusal(StrEnum):
+    """Why a follower refuses a message. The values are for people, in the answer's ``error``."""
+
+    OTHER_CLUSTER = "this node belongs to another cluster"
+    OTHER_NODE = "the claim is for another node"
+    OTHER_REIGN = "another reign is in force"
+    REIGN_CHANGED = "another reign began meanwhile"
+    NOT_CLAIMED = "this reign has not claimed the follower"
+    EPOCH_TOO_HIGH = "the epoch is absurdly high"
+    POSITION_NOT_HELD = "the position before the entries is not held"
+    ENTRY_DIFFERS = "an entry differs from the one held"
+    CHUNK_MISSING = "a chunk of the snapshot is missing"
+    NOT_DURABLE_YET = "the last entries are not durable yet"
+    COPY_LOST = "the copy has to begin anew"
+
+
 class Answer(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Follower to leader.
 
@@ -218,7 +235,8 @@ class Answer(Struct, frozen=True, kw_only=True, omit_defaults=True):
     :param members: to a hello or a claim: the followers that a takeover has to ask too.
     :param lineage: to a claim: the reigns of its log.
     :param number: of the message.
-    :param error: why it refused; None when it did not.
+    :param error: why it refused, as a :class:`Refusal` says it; None when it did not. A follower of
+        another version may have other reasons, so the text is not checked.
     """
 
     node: str

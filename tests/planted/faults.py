@@ -54,7 +54,7 @@ FAULTS = [
     PlantedFault(
         "a follower does not check the epoch",
         "core/follower.py",
-        'return "another reign is in force"\n',
+        "return Refusal.OTHER_REIGN\n",
         "return None\n",
         SIMULATOR,
     ),
@@ -356,7 +356,7 @@ FAULTS = [
         "a copy goes on where its beginning was lost",
         "core/follower.py",
         "        elif self._export is None:\n"
-        '            return self._answer(message, "the copy has to begin anew")\n',
+        "            return self._answer(message, Refusal.COPY_LOST)\n",
         "        elif self._export is None:\n"
         "            self._export = Export(self.map.items(), [], self.log.entries())\n",
         UNIT + "test_follower.py::test_a_copy_that_has_begun_is_of_one_moment",

@@ -16,6 +16,7 @@ from kvstore.core.messages import (
     Fetched,
     Hello,
     Message,
+    Refusal,
     SnapshotChunk,
     decode,
     encode,
@@ -53,6 +54,7 @@ EVERY_KIND: list[Message | Answer] = [
     ),
     Fetch(**header(), offset=4),
     ANSWER,
+    msgspec.structs.replace(ANSWER, error=Refusal.OTHER_REIGN),
     Answer(
         node="n",
         cluster="c",

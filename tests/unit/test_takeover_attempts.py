@@ -8,7 +8,7 @@ from msgspec import UNSET, Raw, structs
 from kvstore.core.entries import MAX_EPOCH, MAX_EPOCH_JUMP, Item, Position, ReignId
 from kvstore.core.errors import NothingToForce
 from kvstore.core.lineage import ReignStart
-from kvstore.core.messages import Fetch, Hello
+from kvstore.core.messages import Fetch, Hello, Refusal
 from kvstore.core.records import NodeState, Promise, StageParts
 from kvstore.core.takeover import Deposed, OwnState, Phase, Takeover
 from tests.unit.core import (
@@ -74,7 +74,7 @@ def _claimed_by_another_node(talk: Talk) -> None:
 
 
 def _claim_refused(talk: Talk) -> None:
-    talk.say("b", error="another reign began meanwhile")
+    talk.say("b", error=Refusal.REIGN_CHANGED)
 
 
 def _checked_position_differs(talk: Talk) -> None:
