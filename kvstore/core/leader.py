@@ -13,11 +13,13 @@ from enum import Enum
 from kvstore.core.discarded import discarded_parts
 from kvstore.core.entries import ReignId, members_at
 from kvstore.core.errors import (
+    Deposed,
     KeyReused,
     KvstoreError,
     NotEnoughFollowers,
     NothingToForce,
     NotReady,
+    OldCopy,
     OutcomeUnknown,
     WriteRefused,
 )
@@ -35,9 +37,9 @@ from kvstore.core.records import (
     SaveEntries,
     SavePromise,
 )
-from kvstore.core.reign import OldCopy, Reign
+from kvstore.core.reign import Reign
 from kvstore.core.replication_log import ReplicationLog
-from kvstore.core.takeover import Deposed, OwnState, Phase, TakenState, Takeover
+from kvstore.core.takeover import OwnState, Phase, TakenState, Takeover
 
 
 class LeaderState(Enum):

@@ -13,22 +13,16 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from kvstore.core.entries import MAX_EPOCH_JUMP, START, ReignId, members_at
+from kvstore.core.errors import Deposed, OldCopy
 from kvstore.core.leader_log import LeaderLog
 from kvstore.core.messages import Answer, Append, Claim, Hello, Message, SnapshotChunk
 from kvstore.core.progress import FollowerProgress, SnapshotTransfer, Stage, find_twin
 from kvstore.core.records import Promise, Record, SaveEntries, SavePromise
-from kvstore.core.takeover import Deposed
 
 NAMING_PAUSE_S = 1.0
 """How long an address at which one node after the other answers waits for an entry again."""
 PIN_S = 60.0
 """A snapshot's place in the log is kept for a follower that has not answered for so long."""
-
-
-class OldCopy(Exception):
-    """A follower holds entries of this epoch that the leader lacks: its directory is an old copy
-    of itself. The text says which follower.
-    """
 
 
 class Reign:

@@ -14,7 +14,7 @@ from enum import Enum
 from urllib.parse import urlsplit
 
 from kvstore.core.entries import MAX_EPOCH, MAX_EPOCH_JUMP, START, Entry, Members, Position, ReignId
-from kvstore.core.errors import InvalidRequest, NothingToForce
+from kvstore.core.errors import Deposed, InvalidRequest, NothingToForce
 from kvstore.core.lineage import Lineage, holds_more
 from kvstore.core.message_checks import check_claimed, check_fetched
 from kvstore.core.messages import Answer, Claim, Fetch, Fetched, Hello, Message
@@ -69,10 +69,6 @@ class TakenState:
     lineage: Lineage
     members: Members
     commit_index: int
-
-
-class Deposed(Exception):
-    """Another reign has begun; the text says which."""
 
 
 class Takeover:

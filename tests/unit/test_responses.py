@@ -12,7 +12,13 @@ from kvstore.core import errors
 from kvstore.core.errors import KvstoreError
 from kvstore.http.responses import STATUS, error_response, http_error_response, json_response
 
-NEVER_ANSWERED = {errors.TransportError, errors.SettingsError, errors.StorageError}
+NEVER_ANSWERED = {
+    errors.Deposed,
+    errors.OldCopy,
+    errors.SettingsError,
+    errors.StorageError,
+    errors.TransportError,
+}
 
 
 def leaves(kind: type[KvstoreError]) -> set[type[KvstoreError]]:

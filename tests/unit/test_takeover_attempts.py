@@ -8,9 +8,10 @@ from msgspec import UNSET, Raw, structs
 from kvstore.core.entries import MAX_EPOCH, MAX_EPOCH_JUMP, Item, Position, ReignId
 from kvstore.core.errors import NothingToForce
 from kvstore.core.lineage import ReignStart
+from kvstore.core.errors import Deposed
 from kvstore.core.messages import Fetch, Hello, Refusal
 from kvstore.core.records import NodeState, Promise, StageParts
-from kvstore.core.takeover import Deposed, OwnState, Phase, Takeover
+from kvstore.core.takeover import OwnState, Phase, Takeover
 from tests.unit.core import (
     URL,
     at,
