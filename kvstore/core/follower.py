@@ -1,12 +1,11 @@
 """The rules of a follower: which messages it accepts, and what its answers confirm.
 
 Every method takes one message, changes the state, and returns the answer. The answer may leave
-the node only when every record in ``unsaved`` has been saved: it confirms what is durable.
+the node only when every record of the changes has been saved: it confirms what is durable.
 """
 
 import msgspec
 
-from kvstore.core.discarded import discarded_parts
 from kvstore.core.entries import MAX_EPOCH, MAX_EPOCH_JUMP, START, Members
 from kvstore.core.errors import InvalidRequest, NotReady
 from kvstore.core.key_value_map import KeyValueMap
@@ -24,17 +23,17 @@ from kvstore.core.messages import (
     Refusal,
     SnapshotChunk,
 )
+from kvstore.core.node_state import NodeState
 from kvstore.core.records import (
     CutLog,
-    NodeState,
     Promise,
     Record,
     ReplaceState,
     SaveEntries,
     SavePromise,
+    StageParts,
 )
 from kvstore.core.replication_log import ReplicationLog
-from kvstore.core.staging import Staging
 
 
 class Follower:
@@ -47,27 +46,42 @@ class Follower:
 
     def __init__(self, state: NodeState, log_retain: int, log_retain_bytes: int) -> None:
         self.node = state.node
-        self.promise = state.promise
-        self.log = state.log
-        self.map = state.map
         self.commit_index = 0
-        self.discarded = state.discarded
-        """How many entries were kept apart because the leader's order does not hold them."""
-        self.unsaved: list[Record] = []
+        self._node_state = state
         self._log_retain = log_retain
         self._log_retain_bytes = log_retain_bytes
         self._kept_state = state.log.last.index > 0
         self._target_index: int | None = None
         self._caught_up = False
-        self._staging: Staging | None = None
-        self._installing: dict[str, KeyValueMap] = {}
         self._export: Export | None = None
+
+    # What this node holds
+
+    @property
+    def promise(self) -> Promise:
+        """The reign that it accepted last."""
+        return self._node_state.promise
+
+    @property
+    def log(self) -> ReplicationLog:
+        """What it has received, durable or not."""
+        return self._node_state.log
+
+    @property
+    def map(self) -> KeyValueMap:
+        """What it serves: received and durable."""
+        return self._node_state.map
+
+    @property
+    def discarded(self) -> int:
+        """How many entries were kept apart because the leader's order does not hold them."""
+        return self._node_state.discarded
 
     # What this node may serve
 
     @property
     def applied_index(self) -> int:
-        """Index of the map that is served: received and durable."""
+        """Index of the map that is served."""
         return self.map.position.index
 
     @property
@@ -119,11 +133,11 @@ class Follower:
             if reign.epoch > self.log.last.epoch:
                 # A leader that is being replaced may have named another one since this was found.
                 members = {**self._members_to_ask, **members}
-            self.promise = Promise(message.cluster, reign, message.leader, members)
-            self._staging = None
+            promise = Promise(message.cluster, reign, message.leader, members)
+            self._node_state.change(SavePromise(promise))
+            self._node_state.staging = None
             self._export = None
             self._target_index = None
-            self.unsaved.append(SavePromise(self.promise))
         return self._answer(message, members=self._members_to_ask, lineage=list(self.log.lineage))
 
     def append(self, message: Append) -> Answer:
@@ -138,10 +152,8 @@ class Follower:
         if any(e.index <= held and not self.log.contains(e.position) for e in message.entries):
             return self._answer(message, Refusal.ENTRY_DIFFERS)
         new = [entry.detached() for entry in message.entries if entry.index > held]
-        for entry in new:
-            self.log.append(entry)
         if new:
-            self.unsaved.append(SaveEntries(new))
+            self._node_state.change(SaveEntries(new))
         self._note_target(message.last_index)
         self.commit_index = max(self.commit_index, min(message.commit_index, message.end_index))
         return self._answer(message)
@@ -159,15 +171,14 @@ class Follower:
         last, position = self.log.last, message.position
         if last == position or (last.reign == message.reign and last.index >= position.index):
             return self._answer(message)
-        if message.offset == 0 and (self._staging is None or self._staging.id != message.snapshot):
-            self._staging = Staging(message.snapshot)
-        staging = self._staging
-        if staging is None or staging.id != message.snapshot or message.offset > staging.count:
+        staged = self._node_state.staged(message.snapshot)
+        if message.offset > staged:
             return self._answer(message, Refusal.CHUNK_MISSING)
-        if message.offset == staging.count:
-            self.unsaved.append(staging.add(message.items, message.requests))
+        if message.offset == staged:
+            parts = StageParts(message.snapshot, message.items, message.requests)
+            self._node_state.change(parts)
         if message.done:
-            self._install(message, staging)
+            self._install(message)
         return self._answer(message)
 
     def fetch(self, message: Fetch) -> Fetched | Answer:
@@ -198,17 +209,13 @@ class Follower:
 
     def take_unsaved(self) -> list[Record]:
         """The records since the last call, for the storage."""
-        records, self.unsaved = self.unsaved, []
-        return records
+        return self._node_state.take_unsaved()
 
     def saved(self, record: Record) -> None:
         """A record is durable: what it holds may be served. Called in the order of the records."""
+        self._node_state.execute(record)
         if isinstance(record, SaveEntries):
-            for entry in record.entries:
-                self.map.apply(entry)
             self._cut_log()
-        elif isinstance(record, ReplaceState):
-            self.map = self._installing.pop(record.staging)
         if self._target_index is not None and self.applied_index >= self._target_index:
             self._caught_up = True
 
@@ -273,30 +280,21 @@ class Follower:
         if self.applied_index >= self._target_index:
             self._caught_up = True
 
-    def _install(self, message: SnapshotChunk, staging: Staging) -> None:
-        self._staging = None
-        position, lineage = message.position, Lineage(message.lineage)
-        held = next(reversed(self._installing.values()), self.map)
-        discarded = discarded_parts(self.log, held, lineage, position.index)
-        self.discarded += len(discarded)
+    def _install(self, message: SnapshotChunk) -> None:
         self.commit_index = 0  # of another order, perhaps; the leader says it anew
-        self.log = ReplicationLog(position, lineage=lineage, members=message.members)
-        self._installing[staging.id] = staging.finish(position)
-        self.unsaved.append(
+        self._node_state.replace(
             ReplaceState(
                 promise=self.promise,
-                staging=staging.id,
-                position=position,
-                base=position,
+                staging=message.snapshot,
+                position=message.position,
+                base=message.position,
                 entries=[],
-                lineage=self.log.lineage,
+                lineage=Lineage(message.lineage),
                 members=message.members,
-                discarded=discarded,
             )
         )
 
     def _cut_log(self) -> None:
         cut = self.log.retention_cut(self.applied_index, self._log_retain, self._log_retain_bytes)
         if cut is not None:
-            self.log.cut(cut)
-            self.unsaved.append(CutLog(cut))
+            self._node_state.change(CutLog(cut))

@@ -14,7 +14,9 @@ from msgspec import UNSET, Raw, UnsetType
 from kvstore.core.entries import Entry, Members, Operation, ReignId, RememberedRequest
 from kvstore.core.errors import Overloaded
 from kvstore.core.key_value_map import KeyValueMap
+from kvstore.core.node_state import NodeState
 from kvstore.core.quorum import WriteQuorum
+from kvstore.core.records import CutLog, SaveEntries
 from kvstore.core.replication_log import ReplicationLog
 
 
@@ -62,26 +64,33 @@ class Write:
 class LeaderLog:
     """The log of one reign.
 
-    :param log: as it was before the reign, durable.
-    :param kv_map: of that log; the rest of it is applied here.
+    :param state: as it was before the reign, durable; what of the log is not in the map yet is
+        applied here.
     :param quorum: decides what is confirmed.
     """
 
-    def __init__(
-        self, log: ReplicationLog, kv_map: KeyValueMap, quorum: WriteQuorum, limits: LogLimits
-    ) -> None:
-        self.log = log
-        self.map = kv_map
+    def __init__(self, state: NodeState, quorum: WriteQuorum, limits: LogLimits) -> None:
+        self._state = state
         self._quorum = quorum
-        self.durable_index = log.last.index
-        self.first_index = log.last.index + 1
+        self.durable_index = self.last_index
+        self.first_index = self.last_index + 1
         """Index of the reign's first entry."""
-        while kv_map.position.index < log.last.index:
-            kv_map.apply(log[kv_map.position.index + 1])
+        for entry in self.log.entries(behind=self.map.position.index):
+            self.map.apply(entry)
         self._limits = limits
         self._newest_pending: dict[str, Entry] = {}
         self._pending_requests: dict[str, RememberedRequest] = {}
         self._pending_bytes = 0
+
+    @property
+    def log(self) -> ReplicationLog:
+        """The entries themselves, durable or not."""
+        return self._state.log
+
+    @property
+    def map(self) -> KeyValueMap:
+        """What is served."""
+        return self._state.map
 
     @property
     def last_index(self) -> int:
@@ -114,23 +123,28 @@ class LeaderLog:
         if pending >= limits.max_pending or self._pending_bytes >= limits.max_pending_bytes:
             raise Overloaded
 
-    def begin(self, reign: ReignId, members: Members, now_s: float) -> Entry:
+    def begin(self, reign: ReignId, members: Members, now_s: float) -> None:
         """Append the first entry of a reign.
 
         :param members: the followers that the leader knows.
         """
         self._quorum.begin(self.first_index)
-        return self._append_noop(reign, members, now_s, begins=reign)
+        self._append_noop(reign, members, now_s, begins=reign)
 
-    def name(self, reign: ReignId, members: Members, now_s: float) -> Entry:
+    def name(self, reign: ReignId, members: Members, now_s: float) -> int:
         """Append an entry that names a new follower.
 
         :param members: the followers that the leader knows, with the new one.
+        :return: its index.
         """
-        return self._append_noop(reign, members, now_s)
+        self._append_noop(reign, members, now_s)
+        return self.last_index
 
-    def append(self, write: Write, reign: ReignId, now_s: float) -> Entry:
-        """Give the next index to a write."""
+    def append(self, write: Write, reign: ReignId, now_s: float) -> int:
+        """Give the next index to a write.
+
+        :return: the index.
+        """
         entry = Entry(
             index=self.last_index + 1,
             epoch=reign.epoch,
@@ -141,16 +155,15 @@ class LeaderLog:
             idempotency_key=UNSET if write.idempotency_key is None else write.idempotency_key,
             fingerprint=UNSET if write.idempotency_key is None else write.fingerprint,
         )
-        self.log.append(entry, now_s)
+        self._append(entry, now_s)
         self._newest_pending[write.key] = entry
         if entry.request is not None:
             self._pending_requests[entry.request.idempotency_key] = entry.request
-        self._pending_bytes += entry.size
-        return entry
+        return entry.index
 
     def _append_noop(
         self, reign: ReignId, members: Members, now_s: float, begins: ReignId | UnsetType = UNSET
-    ) -> Entry:
+    ) -> None:
         entry = Entry(
             index=self.last_index + 1,
             epoch=reign.epoch,
@@ -159,9 +172,11 @@ class LeaderLog:
             begins=begins,
             members=members,
         )
-        self.log.append(entry, now_s)
+        self._append(entry, now_s)
+
+    def _append(self, entry: Entry, now_s: float) -> None:
+        self._state.change(SaveEntries([entry]), now_s)
         self._pending_bytes += entry.size
-        return entry
 
     def confirm(self, match_indexes: Collection[int]) -> None:
         """Advance the commit index, and apply what is confirmed.
@@ -178,17 +193,15 @@ class LeaderLog:
             if isinstance(entry.idempotency_key, str):
                 self._pending_requests.pop(entry.idempotency_key, None)
 
-    def cut(self, pinned: Collection[int]) -> int | None:
+    def cut(self, pinned: Collection[int]) -> None:
         """Forget the oldest entries beyond the retention.
 
         :param pinned: indexes of the snapshots on their way; what is behind them stays, up to
             ``pinned_bytes``.
-        :return: the new base's index; None when nothing was cut.
         """
         if self.log.size > self._limits.pinned_bytes:
             pinned = ()
         floor = min([self.map.position.index, *pinned])
         index = self.log.retention_cut(floor, self._limits.retain, self._limits.retain_bytes)
         if index is not None:
-            self.log.cut(index)
-        return index
+            self._state.change(CutLog(index))

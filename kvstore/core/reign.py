@@ -17,7 +17,7 @@ from kvstore.core.errors import Deposed, OldCopy
 from kvstore.core.leader_log import LeaderLog
 from kvstore.core.messages import Answer, Append, Claim, Hello, Message, SnapshotChunk
 from kvstore.core.progress import FollowerProgress, SnapshotTransfer, Stage, find_twin
-from kvstore.core.records import Promise, Record, SaveEntries, SavePromise
+from kvstore.core.records import Promise, Record, SavePromise
 
 NAMING_PAUSE_S = 1.0
 """How long an address at which one node after the other answers waits for an entry again."""
@@ -197,11 +197,10 @@ class Reign:
     def _name(self, address: str, node: str, now_s: float) -> int:
         members = {**self.promise.members, **{a: n for a, (n, _) in self._newcomers.items()}}
         members[address] = node
-        entry = self._log.name(self.id, members_at(self._followers, members), now_s)
-        self._save(SaveEntries([entry]))
-        self._newcomers[address] = (node, entry.index)
+        index = self._log.name(self.id, members_at(self._followers, members), now_s)
+        self._newcomers[address] = (node, index)
         self._named_at_s[address] = now_s
-        return entry.index
+        return index
 
     def _adopt(self, address: str) -> None:
         node, _ = self._newcomers.pop(address)

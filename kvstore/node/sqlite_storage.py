@@ -27,9 +27,9 @@ from kvstore.core.errors import StorageError
 from kvstore.core.idempotency_table import REMEMBERED_ENTRIES
 from kvstore.core.key_value_map import KeyValueMap
 from kvstore.core.lineage import Lineage, ReignStart
+from kvstore.core.node_state import NodeState
 from kvstore.core.records import (
     CutLog,
-    NodeState,
     Promise,
     Record,
     ReplaceState,

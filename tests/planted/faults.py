@@ -47,8 +47,8 @@ FAULTS = [
     PlantedFault(
         "a follower forgets to save a claim",
         "core/follower.py",
-        "self.unsaved.append(SavePromise(self.promise))",
-        "pass",
+        "self._node_state.change(SavePromise(promise))",
+        "self._node_state.promise = promise",
         SIMULATOR,
     ),
     PlantedFault(
@@ -67,9 +67,9 @@ FAULTS = [
     ),
     PlantedFault(
         "a snapshot is installed without its index",
-        "core/follower.py",
-        "self.log = ReplicationLog(position, lineage=lineage, members=message.members)",
-        "self.log = ReplicationLog()",
+        "core/node_state.py",
+        "record.base, record.entries, record.lineage, record.members",
+        "",
         SIMULATOR,
     ),
     PlantedFault(
@@ -103,8 +103,10 @@ FAULTS = [
     PlantedFault(
         "the leader sends what is not durable yet",
         "core/leader.py",
-        "        self._save(SaveEntries([entry]))\n",
-        "        self._save(SaveEntries([entry]))\n        self.log.durable_index = entry.index\n",
+        "        return self.log.append(write, self._reign.id, now_s)\n",
+        "        index = self.log.append(write, self._reign.id, now_s)\n"
+        "        self.log.durable_index = index\n"
+        "        return index\n",
         SIMULATOR,
     ),
     PlantedFault(
@@ -167,7 +169,7 @@ FAULTS = [
         "node/leader_node.py",
         "        reign = leader.reign\n",
         "        reign = leader.reign\n"
-        "        if index < leader.log.last_index or not leader._unsaved:\n"
+        "        if index < leader.log.last_index or not leader._node_state._unsaved:\n"
         "            return Confirmed(index, leader.write_quorum)\n",
         FAULT + "test_idempotency.py::test_a_retry_waits_for_the_quorum_of_the_first_entry",
     ),

@@ -56,25 +56,19 @@ class Checks:
         forks = self._reigns.may_fork(promise.reign) or self._reigns.replaced(promise)
         if whole and not forks:
             standing.forked = False
-            self._ledger.named(machine.disk.members)
+            self._ledger.named(machine.disk.log.members)
 
     def recorded(self, process: "Process", promise: Promise, log: ReplicationLog) -> None:
         """A node's state is what it has recorded."""
         disk = process.machine.disk
         if process.storage.queue:
             return
-        if (disk.promise, disk.base, disk.lineage, disk.members) != (
-            promise,
-            log.base,
-            log.lineage,
-            log.members,
-        ):
-            raise Violation(
-                "every change is recorded",
-                f"{process} has {promise}, a log from {log.base} on with {log.lineage} and "
-                f"{log.members}, its disk {disk.promise}, {disk.base}, {disk.lineage} and "
-                f"{disk.members}",
-            )
+        has, recorded = (
+            (each, of.base, of.lineage, of.members)
+            for each, of in ((promise, log), (disk.promise, disk.log))
+        )
+        if has != recorded:
+            raise Violation("every change is recorded", f"{process} has {has}, its disk {recorded}")
 
     # Followers
 

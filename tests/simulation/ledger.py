@@ -111,7 +111,7 @@ class Ledger:
         common = history.common(before).index
         dropped = [entry for entry in before.entries_behind(common) if entry.key]
         kept = [each for each in record.discarded if isinstance(each, Entry) and each.key]
-        whole = machine.disk.base.index <= common and machine.queued is machine.durable
+        whole = machine.disk.log.base.index <= common and machine.queued is machine.durable
         if kept != dropped[-len(kept) :] and (kept or (whole and dropped)):
             raise Violation("what is dropped is kept apart", f"{machine.name} drops {dropped}")
 
@@ -184,7 +184,7 @@ class Ledger:
 
         :param of: it is a copy of another machine's disk, a leader's, which is cloned by that.
         """
-        history = self._histories[disk.position]
+        history = self._histories[disk.log.last]
         same = history is machine.durable and disk.promise == machine.promise
         if of is not None or not same or disk.node != machine.disk.node:
             machine.standing = Standing(
@@ -213,17 +213,16 @@ class Ledger:
 
     def is_on(self, machine: "Machine") -> None:
         """Compare a machine's disk with what it stands for."""
-        disk, history = machine.disk, machine.durable
-        kv_map = KeyValueMap(disk.position, disk.items.values(), disk.requests)
-        base = history.at(disk.base.index)
+        log, history = machine.disk.log, machine.durable
+        base = history.at(log.base.index)
         if (
-            disk.position != history.position
+            {log.last, machine.disk.map.position} != {history.position}
             or base is None
-            or base.position != disk.base
-            or disk.entries != history.entries_behind(base.index)
-            or not equal(kv_map, history)
+            or base.position != log.base
+            or log.entries() != history.entries_behind(base.index)
+            or not equal(machine.disk.map, history)
         ):
-            raise Violation("no invented state", f"{machine.name} holds {vars(disk)}")
+            raise Violation("no invented state", f"{machine.name} holds {machine.disk}")
 
     def _lose_copies(self) -> None:
         self.reigns.forget()

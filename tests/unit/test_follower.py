@@ -9,7 +9,8 @@ from kvstore.core.errors import InvalidRequest, NotReady
 from kvstore.core.follower import Follower
 from kvstore.core.lineage import Lineage, ReignStart
 from kvstore.core.messages import Append, Claim, Fetch, Fetched, Hello, Refusal, SnapshotChunk
-from kvstore.core.records import CutLog, NodeState, Promise, ReplaceState, SavePromise
+from kvstore.core.node_state import NodeState
+from kvstore.core.records import CutLog, Promise, ReplaceState, SavePromise
 from tests.unit.core import (
     CLUSTER,
     R1,

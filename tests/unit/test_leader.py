@@ -14,9 +14,10 @@ from kvstore.core.errors import (
 from kvstore.core.follower import Follower
 from kvstore.core.leader import Leader, LeaderState
 from kvstore.core.messages import Append, SnapshotChunk
+from kvstore.core.node_state import NodeState
 from kvstore.core.preconditions import Precondition
 from kvstore.core.progress import Stage
-from kvstore.core.records import NodeState, Promise
+from kvstore.core.records import Promise
 from kvstore.core.reign import PIN_S
 from tests.unit.core import (
     begin,

@@ -7,8 +7,9 @@ from kvstore.core.errors import NothingToForce, NotReady, WriteRefused
 from kvstore.core.follower import Follower
 from kvstore.core.leader import Leader, LeaderState
 from kvstore.core.messages import Claim, Hello, Message
+from kvstore.core.node_state import NodeState
 from kvstore.core.progress import Stage
-from kvstore.core.records import NodeState, Promise, Record, ReplaceState, SavePromise
+from kvstore.core.records import Promise, Record, ReplaceState, SavePromise
 from tests.unit.core import (
     CLUSTER,
     NOW_MS,
@@ -170,7 +171,7 @@ def test_a_node_that_is_no_follower_any_more_is_taken_over_from() -> None:
 
 def test_what_the_state_taken_over_does_not_hold_is_discarded() -> None:
     own = kept(leader(led(members={"f0": "n0"}, last=3), 1, 0))
-    own.promise = Promise(CLUSTER, R1, URL)
+    own.promise, held = Promise(CLUSTER, R1, URL), own.log.entries()
     better = Follower(state_of("n0", begin(1, reign(2)), promise=Promise(CLUSTER, reign(2))), 9, 9)
     taker = leader(own, 1)
     records: list[Record] = []
@@ -182,7 +183,7 @@ def test_what_the_state_taken_over_does_not_hold_is_discarded() -> None:
         for record in new:
             taker.saved(record)
     assert isinstance(records[-1], ReplaceState)
-    assert records[-1].discarded == own.log.entries()
+    assert records[-1].discarded == held
     assert taker.discarded == 4
 
 
