@@ -100,6 +100,13 @@ class Entry(Struct, frozen=True, kw_only=True, omit_defaults=True):
         return Position(self.epoch, self.index, self.reign)
 
     @property
+    def request(self) -> "RememberedRequest | None":
+        """The request that made it; None when that had no idempotency key."""
+        if self.idempotency_key is UNSET or self.fingerprint is UNSET:
+            return None
+        return RememberedRequest(self.idempotency_key, self.index, self.fingerprint)
+
+    @property
     def size(self) -> int:
         """Bytes it takes in a message, roughly (a bound for batches, not a promise)."""
         value = 0 if self.value is UNSET else len(memoryview(self.value))
@@ -133,8 +140,8 @@ class Item(Struct, frozen=True, array_like=True):
         return replace(self, value=self.value.copy())
 
 
-class Request(Struct, frozen=True, array_like=True):
-    """A client's request that can be repeated without a second entry.
+class RememberedRequest(Struct, frozen=True, array_like=True):
+    """A client's request that made an entry, and can be repeated without making a second one.
 
     :param idempotency_key: chosen by the client.
     :param index: of the entry that the request made.

@@ -27,6 +27,9 @@ after an indefinite one it has to look, or repeat it under the same idempotency 
     │   ├── OutcomeUnknown          an earlier attempt of the same write may be in a log
     │   ├── NotApplied              the node did not reach the index asked for in time
     │   └── TransportError          a message to a follower got no usable answer
+    ├── ReignEnded                  a leader leads no more; never leaves the core
+    │   ├── Deposed                 another reign has begun
+    │   └── OldCopy                 the leader's directory is an old copy of itself
     ├── SettingsError               the environment holds wrong settings
     └── StorageError                the data directory cannot be used, or a write to it failed
 """
@@ -161,6 +164,20 @@ class NotApplied(IndefiniteError):
 
 class TransportError(IndefiniteError):
     """A message got no usable answer: it may or may not have been received."""
+
+
+class ReignEnded(KvstoreError):
+    """What a follower answered ends this node's reign, or its attempt at one."""
+
+
+class Deposed(ReignEnded):
+    """Another reign has begun; the text says which."""
+
+
+class OldCopy(ReignEnded):
+    """A follower holds entries of this epoch that the leader lacks: the leader's directory is an
+    old copy of itself. The text says which follower.
+    """
 
 
 class SettingsError(KvstoreError):

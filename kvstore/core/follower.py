@@ -1,12 +1,11 @@
 """The rules of a follower: which messages it accepts, and what its answers confirm.
 
 Every method takes one message, changes the state, and returns the answer. The answer may leave
-the node only when every record in ``unsaved`` has been saved: it confirms what is durable.
+the node only when every record of the changes has been saved: it confirms what is durable.
 """
 
 import msgspec
 
-from kvstore.core.discarded import discarded_parts
 from kvstore.core.entries import MAX_EPOCH, MAX_EPOCH_JUMP, START, Members
 from kvstore.core.errors import InvalidRequest, NotReady
 from kvstore.core.key_value_map import KeyValueMap
@@ -21,19 +20,20 @@ from kvstore.core.messages import (
     Fetched,
     Hello,
     Message,
+    Refusal,
     SnapshotChunk,
 )
+from kvstore.core.node_state import NodeState
 from kvstore.core.records import (
     CutLog,
-    NodeState,
     Promise,
     Record,
     ReplaceState,
     SaveEntries,
     SavePromise,
+    StageParts,
 )
 from kvstore.core.replication_log import ReplicationLog
-from kvstore.core.staging import Staging
 
 
 class Follower:
@@ -46,27 +46,42 @@ class Follower:
 
     def __init__(self, state: NodeState, log_retain: int, log_retain_bytes: int) -> None:
         self.node = state.node
-        self.promise = state.promise
-        self.log = state.log
-        self.map = state.map
         self.commit_index = 0
-        self.discarded = state.discarded
-        """How many entries were kept apart because the leader's order does not hold them."""
-        self.unsaved: list[Record] = []
+        self._node_state = state
         self._log_retain = log_retain
         self._log_retain_bytes = log_retain_bytes
         self._kept_state = state.log.last.index > 0
         self._target_index: int | None = None
         self._caught_up = False
-        self._staging: Staging | None = None
-        self._installing: dict[str, KeyValueMap] = {}
         self._export: Export | None = None
+
+    # What this node holds
+
+    @property
+    def promise(self) -> Promise:
+        """The reign that it accepted last."""
+        return self._node_state.promise
+
+    @property
+    def log(self) -> ReplicationLog:
+        """What it has received, durable or not."""
+        return self._node_state.log
+
+    @property
+    def map(self) -> KeyValueMap:
+        """What it serves: received and durable."""
+        return self._node_state.map
+
+    @property
+    def discarded(self) -> int:
+        """How many entries were kept apart because the leader's order does not hold them."""
+        return self._node_state.discarded
 
     # What this node may serve
 
     @property
     def applied_index(self) -> int:
-        """Index of the map that is served: received and durable."""
+        """Index of the map that is served."""
         return self.map.position.index
 
     @property
@@ -104,25 +119,25 @@ class Follower:
         if refusal := self._other_cluster(message):
             return self._answer(message, refusal)
         if message.node != self.node:
-            return self._answer(message, "the claim is for another node")
+            return self._answer(message, Refusal.OTHER_NODE)
         if held is None or held.id != reign.id:
             if not reign.is_later_than(held):
-                return self._answer(message, "another reign is in force")
+                return self._answer(message, Refusal.OTHER_REIGN)
             if message.found_reign != (None if held is None else held.id):
-                return self._answer(message, "another reign began meanwhile")
+                return self._answer(message, Refusal.REIGN_CHANGED)
             # A node without a reign cannot tell what is too much, but that there has to be room.
             highest = MAX_EPOCH if held is None else held.epoch + MAX_EPOCH_JUMP
             if reign.epoch > min(highest, MAX_EPOCH):
-                return self._answer(message, "the epoch is absurdly high")
+                return self._answer(message, Refusal.EPOCH_TOO_HIGH)
             members = message.members
             if reign.epoch > self.log.last.epoch:
                 # A leader that is being replaced may have named another one since this was found.
                 members = {**self._members_to_ask, **members}
-            self.promise = Promise(message.cluster, reign, message.leader, members)
-            self._staging = None
+            promise = Promise(message.cluster, reign, message.leader, members)
+            self._node_state.change(SavePromise(promise))
+            self._node_state.staging = None
             self._export = None
             self._target_index = None
-            self.unsaved.append(SavePromise(self.promise))
         return self._answer(message, members=self._members_to_ask, lineage=list(self.log.lineage))
 
     def append(self, message: Append) -> Answer:
@@ -132,15 +147,13 @@ class Follower:
             return self._answer(message, refusal)
         self._export = None
         if not self.log.contains(message.prev):
-            return self._answer(message, "the position before the entries is not held")
+            return self._answer(message, Refusal.POSITION_NOT_HELD)
         held = self.log.last.index
         if any(e.index <= held and not self.log.contains(e.position) for e in message.entries):
-            return self._answer(message, "an entry differs from the one held")
+            return self._answer(message, Refusal.ENTRY_DIFFERS)
         new = [entry.detached() for entry in message.entries if entry.index > held]
-        for entry in new:
-            self.log.append(entry)
         if new:
-            self.unsaved.append(SaveEntries(new))
+            self._node_state.change(SaveEntries(new))
         self._note_target(message.last_index)
         self.commit_index = max(self.commit_index, min(message.commit_index, message.end_index))
         return self._answer(message)
@@ -158,17 +171,14 @@ class Follower:
         last, position = self.log.last, message.position
         if last == position or (last.reign == message.reign and last.index >= position.index):
             return self._answer(message)
-        if message.offset == 0 and (self._staging is None or self._staging.id != message.snapshot):
-            self._staging = Staging(message.snapshot)
-        staging = self._staging
-        if staging is None or staging.id != message.snapshot:
-            return self._answer(message, "the snapshot's first chunks are missing")
-        if message.offset > staging.count:
-            return self._answer(message, "a chunk of the snapshot is missing")
-        if message.offset == staging.count:
-            self.unsaved.append(staging.add(message.items, message.requests))
+        staged = self._node_state.staged(message.snapshot)
+        if message.offset > staged:
+            return self._answer(message, Refusal.CHUNK_MISSING)
+        if message.offset == staged:
+            parts = StageParts(message.snapshot, message.items, message.requests)
+            self._node_state.change(parts)
         if message.done:
-            self._install(message, staging)
+            self._install(message)
         return self._answer(message)
 
     def fetch(self, message: Fetch) -> Fetched | Answer:
@@ -179,12 +189,12 @@ class Follower:
         if refusal := self._other_reign(message):
             return self._answer(message, refusal)
         if self.map.position != self.log.last:
-            return self._answer(message, "the last entries are not durable yet")
+            return self._answer(message, Refusal.NOT_DURABLE_YET)
         if message.offset == 0:
             requests = self.map.requests.requests()
             self._export = Export(self.map.items(), requests, self.log.entries())
         elif self._export is None:
-            return self._answer(message, "the copy has to begin anew")
+            return self._answer(message, Refusal.COPY_LOST)
         items, requests, entries = self._export.parts(message.offset)
         return Fetched(
             **msgspec.structs.asdict(self._answer(message, members=self.log.members)),
@@ -199,17 +209,13 @@ class Follower:
 
     def take_unsaved(self) -> list[Record]:
         """The records since the last call, for the storage."""
-        records, self.unsaved = self.unsaved, []
-        return records
+        return self._node_state.take_unsaved()
 
     def saved(self, record: Record) -> None:
         """A record is durable: what it holds may be served. Called in the order of the records."""
+        self._node_state.execute(record)
         if isinstance(record, SaveEntries):
-            for entry in record.entries:
-                self.map.apply(entry)
             self._cut_log()
-        elif isinstance(record, ReplaceState):
-            self.map = self._installing.pop(record.staging)
         if self._target_index is not None and self.applied_index >= self._target_index:
             self._caught_up = True
 
@@ -229,7 +235,7 @@ class Follower:
     def _answer(
         self,
         message: Message,
-        error: str | None = None,
+        refusal: Refusal | None = None,
         *,
         members: Members | None = None,
         lineage: list[ReignStart] | None = None,
@@ -249,24 +255,24 @@ class Follower:
             members=members or {},
             lineage=lineage or [],
             number=message.number,
-            error=error,
+            error=refusal,
         )
 
-    def _other_cluster(self, message: Message) -> str | None:
+    def _other_cluster(self, message: Message) -> Refusal | None:
         # The id binds only with an entry: two first starts must not end in two clusters.
         if self.promise.cluster in (None, message.cluster) or self.log.last == START:
             return None
-        return "this node belongs to another cluster"
+        return Refusal.OTHER_CLUSTER
 
-    def _other_reign(self, message: Message) -> str | None:
+    def _other_reign(self, message: Message) -> Refusal | None:
         held, reign = self.promise.reign, message.of_reign
         if refusal := self._other_cluster(message):
             return refusal
         if held is not None and held == reign:
             return None
         if reign is not None and reign.is_later_than(held):
-            return "this reign has not claimed the follower"
-        return "another reign is in force"
+            return Refusal.NOT_CLAIMED
+        return Refusal.OTHER_REIGN
 
     def _note_target(self, last_index: int) -> None:
         if self._target_index is None:
@@ -274,30 +280,21 @@ class Follower:
         if self.applied_index >= self._target_index:
             self._caught_up = True
 
-    def _install(self, message: SnapshotChunk, staging: Staging) -> None:
-        self._staging = None
-        position, lineage = message.position, Lineage(message.lineage)
-        held = next(reversed(self._installing.values()), self.map)
-        discarded = discarded_parts(self.log, held, lineage, position.index)
-        self.discarded += len(discarded)
+    def _install(self, message: SnapshotChunk) -> None:
         self.commit_index = 0  # of another order, perhaps; the leader says it anew
-        self.log = ReplicationLog(position, lineage=lineage, members=message.members)
-        self._installing[staging.id] = staging.finish(position)
-        self.unsaved.append(
+        self._node_state.replace(
             ReplaceState(
                 promise=self.promise,
-                staging=staging.id,
-                position=position,
-                base=position,
+                staging=message.snapshot,
+                position=message.position,
+                base=message.position,
                 entries=[],
-                lineage=self.log.lineage,
+                lineage=Lineage(message.lineage),
                 members=message.members,
-                discarded=discarded,
             )
         )
 
     def _cut_log(self) -> None:
         cut = self.log.retention_cut(self.applied_index, self._log_retain, self._log_retain_bytes)
         if cut is not None:
-            self.log.cut(cut)
-            self.unsaved.append(CutLog(cut))
+            self._node_state.change(CutLog(cut))

@@ -1,6 +1,6 @@
 """The state that the log builds: keys with their values and versions at one position.
 
-With it goes the table of requests, which is part of the state but not of what clients read.
+With it goes the idempotency table, which is part of the state but not of what clients read.
 """
 
 import hashlib
@@ -8,8 +8,8 @@ from collections.abc import Iterable
 
 import msgspec
 
-from kvstore.core.entries import START, Entry, Item, Position, Request
-from kvstore.core.request_table import RequestTable
+from kvstore.core.entries import START, Entry, Item, Position, RememberedRequest
+from kvstore.core.idempotency_table import IdempotencyTable
 
 
 class KeyValueMap:
@@ -24,10 +24,10 @@ class KeyValueMap:
         self,
         position: Position = START,
         items: Iterable[Item] = (),
-        requests: Iterable[Request] = (),
+        requests: Iterable[RememberedRequest] = (),
     ) -> None:
         self.position = position
-        self.requests = RequestTable(requests)
+        self.requests = IdempotencyTable(requests)
         self._items = {item.key: item for item in items}
 
     def __len__(self) -> int:
@@ -55,7 +55,7 @@ class KeyValueMap:
         self.requests.apply(entry)
         self.position = entry.position
 
-    def add(self, items: Iterable[Item], requests: Iterable[Request]) -> None:
+    def add(self, items: Iterable[Item], requests: Iterable[RememberedRequest]) -> None:
         """Take in parts of another copy of this map.
 
         :param requests: younger than those that are there.

@@ -10,35 +10,28 @@ from collections.abc import Callable
 from dataclasses import replace
 from enum import Enum
 
-from kvstore.core.discarded import discarded_parts
 from kvstore.core.entries import ReignId, members_at
 from kvstore.core.errors import (
+    Deposed,
     KeyReused,
     KvstoreError,
     NotEnoughFollowers,
     NothingToForce,
     NotReady,
+    OldCopy,
     OutcomeUnknown,
     WriteRefused,
 )
 from kvstore.core.key_value_map import KeyValueMap
 from kvstore.core.leader_log import LeaderLog, LogLimits, Write
 from kvstore.core.messages import Answer, Hello, Message
+from kvstore.core.node_state import NodeState
 from kvstore.core.preconditions import ALWAYS, Precondition
 from kvstore.core.progress import FollowerProgress, Stage
 from kvstore.core.quorum import WriteQuorum
-from kvstore.core.records import (
-    CutLog,
-    NodeState,
-    Promise,
-    Record,
-    ReplaceState,
-    SaveEntries,
-    SavePromise,
-)
-from kvstore.core.reign import OldCopy, Reign
-from kvstore.core.replication_log import ReplicationLog
-from kvstore.core.takeover import Deposed, OwnState, Phase, TakenState, Takeover
+from kvstore.core.records import Promise, Record, ReplaceState, SaveEntries, SavePromise
+from kvstore.core.reign import Reign
+from kvstore.core.takeover import OwnState, Phase, Takeover
 
 
 class LeaderState(Enum):
@@ -77,9 +70,8 @@ class Leader:
         self.followers = {address: FollowerProgress(address) for address in addresses}
         """By address; during a takeover also the others that are asked."""
         self._quorum = WriteQuorum(write_quorum, len(addresses))
-        self.log = LeaderLog(state.log, state.map, self._quorum, limits)
-        self.discarded = state.discarded
-        """How many entries were kept apart because the state taken over did not hold them."""
+        self.log = LeaderLog(state, self._quorum, limits)
+        self._node_state = state
         self._addresses = addresses
         self._url = url
         self._limits = limits
@@ -88,14 +80,10 @@ class Leader:
         self._now_s = 0.0
         self.durable_promise = state.promise
         """The last promise that is durable."""
-        self._promise = state.promise
-        self._unsaved: list[Record] = []
         self._takeover: Takeover | None = None
-        self._taken: TakenState | None = None
-        """The state taken over that is not durable yet."""
         self._reign: Reign | None = None
-        if self._promise.deposed_by is None:
-            if self._promise.has_led:
+        if self.promise.deposed_by is None:
+            if self.promise.has_led:
                 self._begin_own_reign()
             else:
                 self._begin_takeover()
@@ -105,7 +93,12 @@ class Leader:
     @property
     def promise(self) -> Promise:
         """The last reign that this node knows of, and the followers that it knows."""
-        return self._promise if self._reign is None else self._reign.promise
+        return self._node_state.promise
+
+    @property
+    def discarded(self) -> int:
+        """How many entries were kept apart because a state taken over did not hold them."""
+        return self._node_state.discarded
 
     @property
     def reign(self) -> ReignId | None:
@@ -175,12 +168,12 @@ class Leader:
             because its age is not known.
         :return: entries, and the age in seconds of the oldest entry it lacks.
         """
-        entries = self.log.entries
+        log = self.log.log
         match_index = self.followers[address].match_index
-        behind = entries.last.index - match_index
+        behind = log.last.index - match_index
         if behind <= 0:
             return behind, 0.0
-        since_s = max(entries.appended_at_s(match_index + 1), started_s)
+        since_s = max(log.appended_at_s(match_index + 1), started_s)
         return behind, max(0.0, now_s - since_s)
 
     def check_readable(self) -> None:
@@ -219,9 +212,7 @@ class Leader:
             raise NotEnoughFollowers
         precondition.check(self.log.newest_version(write.key))
         self.log.check_room()
-        entry = self.log.append(write, self._reign.id, now_s)
-        self._save(SaveEntries([entry]))
-        return entry.index
+        return self.log.append(write, self._reign.id, now_s)
 
     def set_quorum(self, size: int) -> None:
         """Change W; pending writes are judged by the new value.
@@ -291,7 +282,7 @@ class Leader:
                 self._follow_takeover(self._takeover)
             elif self._reign is not None:
                 self._reign.receive(progress, message, answer, now_s)
-                self._cut_log(self._reign)
+                self.log.cut(self._reign.pinned())
             else:
                 progress.stage = Stage.CLAIM
         except Deposed as deposed:
@@ -316,8 +307,7 @@ class Leader:
 
     def take_unsaved(self) -> list[Record]:
         """The records since the last call, for the storage."""
-        records, self._unsaved = self._unsaved, []
-        return records
+        return self._node_state.take_unsaved()
 
     def saved(self, record: Record) -> None:
         """A record is durable. Called in the order of the records."""
@@ -329,7 +319,10 @@ class Leader:
             self._promise_saved(record.promise)
         elif isinstance(record, ReplaceState):
             self.durable_promise = record.promise
-            self._state_replaced(record)
+            self._node_state.execute(record)
+            # The reign may have ended while this was being saved.
+            if record.promise == self.promise:
+                self._begin_reign()
 
     # Reigns
 
@@ -345,7 +338,7 @@ class Leader:
             self._takeover.promise_saved = True
 
     def _begin_own_reign(self) -> None:
-        before = self._promise.reign
+        before = self.promise.reign
         assert before is not None, "it has led in a reign"
         reign = ReignId(
             epoch=before.epoch,
@@ -355,94 +348,62 @@ class Leader:
         )
         # Whom it is not told of any more does not vouch for it any more: another leader could have
         # taken over from those that it named since.
-        members = members_at(self._addresses, self._promise.members) or self._promise.members
-        self._promise = replace(self._promise, reign=reign, leader=self._url, members=members)
-        self._save(SavePromise(self._promise))
+        members = members_at(self._addresses, self.promise.members) or self.promise.members
+        self._save_promise(replace(self.promise, reign=reign, leader=self._url, members=members))
 
     def _begin_takeover(self, *, forced: bool = False) -> None:
-        log = self.log.entries
+        log = self._node_state.log
         own = OwnState(
             node=self.node,
             url=self._url,
             position=log.last,
             lineage=log.lineage,
-            members={**self._promise.members, **log.members},
+            members={**self.promise.members, **log.members},
         )
         self._takeover = Takeover(
-            self._promise, own, self.followers, self._new_id, self._save, forced=forced
+            self.promise, own, self.followers, self._new_id, self._node_state.change, forced=forced
         )
         self._follow_takeover(self._takeover)
 
     def _follow_takeover(self, takeover: Takeover) -> None:
         """Save what the takeover has come to."""
         if takeover.phase is not Phase.DONE:
-            if takeover.promise != self._promise:
-                self._promise = takeover.promise
-                self._save(SavePromise(self._promise))
+            self._save_promise(takeover.promise)
             return
         members = takeover.promise.members
         known = members_at(self._addresses, members) or members
         promise = replace(takeover.promise, members=known, has_led=True)
-        if promise != self._promise:
-            self._promise = promise
-            if takeover.taken is None:
-                self._save(SavePromise(promise))
-            else:
-                self._replace_state(takeover.taken)
-
-    def _replace_state(self, taken: TakenState) -> None:
-        self._taken = taken
-        held = self.log
-        discarded = discarded_parts(held.entries, held.map, taken.lineage, taken.position.index)
-        self.discarded += len(discarded)
-        self._save(
-            ReplaceState(
-                promise=self._promise,
-                staging=taken.staging.id,
-                position=taken.position,
-                base=taken.base,
-                entries=taken.entries,
-                lineage=taken.lineage,
-                members=taken.members,
-                discarded=discarded,
-            )
-        )
-
-    def _state_replaced(self, record: ReplaceState) -> None:
-        """The state taken over is durable; the reign may have ended meanwhile all the same."""
-        taken, self._taken = self._taken, None
-        assert taken is not None, "a state was taken over"
-        log = ReplicationLog(taken.base, taken.entries, taken.lineage, taken.members)
-        kv_map = taken.staging.finish(taken.position)
-        self._quorum.commit_index = taken.commit_index
-        self.log = LeaderLog(log, kv_map, self._quorum, self._limits)
-        if record.promise == self.promise:
-            self._begin_reign()
+        if takeover.taken is None:
+            self._save_promise(promise)
+        elif promise != self.promise:
+            self._quorum.commit_index = takeover.commit_index
+            self._node_state.replace(replace(takeover.taken, promise=promise))
 
     def _begin_reign(self) -> None:
         """The promise to lead is durable, with the complete state."""
-        log, kv_map = self.log.entries, self.log.map
         self._end_takeover()
-        self.log = LeaderLog(log, kv_map, self._quorum, self._limits)
-        reign = self._promise.reign
+        self.log = LeaderLog(self._node_state, self._quorum, self._limits)
+        reign = self.promise.reign
         assert reign is not None, "the promise is of a reign"
-        members = members_at(self._addresses, self._promise.members)
-        self._save(SaveEntries([self.log.begin(reign, members, self._now_s)]))
+        self.log.begin(reign, members_at(self._addresses, self.promise.members), self._now_s)
         self._reign = Reign(
-            self._promise, self.node, self.log, self.followers, self._new_id, self._save
+            self.promise,
+            self.node,
+            self.log,
+            self.followers,
+            self._new_id,
+            self._node_state.change,
         )
 
     def _end_reign(self, promise: Promise) -> None:
         """The reign, or the attempt to begin one, is over; what is open stays open."""
-        changed = promise != self.promise
-        self._promise = promise
         self._end_takeover()
         self._reign = None
-        if changed:
-            self._save(SavePromise(promise))
+        self._save_promise(promise)
 
     def _end_takeover(self) -> None:
         self._takeover = None
+        self._node_state.staging = None
         for address in [address for address in self.followers if address not in self._addresses]:
             del self.followers[address]
 
@@ -460,15 +421,11 @@ class Leader:
             return NotEnoughFollowers()
         return WriteRefused(self._not_ready_reason)
 
-    def _save(self, record: Record) -> None:
-        self._unsaved.append(record)
+    def _save_promise(self, promise: Promise) -> None:
+        if promise != self.promise:
+            self._node_state.change(SavePromise(promise))
 
     def _confirm(self) -> None:
         if self._reign is not None:
             self._reign.confirm()
-            self._cut_log(self._reign)
-
-    def _cut_log(self, reign: Reign) -> None:
-        cut = self.log.cut(reign.pinned())
-        if cut is not None:
-            self._save(CutLog(cut))
+            self.log.cut(self._reign.pinned())

@@ -11,12 +11,13 @@ from functools import cached_property
 
 from msgspec import UNSET, Raw, UnsetType
 
-from kvstore.core.entries import Entry, Members, Operation, ReignId, Request
+from kvstore.core.entries import Entry, Members, Operation, ReignId, RememberedRequest
 from kvstore.core.errors import Overloaded
 from kvstore.core.key_value_map import KeyValueMap
+from kvstore.core.node_state import NodeState
 from kvstore.core.quorum import WriteQuorum
+from kvstore.core.records import CutLog, SaveEntries
 from kvstore.core.replication_log import ReplicationLog
-from kvstore.core.request_table import request_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,30 +64,37 @@ class Write:
 class LeaderLog:
     """The log of one reign.
 
-    :param log: as it was before the reign, durable.
-    :param kv_map: of that log; the rest of it is applied here.
+    :param state: as it was before the reign, durable; what of the log is not in the map yet is
+        applied here.
     :param quorum: decides what is confirmed.
     """
 
-    def __init__(
-        self, log: ReplicationLog, kv_map: KeyValueMap, quorum: WriteQuorum, limits: LogLimits
-    ) -> None:
-        self.entries = log
-        self.map = kv_map
+    def __init__(self, state: NodeState, quorum: WriteQuorum, limits: LogLimits) -> None:
+        self._state = state
         self._quorum = quorum
-        self.durable_index = log.last.index
-        self.first_index = log.last.index + 1
+        self.durable_index = self.last_index
+        self.first_index = self.last_index + 1
         """Index of the reign's first entry."""
-        while kv_map.position.index < log.last.index:
-            kv_map.apply(log[kv_map.position.index + 1])
+        for entry in self.log.entries(behind=self.map.position.index):
+            self.map.apply(entry)
         self._limits = limits
         self._newest_pending: dict[str, Entry] = {}
-        self._pending_requests: dict[str, Request] = {}
+        self._pending_requests: dict[str, RememberedRequest] = {}
         self._pending_bytes = 0
 
     @property
+    def log(self) -> ReplicationLog:
+        """The entries themselves, durable or not."""
+        return self._state.log
+
+    @property
+    def map(self) -> KeyValueMap:
+        """What is served."""
+        return self._state.map
+
+    @property
     def last_index(self) -> int:
-        return self.entries.last.index
+        return self.log.last.index
 
     @property
     def commit_index(self) -> int:
@@ -101,7 +109,7 @@ class LeaderLog:
         item = self.map.get(key)
         return None if item is None else item.version
 
-    def request(self, idempotency_key: str | None) -> Request | None:
+    def request(self, idempotency_key: str | None) -> RememberedRequest | None:
         """The request under this key that made an entry; None when none is remembered."""
         if idempotency_key is None:
             return None
@@ -115,23 +123,28 @@ class LeaderLog:
         if pending >= limits.max_pending or self._pending_bytes >= limits.max_pending_bytes:
             raise Overloaded
 
-    def begin(self, reign: ReignId, members: Members, now_s: float) -> Entry:
+    def begin(self, reign: ReignId, members: Members, now_s: float) -> None:
         """Append the first entry of a reign.
 
         :param members: the followers that the leader knows.
         """
         self._quorum.begin(self.first_index)
-        return self._append_noop(reign, members, now_s, begins=reign)
+        self._append_noop(reign, members, now_s, begins=reign)
 
-    def name(self, reign: ReignId, members: Members, now_s: float) -> Entry:
+    def name(self, reign: ReignId, members: Members, now_s: float) -> int:
         """Append an entry that names a new follower.
 
         :param members: the followers that the leader knows, with the new one.
+        :return: its index.
         """
-        return self._append_noop(reign, members, now_s)
+        self._append_noop(reign, members, now_s)
+        return self.last_index
 
-    def append(self, write: Write, reign: ReignId, now_s: float) -> Entry:
-        """Give the next index to a write."""
+    def append(self, write: Write, reign: ReignId, now_s: float) -> int:
+        """Give the next index to a write.
+
+        :return: the index.
+        """
         entry = Entry(
             index=self.last_index + 1,
             epoch=reign.epoch,
@@ -142,17 +155,15 @@ class LeaderLog:
             idempotency_key=UNSET if write.idempotency_key is None else write.idempotency_key,
             fingerprint=UNSET if write.idempotency_key is None else write.fingerprint,
         )
-        self.entries.append(entry, now_s)
+        self._append(entry, now_s)
         self._newest_pending[write.key] = entry
-        request = request_of(entry)
-        if request is not None:
-            self._pending_requests[request.idempotency_key] = request
-        self._pending_bytes += entry.size
-        return entry
+        if entry.request is not None:
+            self._pending_requests[entry.request.idempotency_key] = entry.request
+        return entry.index
 
     def _append_noop(
         self, reign: ReignId, members: Members, now_s: float, begins: ReignId | UnsetType = UNSET
-    ) -> Entry:
+    ) -> None:
         entry = Entry(
             index=self.last_index + 1,
             epoch=reign.epoch,
@@ -161,9 +172,11 @@ class LeaderLog:
             begins=begins,
             members=members,
         )
-        self.entries.append(entry, now_s)
+        self._append(entry, now_s)
+
+    def _append(self, entry: Entry, now_s: float) -> None:
+        self._state.change(SaveEntries([entry]), now_s)
         self._pending_bytes += entry.size
-        return entry
 
     def confirm(self, match_indexes: Collection[int]) -> None:
         """Advance the commit index, and apply what is confirmed.
@@ -172,7 +185,7 @@ class LeaderLog:
         """
         commit_index = self._quorum.advance(self.durable_index, match_indexes)
         while self.map.position.index < commit_index:
-            entry = self.entries[self.map.position.index + 1]
+            entry = self.log[self.map.position.index + 1]
             self.map.apply(entry)
             self._pending_bytes -= entry.size
             if self._newest_pending.get(entry.key) is entry:
@@ -180,17 +193,15 @@ class LeaderLog:
             if isinstance(entry.idempotency_key, str):
                 self._pending_requests.pop(entry.idempotency_key, None)
 
-    def cut(self, pinned: Collection[int]) -> int | None:
+    def cut(self, pinned: Collection[int]) -> None:
         """Forget the oldest entries beyond the retention.
 
         :param pinned: indexes of the snapshots on their way; what is behind them stays, up to
             ``pinned_bytes``.
-        :return: the new base's index; None when nothing was cut.
         """
-        if self.entries.size > self._limits.pinned_bytes:
+        if self.log.size > self._limits.pinned_bytes:
             pinned = ()
         floor = min([self.map.position.index, *pinned])
-        index = self.entries.retention_cut(floor, self._limits.retain, self._limits.retain_bytes)
+        index = self.log.retention_cut(floor, self._limits.retain, self._limits.retain_bytes)
         if index is not None:
-            self.entries.cut(index)
-        return index
+            self._state.change(CutLog(index))

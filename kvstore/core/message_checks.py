@@ -5,7 +5,7 @@ from itertools import pairwise
 
 from msgspec import UNSET, Raw
 
-from kvstore.core.entries import Entry, Item, Position, Request
+from kvstore.core.entries import Entry, Item, Position, RememberedRequest
 from kvstore.core.errors import InvalidRequest
 from kvstore.core.lineage import Lineage, ReignStart
 from kvstore.core.messages import Answer, Append, Fetched, SnapshotChunk
@@ -71,7 +71,9 @@ def _check_lineage(starts: Sequence[ReignStart], position: Position) -> None:
         raise _invalid("the lineage does not end at the position")
 
 
-def _check_parts(items: Iterable[Item], requests: Iterable[Request], last_index: int) -> None:
+def _check_parts(
+    items: Iterable[Item], requests: Iterable[RememberedRequest], last_index: int
+) -> None:
     versions = [*(item.version for item in items), *(request.index for request in requests)]
     if not all(0 < version <= last_index for version in versions):
         raise _invalid("a version is not from before the snapshot")

@@ -1,16 +1,26 @@
 """What leader and followers say to each other; the wire format is this module, as JSON.
 
 Every message carries the cluster's id and the reign it belongs to; every answer carries who
-answers, what it follows and what it holds. An answer with ``error`` set is a refusal (409).
+answers, what it follows and what it holds. An answer with ``error`` set is a refusal.
 """
 
 from collections.abc import Callable, Sequence
+from enum import StrEnum
 from typing import TypedDict, TypeVar
 
 import msgspec
 from msgspec import Struct
 
-from kvstore.core.entries import Entry, Epoch, Index, Item, Members, Position, ReignId, Request
+from kvstore.core.entries import (
+    Entry,
+    Epoch,
+    Index,
+    Item,
+    Members,
+    Position,
+    ReignId,
+    RememberedRequest,
+)
 from kvstore.core.errors import InvalidRequest
 from kvstore.core.lineage import ReignStart
 
@@ -21,7 +31,7 @@ MAX_BYTES = 1 << 20  # of entries or items in one message; a single larger one t
 BODY_LIMIT = 64 << 20  # of any message; far above MAX_BYTES and the largest value allowed
 
 
-P = TypeVar("P", Entry, Item, Request)
+P = TypeVar("P", Entry, Item, RememberedRequest)
 
 
 def bounded(parts: Sequence[P], start: int, stop: int, max_bytes: int = MAX_BYTES) -> list[P]:
@@ -43,14 +53,17 @@ class Export:
     """A copy of a node's state, to be sent in parts: the items, then the requests, the entries."""
 
     def __init__(
-        self, items: list[Item], requests: list[Request], entries: list[Entry] | None = None
+        self,
+        items: list[Item],
+        requests: list[RememberedRequest],
+        entries: list[Entry] | None = None,
     ) -> None:
         self._items = items
         self._requests = requests
         self._entries = entries or []
         self.total = len(items) + len(requests) + len(self._entries)
 
-    def parts(self, offset: int) -> tuple[list[Item], list[Request], list[Entry]]:
+    def parts(self, offset: int) -> tuple[list[Item], list[RememberedRequest], list[Entry]]:
         """What fits into one message; all of one kind.
 
         :param offset: how many parts came before.
@@ -172,7 +185,7 @@ class SnapshotChunk(Message, frozen=True, kw_only=True):
     members: Members
     offset: Index
     items: list[Item]
-    requests: list[Request]
+    requests: list[RememberedRequest]
     done: bool
     last_index: Index
 
@@ -188,6 +201,22 @@ class Fetch(Message, frozen=True, kw_only=True):
     """
 
     offset: Index
+
+
+class Refusal(StrEnum):
+    """Why a follower refuses a message. The values are for people, in the answer's ``error``."""
+
+    OTHER_CLUSTER = "this node belongs to another cluster"
+    OTHER_NODE = "the claim is for another node"
+    OTHER_REIGN = "another reign is in force"
+    REIGN_CHANGED = "another reign began meanwhile"
+    NOT_CLAIMED = "this reign has not claimed the follower"
+    EPOCH_TOO_HIGH = "the epoch is absurdly high"
+    POSITION_NOT_HELD = "the position before the entries is not held"
+    ENTRY_DIFFERS = "an entry differs from the one held"
+    CHUNK_MISSING = "a chunk of the snapshot is missing"
+    NOT_DURABLE_YET = "the last entries are not durable yet"
+    COPY_LOST = "the copy has to begin anew"
 
 
 class Answer(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -206,7 +235,8 @@ class Answer(Struct, frozen=True, kw_only=True, omit_defaults=True):
     :param members: to a hello or a claim: the followers that a takeover has to ask too.
     :param lineage: to a claim: the reigns of its log.
     :param number: of the message.
-    :param error: why it refused; None when it did not.
+    :param error: why it refused, as a :class:`Refusal` says it; None when it did not. A follower of
+        another version may have other reasons, so the text is not checked.
     """
 
     node: str
@@ -248,7 +278,7 @@ class Fetched(Answer, frozen=True, kw_only=True, omit_defaults=True):
 
     base_index: Index = 0
     items: list[Item] = []
-    requests: list[Request] = []
+    requests: list[RememberedRequest] = []
     entries: list[Entry] = []
     total: Index = 0
 

@@ -2,7 +2,7 @@
 
 from enum import Enum
 
-from kvstore.core.entries import Item, Members, ReignId, Request
+from kvstore.core.entries import Item, Members, ReignId, RememberedRequest
 from kvstore.core.key_value_map import KeyValueMap
 from kvstore.core.messages import Answer, Claim, Export, Header
 
@@ -35,7 +35,7 @@ class SnapshotTransfer:
         """Whether all of it has arrived."""
         self._export = Export(kv_map.items(), kv_map.requests.requests())
 
-    def chunk(self) -> tuple[list[Item], list[Request], bool]:
+    def chunk(self) -> tuple[list[Item], list[RememberedRequest], bool]:
         """The next items and requests, bounded in bytes, and whether they are the last."""
         items, requests, _ = self._export.parts(self.offset)
         return items, requests, self.offset + len(items) + len(requests) == self._export.total

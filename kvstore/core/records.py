@@ -1,21 +1,22 @@
-"""What a node must not forget, and the records of each change to it.
+"""The records of the changes to what a node must not forget.
 
 The core changes its state, and leaves a record of the change for the storage to save. When the
-storage reports it saved, the core goes on: only then is the change confirmed, sent or served.
+storage reports it saved, the core goes on: only then is the change confirmed, sent or served. What
+a record means is in :mod:`kvstore.core.node_state`.
 """
 
 from dataclasses import dataclass, field
 
-from kvstore.core.entries import Entry, Item, Members, Position, ReignId, Request
-from kvstore.core.key_value_map import KeyValueMap
+from kvstore.core.entries import Entry, Item, Members, Position, ReignId, RememberedRequest
 from kvstore.core.lineage import Lineage
 from kvstore.core.messages import Header
-from kvstore.core.replication_log import ReplicationLog
 
 
 @dataclass(frozen=True, slots=True)
 class Promise:
     """The reign a node belongs to: as its leader, or as a follower that accepted its claim.
+
+    It must be durable before anybody is told of it. Raft's literature calls this the hard state.
 
     :param cluster: id of the cluster; None before the first reign.
     :param reign: the reign; None before the first one.
@@ -77,7 +78,7 @@ class StageParts:
 
     staging: str
     items: list[Item]
-    requests: list[Request]
+    requests: list[RememberedRequest]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,19 +112,3 @@ class CutLog:
 
 
 Record = SavePromise | SaveEntries | StageParts | ReplaceState | CutLog
-
-
-@dataclass(slots=True)
-class NodeState:
-    """Everything a node starts with.
-
-    :param node: id of the node.
-    :param map: at the log's last position.
-    :param discarded: how many entries were kept apart so far, see :class:`ReplaceState`.
-    """
-
-    node: str
-    promise: Promise = field(default_factory=Promise)
-    map: KeyValueMap = field(default_factory=KeyValueMap)
-    log: ReplicationLog = field(default_factory=ReplicationLog)
-    discarded: int = 0

@@ -13,22 +13,16 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from kvstore.core.entries import MAX_EPOCH_JUMP, START, ReignId, members_at
+from kvstore.core.errors import Deposed, OldCopy
 from kvstore.core.leader_log import LeaderLog
 from kvstore.core.messages import Answer, Append, Claim, Hello, Message, SnapshotChunk
 from kvstore.core.progress import FollowerProgress, SnapshotTransfer, Stage, find_twin
-from kvstore.core.records import Promise, Record, SaveEntries, SavePromise
-from kvstore.core.takeover import Deposed
+from kvstore.core.records import Promise, Record, SavePromise
 
 NAMING_PAUSE_S = 1.0
 """How long an address at which one node after the other answers waits for an entry again."""
 PIN_S = 60.0
 """A snapshot's place in the log is kept for a follower that has not answered for so long."""
-
-
-class OldCopy(Exception):
-    """A follower holds entries of this epoch that the leader lacks: its directory is an old copy
-    of itself. The text says which follower.
-    """
 
 
 class Reign:
@@ -203,11 +197,10 @@ class Reign:
     def _name(self, address: str, node: str, now_s: float) -> int:
         members = {**self.promise.members, **{a: n for a, (n, _) in self._newcomers.items()}}
         members[address] = node
-        entry = self._log.name(self.id, members_at(self._followers, members), now_s)
-        self._save(SaveEntries([entry]))
-        self._newcomers[address] = (node, entry.index)
+        index = self._log.name(self.id, members_at(self._followers, members), now_s)
+        self._newcomers[address] = (node, index)
         self._named_at_s[address] = now_s
-        return entry.index
+        return index
 
     def _adopt(self, address: str) -> None:
         node, _ = self._newcomers.pop(address)
@@ -229,7 +222,7 @@ class Reign:
         followed = answer.followed
         if self._is_over(followed):
             raise Deposed(f"epoch {answer.epoch}, met at {progress.address}")
-        if answer.last_epoch == self.id.epoch and not self._log.entries.contains(answer.position):
+        if answer.last_epoch == self.id.epoch and not self._log.log.contains(answer.position):
             raise OldCopy(progress.address)
         if isinstance(message, Hello) and not self._is_member(progress, now_s):
             progress.stage = Stage.UNKNOWN
@@ -250,7 +243,7 @@ class Reign:
             progress.transfer.offset = 0  # it has restarted, and lost what came before
 
     def _sync(self, progress: FollowerProgress, answer: Answer) -> None:
-        log, position = self._log.entries, answer.position
+        log, position = self._log.log, answer.position
         progress.match_index = min(progress.match_index, answer.last_index)
         # An emptied follower is served best by the map, which is never larger than the log it
         # came from. One that was synced at the start has lost nothing and continues from there,
@@ -267,7 +260,7 @@ class Reign:
 
     def _acknowledged(self, progress: FollowerProgress, message: Append, answer: Answer) -> None:
         # Only where the follower's whole log is a part of this one is its end a part of it, too.
-        if answer.last_index < message.end_index or not self._log.entries.contains(answer.position):
+        if answer.last_index < message.end_index or not self._log.log.contains(answer.position):
             progress.match_index = min(progress.match_index, answer.last_index)
             progress.stage = Stage.HELLO
             return
@@ -279,7 +272,7 @@ class Reign:
         self.confirm()
 
     def _next_append(self, progress: FollowerProgress) -> Message:
-        log = self._log.entries
+        log = self._log.log
         prev = log.position_at(progress.sent_index)
         if prev is None or not log.reaches_back_to(prev.index):
             self._begin_snapshot(progress)
@@ -306,7 +299,7 @@ class Reign:
         transfer = progress.transfer
         assert transfer is not None
         items, requests, done = transfer.chunk()
-        log, position = self._log.entries, transfer.position
+        log, position = self._log.log, transfer.position
         return SnapshotChunk(
             **self.promise.header(),
             snapshot=transfer.snapshot,

@@ -14,13 +14,12 @@ from enum import Enum
 from urllib.parse import urlsplit
 
 from kvstore.core.entries import MAX_EPOCH, MAX_EPOCH_JUMP, START, Entry, Members, Position, ReignId
-from kvstore.core.errors import InvalidRequest, NothingToForce
+from kvstore.core.errors import Deposed, InvalidRequest, NothingToForce
 from kvstore.core.lineage import Lineage, holds_more
 from kvstore.core.message_checks import check_claimed, check_fetched
 from kvstore.core.messages import Answer, Claim, Fetch, Fetched, Hello, Message
 from kvstore.core.progress import FollowerProgress, Stage, find_twin
-from kvstore.core.records import Promise, Record
-from kvstore.core.staging import Staging
+from kvstore.core.records import Promise, Record, ReplaceState, StageParts
 
 FORCED_EPOCH_JUMP = 1000
 """Skips every epoch that a missing follower could have seen in a reign nobody knows of here. As
@@ -54,27 +53,6 @@ class OwnState:
     members: Members
 
 
-@dataclass(slots=True)
-class TakenState:
-    """A follower's state, taken over.
-
-    :param staging: its map.
-    :param commit_index: a lower bound of what was confirmed.
-    """
-
-    position: Position
-    staging: Staging
-    base: Position
-    entries: list[Entry]
-    lineage: Lineage
-    members: Members
-    commit_index: int
-
-
-class Deposed(Exception):
-    """Another reign has begun; the text says which."""
-
-
 class Takeover:
     """The takeover of one leader.
 
@@ -101,8 +79,10 @@ class Takeover:
         self.promise = promise
         self.promise_saved = False
         self.problem: str | None = None
-        self.taken: TakenState | None = None
+        self.taken: ReplaceState | None = None
         """The state taken over; None where the node's own is kept."""
+        self.commit_index = 0
+        """A lower bound of what is confirmed in the state taken over."""
         self._own = own
         self._own_address = urlsplit(own.url).netloc
         self._addresses = list(followers)
@@ -125,7 +105,10 @@ class Takeover:
         self._elsewhere: set[str] = set()
         """Addresses at which a node answers that is counted under another one."""
         self._best: str | None = None
-        self._staging: Staging | None = None
+        self._staging = ""
+        """Id of the copy that is being fetched."""
+        self._staged = 0
+        """How many items and requests of it have arrived."""
         self._entries: list[Entry] = []
         self._total = 0
         for progress in followers.values():
@@ -358,7 +341,7 @@ class Takeover:
         self._elsewhere = set()
         self._to_ask = set(self._followers) if problem is None else set()
         self._hellos = {}
-        self._staging = None
+        self._staged = 0
         self._entries = []
         self._total = 0
         self._best = None
@@ -426,7 +409,7 @@ class Takeover:
             self.phase = Phase.DONE
             return
         self._best = name
-        self._staging = Staging(self._new_id())
+        self._staging = self._new_id()
         self.phase = Phase.FETCHING
 
     # Fetching
@@ -434,7 +417,6 @@ class Takeover:
     def _receive_fetched(self, progress: FollowerProgress, message: Fetch, answer: Answer) -> None:
         if progress.address != self._best or self.phase is not Phase.FETCHING:
             return
-        assert self._staging is not None
         claimed = self._claimed[self._best]
         changed = answer.position != claimed.position or message.offset != self._fetched
         if changed or not isinstance(answer, Fetched) or answer.error is not None:
@@ -451,7 +433,8 @@ class Takeover:
             self._look_again()
             return
         self._total = answer.total
-        self._save(self._staging.add(answer.items, answer.requests))
+        self._save(StageParts(self._staging, answer.items, answer.requests))
+        self._staged += len(answer.items) + len(answer.requests)
         self._entries += [entry.detached() for entry in answer.entries]
         if self._fetched == answer.total:
             self._finish(answer, lineage)
@@ -459,16 +442,16 @@ class Takeover:
     def _finish(self, answer: Fetched, lineage: Lineage) -> None:
         base = lineage.position_at(answer.base_index)
         assert base is not None, "it was checked"
-        assert self._staging is not None
-        self.taken = TakenState(
-            position=answer.position,
+        self.taken = ReplaceState(
+            promise=self.promise,
             staging=self._staging,
+            position=answer.position,
             base=base,
             entries=self._entries,
             lineage=lineage,
             members=answer.members,
-            commit_index=answer.commit_index,
         )
+        self.commit_index = answer.commit_index
         self.phase = Phase.DONE
 
     # Helpers
@@ -484,4 +467,4 @@ class Takeover:
 
     @property
     def _fetched(self) -> int:
-        return len(self._entries) + (0 if self._staging is None else self._staging.count)
+        return self._staged + len(self._entries)

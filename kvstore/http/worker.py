@@ -23,7 +23,9 @@ from gunicorn.http.body import Body, ChunkedReader, LengthReader
 from gunicorn.http.parser import RequestParser
 from gunicorn.workers.ggevent import GeventWorker
 
+from kvstore.core.errors import RequestTimeout
 from kvstore.http.parentage import end_with_parent
+from kvstore.http.responses import STATUS
 
 HEAD_TIMEOUT_S = 10.0
 """How long a client may take to send a request's head, from its first byte on."""
@@ -92,8 +94,8 @@ class NodeWorker(GeventWorker):
         exc: BaseException,
     ) -> None:
         """Answer what did not become a request, or failed outside of the app."""
-        if isinstance(exc, _HeadTimeout):
-            status, text = 408, f"the request's head took longer than {HEAD_TIMEOUT_S:g} s"
+        if isinstance(exc, RequestTimeout):
+            status, text = STATUS[RequestTimeout], str(exc)
         elif isinstance(exc, errors.ParseException):
             status, text = _REFUSALS.get(type(exc), _OTHER_REFUSAL)
         else:
@@ -111,10 +113,6 @@ class NodeWorker(GeventWorker):
         super().handle_exit(sig, frame)
         for waiting in list(self.idle):
             gevent.spawn(waiting.end)
-
-
-class _HeadTimeout(Exception):
-    """A request's head began to arrive, and did not end in time."""
 
 
 class _Request(Request):
@@ -163,7 +161,8 @@ class _Connection:
         if self._head_deadline_s is None:
             return self._first_part(size)
         left_s = self._head_deadline_s - time.monotonic()
-        with gevent.Timeout(max(left_s, 0.0), _HeadTimeout()):
+        late = RequestTimeout(f"the request's head took longer than {HEAD_TIMEOUT_S:g} s")
+        with gevent.Timeout(max(left_s, 0.0), late):
             data = self._socket.recv(size)
         if not data:
             # gunicorn would log the part that came, which may hold the cluster's token.

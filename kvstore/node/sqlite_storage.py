@@ -22,13 +22,14 @@ from gevent.event import Event
 from gevent.threadpool import ThreadPool
 from msgspec import UNSET
 
-from kvstore.core.entries import START, Entry, Item, Members, Position, Request
+from kvstore.core.entries import START, Entry, Item, Members, Position, RememberedRequest
 from kvstore.core.errors import StorageError
+from kvstore.core.idempotency_table import REMEMBERED_ENTRIES
 from kvstore.core.key_value_map import KeyValueMap
 from kvstore.core.lineage import Lineage, ReignStart
+from kvstore.core.node_state import NodeState
 from kvstore.core.records import (
     CutLog,
-    NodeState,
     Promise,
     Record,
     ReplaceState,
@@ -37,7 +38,6 @@ from kvstore.core.records import (
     StageParts,
 )
 from kvstore.core.replication_log import ReplicationLog
-from kvstore.core.request_table import REMEMBERED_ENTRIES, request_of
 from kvstore.node.storage import Spawn, Storage
 from kvstore.node.waiters import IndexWaiters
 
@@ -210,7 +210,7 @@ def _load(connection: sqlite3.Connection) -> NodeState:
         for key, version, value in connection.execute("SELECT key, version, value FROM map")
     )
     requests = (
-        Request(key, position, fingerprint)
+        RememberedRequest(key, position, fingerprint)
         for position, key, fingerprint in connection.execute("SELECT * FROM requests")
     )
     return NodeState(
@@ -259,8 +259,7 @@ def _append(connection: sqlite3.Connection, entries: list[Entry]) -> None:
     connection.executemany(
         "INSERT INTO log VALUES (?, ?)", [(entry.index, _encode(entry)) for entry in entries]
     )
-    requests = [request for entry in entries if (request := request_of(entry)) is not None]
-    _insert_requests(connection, requests)
+    _insert_requests(connection, [entry.request for entry in entries if entry.request])
     for entry in entries:
         if entry.operation == "noop":
             _note_noop(connection, entry)
@@ -342,7 +341,7 @@ def _keep_discarded(connection: sqlite3.Connection, directory: Path, record: Rep
 
 
 def _insert_requests(
-    connection: sqlite3.Connection, requests: list[Request], table: str = "requests"
+    connection: sqlite3.Connection, requests: list[RememberedRequest], table: str = "requests"
 ) -> None:
     connection.executemany(
         f"INSERT OR REPLACE INTO {table} VALUES (?, ?, ?)",  # noqa: S608 (one of two names)

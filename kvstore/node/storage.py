@@ -9,7 +9,8 @@ from collections.abc import Callable
 
 from gevent import Greenlet
 
-from kvstore.core.records import NodeState, Record
+from kvstore.core.node_state import NodeState
+from kvstore.core.records import Record
 
 Spawn = Callable[[Callable[[], None]], "Greenlet[[], None]"]
 """Starts a greenlet without which the node is of no use."""

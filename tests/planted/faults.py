@@ -47,14 +47,14 @@ FAULTS = [
     PlantedFault(
         "a follower forgets to save a claim",
         "core/follower.py",
-        "self.unsaved.append(SavePromise(self.promise))",
-        "pass",
+        "self._node_state.change(SavePromise(promise))",
+        "self._node_state.promise = promise",
         SIMULATOR,
     ),
     PlantedFault(
         "a follower does not check the epoch",
         "core/follower.py",
-        'return "another reign is in force"\n',
+        "return Refusal.OTHER_REIGN\n",
         "return None\n",
         SIMULATOR,
     ),
@@ -67,9 +67,9 @@ FAULTS = [
     ),
     PlantedFault(
         "a snapshot is installed without its index",
-        "core/follower.py",
-        "self.log = ReplicationLog(position, lineage=lineage, members=message.members)",
-        "self.log = ReplicationLog()",
+        "core/node_state.py",
+        "record.base, record.entries, record.lineage, record.members",
+        "",
         SIMULATOR,
     ),
     PlantedFault(
@@ -103,8 +103,10 @@ FAULTS = [
     PlantedFault(
         "the leader sends what is not durable yet",
         "core/leader.py",
-        "        self._save(SaveEntries([entry]))\n",
-        "        self._save(SaveEntries([entry]))\n        self.log.durable_index = entry.index\n",
+        "        return self.log.append(write, self._reign.id, now_s)\n",
+        "        index = self.log.append(write, self._reign.id, now_s)\n"
+        "        self.log.durable_index = index\n"
+        "        return index\n",
         SIMULATOR,
     ),
     PlantedFault(
@@ -154,7 +156,7 @@ FAULTS = [
         "a timed-out entry is removed",
         "node/leader_node.py",
         "            raise QuorumNotReached(index, replicas)\n",
-        "            log = self._leader.log.entries\n"
+        "            log = self._leader.log.log\n"
         "            if log.last.index == index:\n"
         "                log._entries.pop(), log._appended_at_s.pop()\n"
         "                log.last = log.position_at(index - 1)\n"
@@ -167,7 +169,7 @@ FAULTS = [
         "node/leader_node.py",
         "        reign = leader.reign\n",
         "        reign = leader.reign\n"
-        "        if index < leader.log.last_index or not leader._unsaved:\n"
+        "        if index < leader.log.last_index or not leader._node_state._unsaved:\n"
         "            held = leader.write_quorum\n"
         "            return Written(key=write.key, version=index, replicas_confirmed=held)\n",
         FAULT + "test_idempotency.py::test_a_retry_waits_for_the_quorum_of_the_first_entry",
@@ -241,8 +243,7 @@ FAULTS = [
     PlantedFault(
         "an old copy of a directory is not noticed",
         "core/reign.py",
-        "if answer.last_epoch == self.id.epoch and not "
-        "self._log.entries.contains(answer.position):",
+        "if answer.last_epoch == self.id.epoch and not self._log.log.contains(answer.position):",
         "if False:",
         UNIT + "test_reigns.py::test_an_old_copy_is_no_leader_from_its_own_state",
     ),
@@ -327,8 +328,7 @@ FAULTS = [
     PlantedFault(
         "an acknowledgement counts though the follower's log parts",
         "core/reign.py",
-        "if answer.last_index < message.end_index or not "
-        "self._log.entries.contains(answer.position):",
+        "if answer.last_index < message.end_index or not self._log.log.contains(answer.position):",
         "if answer.last_index < message.end_index:",
         UNIT + "test_leader.py"
         "::test_an_answer_counts_only_if_the_whole_log_is_a_part_of_the_leaders",
@@ -359,7 +359,7 @@ FAULTS = [
         "a copy goes on where its beginning was lost",
         "core/follower.py",
         "        elif self._export is None:\n"
-        '            return self._answer(message, "the copy has to begin anew")\n',
+        "            return self._answer(message, Refusal.COPY_LOST)\n",
         "        elif self._export is None:\n"
         "            self._export = Export(self.map.items(), [], self.log.entries())\n",
         UNIT + "test_follower.py::test_a_copy_that_has_begun_is_of_one_moment",
@@ -373,7 +373,7 @@ FAULTS = [
     ),
     PlantedFault(
         "a request is forgotten one entry too early",
-        "core/request_table.py",
+        "core/idempotency_table.py",
         "entry.index - REMEMBERED_ENTRIES:",
         "entry.index - REMEMBERED_ENTRIES + 1:",
         UNIT + "test_log_and_map.py::test_requests_are_forgotten_by_index",

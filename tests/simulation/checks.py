@@ -52,13 +52,15 @@ class Checks:
         forks = self._reigns.may_fork(promise.reign) or self._reigns.replaced(promise)
         if whole and not forks:
             standing.forked = False
-            self._ledger.named(machine.disk.members)
+            self._ledger.named(machine.disk.log.members)
 
     def recorded(self, process: "Process", promise: Promise, log: ReplicationLog) -> None:
         """A node's state is what it has recorded."""
         disk = process.machine.disk
-        held = (promise, log.base, log.lineage, log.members)
-        kept = (disk.promise, disk.base, disk.lineage, disk.members)
+        held, kept = (
+            (each, of.base, of.lineage, of.members)
+            for each, of in ((promise, log), (disk.promise, disk.log))
+        )
         recorded = bool(process.storage.queue) or held == kept
         require(recorded, "every change is recorded", process, "has", held, "its disk", kept)
 

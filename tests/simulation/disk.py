@@ -2,121 +2,37 @@
 
 from collections import deque
 from collections.abc import Callable
-from copy import copy
 
 from greenlet import getcurrent, greenlet
-from msgspec import UNSET, Raw
 
-from kvstore.core import request_table
-from kvstore.core.entries import START, Entry, Item, Members, Request
 from kvstore.core.key_value_map import KeyValueMap
-from kvstore.core.lineage import Lineage
-from kvstore.core.records import (
-    CutLog,
-    NodeState,
-    Promise,
-    Record,
-    ReplaceState,
-    SaveEntries,
-    SavePromise,
-    StageParts,
-)
+from kvstore.core.node_state import NodeState
+from kvstore.core.records import Record, StageParts
 from kvstore.core.replication_log import ReplicationLog
 from kvstore.node.storage import Spawn, Storage
 
 
-class Disk:
-    """What survives a crash.
+class Disk(NodeState):
+    """What survives a crash: the state after the last record that became durable."""
 
-    :param node: id of the node, kept with everything else.
-    """
-
-    def __init__(self, node: str) -> None:
-        self.node = node
-        self.promise = Promise()
-        self.position = START
-        self.items: dict[str, Item] = {}
-        self.requests: list[Request] = []
-        self.base = START
-        self.entries: list[Entry] = []
-        self.lineage = Lineage()
-        self.members: Members = {}
-        self.discarded = 0
-        self.staging = ""
-        """Id of the copy of a state that is beside the node's own."""
-        self.staged: list[StageParts] = []
+    def apply(self, record: Record) -> None:
+        if isinstance(record, StageParts) and self.staged(record.staging):
+            assert self.staging is not None
+            assert not any(map(self.staging.map.get, (item.key for item in record.items))), (
+                "a part was staged twice"
+            )
+        super().apply(record)
 
     def copy(self) -> "Disk":
-        """A copy of the whole disk."""
-        other = copy(self)
-        other.items = dict(self.items)
-        other.requests = list(self.requests)
-        other.entries = list(self.entries)
-        other.staged = list(self.staged)
-        return other
-
-    def write(self, record: Record) -> None:
-        """Make one record durable."""
-        match record:
-            case SavePromise():
-                self.promise = record.promise
-            case SaveEntries():
-                for entry in record.entries:
-                    self._write_entry(entry)
-            case StageParts():
-                self._stage(record)
-            case ReplaceState():
-                self._replace(record)
-            case CutLog():
-                kept_entries = [entry for entry in self.entries if entry.index > record.through]
-                if len(kept_entries) < len(self.entries):
-                    self.base = self.entries[-len(kept_entries) - 1].position
-                self.entries = kept_entries
-
-    def state(self) -> NodeState:
-        """What a node that starts from this disk begins with."""
-        return NodeState(
+        """What a process that starts from here finds; what was staged is not gone on with."""
+        kv_map, log = self.map, self.log
+        return Disk(
             self.node,
             self.promise,
-            KeyValueMap(self.position, self.items.values(), self.requests),
-            ReplicationLog(self.base, self.entries, self.lineage, self.members),
+            KeyValueMap(kv_map.position, kv_map.items(), kv_map.requests.requests()),
+            ReplicationLog(log.base, log.entries(), log.lineage, log.members),
             self.discarded,
         )
-
-    def _stage(self, record: StageParts) -> None:
-        if self.staging != record.staging:
-            self.staging, self.staged = record.staging, []
-        keys = {item.key for part in self.staged for item in part.items}
-        assert keys.isdisjoint(item.key for item in record.items), "a part was staged twice"
-        self.staged.append(record)
-
-    def _replace(self, record: ReplaceState) -> None:
-        parts = self.staged if self.staging == record.staging else []
-        self.staging, self.staged = "", []
-        self.promise = record.promise
-        self.position = record.position
-        self.items = {item.key: item for part in parts for item in part.items}
-        self.requests = [request for part in parts for request in part.requests]
-        self.base = record.base
-        self.entries = list(record.entries)
-        self.lineage = record.lineage
-        self.members = record.members
-        self.discarded += len(record.discarded)
-
-    def _write_entry(self, entry: Entry) -> None:
-        self.entries.append(entry)
-        self.position = entry.position
-        if entry.begins is not UNSET:
-            self.lineage = self.lineage.extended(entry.begins, entry.index)
-        if entry.members is not UNSET:
-            self.members = entry.members
-        self.items.pop(entry.key, None)
-        if isinstance(entry.value, Raw):
-            self.items[entry.key] = Item(entry.key, entry.index, entry.value)
-        if isinstance(entry.idempotency_key, str) and isinstance(entry.fingerprint, str):
-            self.requests.append(Request(entry.idempotency_key, entry.index, entry.fingerprint))
-        forgotten = entry.index - request_table.REMEMBERED_ENTRIES
-        self.requests = [request for request in self.requests if request.index > forgotten]
 
 
 class SimulatedStorage(Storage):
@@ -151,8 +67,8 @@ class SimulatedStorage(Storage):
         self._flushing: deque[tuple[int, greenlet]] = deque()
 
     def load(self) -> NodeState:
-        self._disk.staging, self._disk.staged = "", []
-        return self._disk.state()
+        self._disk.staging = None
+        return self._disk.copy()
 
     def start(
         self,
@@ -205,7 +121,7 @@ class SimulatedStorage(Storage):
 
     def _write_next(self) -> None:
         record = self.queue.popleft()
-        self._disk.write(record)
+        self._disk.apply(record)
         self._durable += 1
         self._on_durable(record)
         self._on_saved(record)

@@ -2,7 +2,7 @@
 
 from msgspec import UNSET, Raw
 
-from kvstore.core import request_table
+from kvstore.core import idempotency_table
 from kvstore.core.entries import START, Entry, ReignId
 
 Items = dict[str, tuple[int, bytes]]
@@ -39,7 +39,7 @@ class History:
             self.items.pop(entry.key, None)
             if entry.operation == "put" and isinstance(entry.value, Raw):
                 self.items[entry.key] = (entry.index, bytes(entry.value))
-            forgotten = entry.index - request_table.REMEMBERED_ENTRIES
+            forgotten = entry.index - idempotency_table.REMEMBERED_ENTRIES
             self.requests = tuple(each for each in parent.requests if each[1] > forgotten)
             if isinstance(entry.idempotency_key, str):
                 self.requests += ((entry.idempotency_key, entry.index),)

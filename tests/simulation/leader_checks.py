@@ -100,14 +100,14 @@ class LeaderChecks:
     def changed(self, process: "LeaderProcess") -> None:
         """Something has happened at a leader."""
         leader = process.leader
-        self._checks.recorded(process, leader.promise, leader.log.entries)
+        self._checks.recorded(process, leader.promise, leader.log.log)
         if leader.state not in IN_OFFICE or leader.promise.reign is None:
             return
         reign = leader.promise.reign.id
         if reign not in self._ledger.orders:
             self._check_begun(process)
         self._ledger.orders[reign] = process.log
-        last = leader.log.entries.last
+        last = leader.log.log.last
         require(last == process.log.position, "one order", process, "holds", last)
         self._check_commit(process, reign)
         self._check_ready(process, reign)

@@ -106,7 +106,7 @@ class Ledger:
         common = history.common(before).index
         dropped = [entry for entry in before.entries_behind(common) if entry.key]
         apart = [each for each in record.discarded if isinstance(each, Entry) and each.key]
-        whole = machine.disk.base.index <= common and machine.queued is machine.durable
+        whole = machine.disk.log.base.index <= common and machine.queued is machine.durable
         found = apart == dropped[-len(apart) :] or not (apart or (whole and dropped))
         require(found, "what is dropped is kept apart", machine, "drops", dropped)
 
@@ -177,7 +177,7 @@ class Ledger:
 
         :param of: it is a copy of another machine's disk, a leader's, which is cloned by that.
         """
-        history = self._histories[disk.position]
+        history = self._histories[disk.log.last]
         same = history is machine.durable and disk.promise == machine.promise
         if of is not None or not same or disk.node != machine.disk.node:
             machine.standing = Standing(
@@ -207,16 +207,15 @@ class Ledger:
     def is_on(self, machine: "Machine") -> None:
         """Compare a machine's disk with what it stands for."""
         disk, history = machine.disk, machine.durable
-        kv_map = KeyValueMap(disk.position, disk.items.values(), disk.requests)
-        base = history.at(disk.base.index)
+        base = history.at(disk.log.base.index)
         same = (
-            disk.position == history.position
+            disk.log.last == disk.map.position == history.position
             and base is not None
-            and base.position == disk.base
-            and disk.entries == history.entries_behind(base.index)
-            and equal(kv_map, history)
+            and base.position == disk.log.base
+            and disk.log.entries() == history.entries_behind(base.index)
+            and equal(disk.map, history)
         )
-        require(same, "no invented state", machine, "holds", vars(disk))
+        require(same, "no invented state", machine, "holds", disk)
 
     def _lose_copies(self) -> None:
         self.reigns.forget()

@@ -54,7 +54,7 @@ class Schedule:
         """
         with (
             patch("kvstore.core.messages.MAX_ENTRIES", self._max_entries),
-            patch("kvstore.core.request_table.REMEMBERED_ENTRIES", REMEMBERED_ENTRIES),
+            patch("kvstore.core.idempotency_table.REMEMBERED_ENTRIES", REMEMBERED_ENTRIES),
         ):
             self._disturb()
             heal_and_converge(self.world)

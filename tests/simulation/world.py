@@ -121,7 +121,7 @@ class World:
 
         :param of: it is a copy of this leader's disk.
         """
-        self.note("put back", name, disk.position, disk.promise, "" if of is None else of)
+        self.note("put back", name, disk.log.last, disk.promise, "" if of is None else of)
         original = None if of is None else self.machine(of)
         self.ledger.put_back(self.machine(name), disk.copy(), of=original)
 

@@ -20,7 +20,8 @@ from kvstore.core.messages import (
     Message,
     SnapshotChunk,
 )
-from kvstore.core.records import NodeState, Promise
+from kvstore.core.node_state import NodeState
+from kvstore.core.records import Promise, SaveEntries
 from kvstore.core.replication_log import ReplicationLog
 
 CLUSTER = "c"
@@ -157,10 +158,9 @@ def follower(*held: Entry, node: str = "f", claimed: bool = True, retain: int = 
 
 def state_of(node: str, *held: Entry, promise: Promise | None = None) -> NodeState:
     """What a node kept."""
-    kv_map = KeyValueMap()
-    for entry in held:
-        kv_map.apply(entry)
-    return NodeState(node, promise or Promise(), kv_map, ReplicationLog(entries=held))
+    state = NodeState(node, promise or Promise())
+    state.apply(SaveEntries(list(held)))
+    return state
 
 
 def save(node: Follower | Leader) -> None:
@@ -172,7 +172,7 @@ def save(node: Follower | Leader) -> None:
 
 def kept(node: Follower | Leader) -> NodeState:
     """What is found in the directory of a node now; nothing else that it does is in there."""
-    log = node.log if isinstance(node, Follower) else node.log.entries
+    log = node.log if isinstance(node, Follower) else node.log.log
     kv_map = node.map if isinstance(node, Follower) else node.log.map
     copy = KeyValueMap(kv_map.position, kv_map.items(), kv_map.requests.requests())
     for entry in log.entries(behind=copy.position.index):

@@ -7,8 +7,9 @@ from msgspec import structs
 from kvstore.core.entries import Entry, Members, ReignId
 from kvstore.core.follower import Follower
 from kvstore.core.messages import Answer, Message
+from kvstore.core.node_state import NodeState
 from kvstore.core.progress import FollowerProgress
-from kvstore.core.records import NodeState, Promise, Record
+from kvstore.core.records import Promise, Record
 from kvstore.core.takeover import OwnState, Phase, Takeover
 from tests.unit.core import (
     CLUSTER,

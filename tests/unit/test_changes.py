@@ -3,7 +3,8 @@
 from kvstore.core.changes import Changes, LeaderWatch
 from kvstore.core.follower import Follower
 from kvstore.core.leader import Leader
-from kvstore.core.records import NodeState, Promise
+from kvstore.core.node_state import NodeState
+from kvstore.core.records import Promise
 from tests.unit.core import cluster, exchange, handle, leader, reign, save, talk, write, wrote
 
 NOTHING = Changes(reign=False, to_say=False, state=False, problem=False)

@@ -174,7 +174,7 @@ def test_one_refusal_hardly_slows_a_follower_that_catches_up() -> None:
     executor = Executor(made, older)
     executor.run(HEARTBEAT_S)
     assert [kind for kind, _ in executor.sent[:3]] == [Append, Hello, Append]
-    assert older.log.last == made.log.entries.last
+    assert older.log.last == made.log.log.last
     assert executor.sent[2][1] == BACKOFF_MIN_S
 
 

@@ -8,8 +8,9 @@ from kvstore.core.entries import MAX_EPOCH, MAX_EPOCH_JUMP, START, Entry, Item, 
 from kvstore.core.errors import InvalidRequest, NotReady
 from kvstore.core.follower import Follower
 from kvstore.core.lineage import Lineage, ReignStart
-from kvstore.core.messages import Append, Claim, Fetch, Fetched, Hello, SnapshotChunk
-from kvstore.core.records import CutLog, NodeState, Promise, ReplaceState, SavePromise
+from kvstore.core.messages import Append, Claim, Fetch, Fetched, Hello, Refusal, SnapshotChunk
+from kvstore.core.node_state import NodeState
+from kvstore.core.records import CutLog, Promise, ReplaceState, SavePromise
 from tests.unit.core import (
     CLUSTER,
     R1,
@@ -50,32 +51,32 @@ def follows(made: Follower, of: ReignId) -> Follower:
 
 
 @pytest.mark.parametrize(
-    ("held", "message", "error"),
+    ("held", "message", "refusal"),
     [
         (R1, claim(R2, found=R1), None),
         (R1, claim(R1, found=R2), None),
         (R1, claim(RESTART, found=R1), None),
-        (R1, claim(TWIN, found=R1), "another reign is in force"),
-        (R1, claim(reign(1, 5, "t"), found=R1), "another reign is in force"),
-        (RESTART, claim(R1, found=RESTART), "another reign is in force"),
-        (R2, claim(RESTART, found=R2), "another reign is in force"),
-        (R1, claim(R2, found=RESTART), "another reign began meanwhile"),
-        (R1, claim(R2, found=None), "another reign began meanwhile"),
-        (R1, claim(R2, found=R1, node="other"), "the claim is for another node"),
+        (R1, claim(TWIN, found=R1), Refusal.OTHER_REIGN),
+        (R1, claim(reign(1, 5, "t"), found=R1), Refusal.OTHER_REIGN),
+        (RESTART, claim(R1, found=RESTART), Refusal.OTHER_REIGN),
+        (R2, claim(RESTART, found=R2), Refusal.OTHER_REIGN),
+        (R1, claim(R2, found=RESTART), Refusal.REIGN_CHANGED),
+        (R1, claim(R2, found=None), Refusal.REIGN_CHANGED),
+        (R1, claim(R2, found=R1, node="other"), Refusal.OTHER_NODE),
         (R1, claim(reign(1 + MAX_EPOCH_JUMP), found=R1), None),
-        (R1, claim(reign(2 + MAX_EPOCH_JUMP), found=R1), "the epoch is absurdly high"),
+        (R1, claim(reign(2 + MAX_EPOCH_JUMP), found=R1), Refusal.EPOCH_TOO_HIGH),
         (None, claim(reign(2 + MAX_EPOCH_JUMP)), None),
-        (None, claim(reign(MAX_EPOCH + 1)), "the epoch is absurdly high"),
+        (None, claim(reign(MAX_EPOCH + 1)), Refusal.EPOCH_TOO_HIGH),
     ],
 )
-def test_claims(held: ReignId | None, message: Claim, error: str | None) -> None:
+def test_claims(held: ReignId | None, message: Claim, refusal: Refusal | None) -> None:
     made = follower(claimed=False)
     if held is not None:
         follows(made, held)
     before = made.promise
     answer = made.claim(message)
-    assert answer.error == error
-    assert made.promise.reign == (message.of_reign if error is None else held)
+    assert answer.error == refusal
+    assert made.promise.reign == (message.of_reign if refusal is None else held)
     assert answer.followed == made.promise.reign
     records = made.take_unsaved()
     assert records == ([SavePromise(made.promise)] if made.promise != before else [])
@@ -89,9 +90,9 @@ def test_a_claim_without_a_cluster_is_malformed() -> None:
 def test_the_cluster_binds_with_the_first_entry() -> None:
     other = claim(R2, found=R1, cluster="other")
     made = follower(*entries(1))
-    assert made.claim(other).error == "this node belongs to another cluster"
+    assert made.claim(other).error == Refusal.OTHER_CLUSTER
     greeting = msgspec.structs.replace(hello(), cluster="other")
-    assert made.hello(greeting).error == "this node belongs to another cluster"
+    assert made.hello(greeting).error == Refusal.OTHER_CLUSTER
     made = follower()
     assert made.hello(greeting).error is None
     assert made.claim(other).error is None
@@ -158,18 +159,18 @@ def test_entries_are_served_when_they_are_durable() -> None:
 
 
 @pytest.mark.parametrize(
-    ("message", "error"),
+    ("message", "refusal"),
     [
-        (append(put(4), prev=at(3), of=TWIN), "another reign is in force"),
-        (append(begin(4, R2), prev=at(3), of=R2), "this reign has not claimed the follower"),
-        (append(put(5), prev=at(4)), "the position before the entries is not held"),
+        (append(put(4), prev=at(3), of=TWIN), Refusal.OTHER_REIGN),
+        (append(begin(4, R2), prev=at(3), of=R2), Refusal.NOT_CLAIMED),
+        (append(put(5), prev=at(4)), Refusal.POSITION_NOT_HELD),
     ],
 )
-def test_a_refused_append_changes_nothing(message: Append, error: str) -> None:
+def test_a_refused_append_changes_nothing(message: Append, refusal: Refusal) -> None:
     made = follower(*entries(3))
     before = state(made)
     answer = made.append(message)
-    assert (answer.error, answer.position) == (error, at(3))
+    assert (answer.error, answer.position) == (refusal, at(3))
     assert state(made) == before
 
 
@@ -188,9 +189,9 @@ def test_duplicates_and_overlaps_are_acknowledged_not_applied_again() -> None:
 def test_an_entry_of_another_order_is_refused(of: ReignId) -> None:
     made = follows(follower(*entries(3)), of)
     refused = made.append(append(begin(3, of), prev=at(2), of=of))
-    assert (refused.error, refused.position) == ("an entry differs from the one held", at(3))
+    assert (refused.error, refused.position) == (Refusal.ENTRY_DIFFERS, at(3))
     refused = made.append(append(put(4, of=of), prev=at(3, of), of=of))
-    assert refused.error == "the position before the entries is not held"
+    assert refused.error == Refusal.POSITION_NOT_HELD
 
 
 NAMELESS = Entry(index=2, epoch=1, reign="r1", operation="put", key="k")
@@ -293,21 +294,21 @@ def test_what_the_snapshot_does_not_hold_is_discarded_into_the_record() -> None:
 
 
 @pytest.mark.parametrize(
-    ("chunks", "error"),
+    ("chunks", "refusal"),
     [
-        ([chunk(offset=1)], "first chunks are missing"),
+        ([chunk(offset=1)], Refusal.CHUNK_MISSING),
         (
             [chunk(items=[Item("a", 1, Raw(b"1"))], done=False), chunk(snapshot="x", offset=1)],
-            "first chunks are missing",
+            Refusal.CHUNK_MISSING,
         ),
-        ([chunk(done=False), chunk(offset=2)], "a chunk of the snapshot is missing"),
-        ([chunk(TWIN)], "another reign is in force"),
+        ([chunk(done=False), chunk(offset=2)], Refusal.CHUNK_MISSING),
+        ([chunk(TWIN)], Refusal.OTHER_REIGN),
     ],
 )
-def test_chunks_out_of_place_are_refused(chunks: list[SnapshotChunk], error: str) -> None:
+def test_chunks_out_of_place_are_refused(chunks: list[SnapshotChunk], refusal: Refusal) -> None:
     made = follower(*entries(3))
     answers = [made.snapshot(each) for each in chunks]
-    assert error in (answers[-1].error or "")
+    assert answers[-1].error == refusal
     save(made)
     assert made.log.last == at(3)
 
@@ -319,7 +320,7 @@ def test_another_reign_sends_its_own_snapshot_from_the_beginning() -> None:
     follows(made, R2)
     starts = [ReignStart(R2, 1)]
     refused = made.snapshot(chunk(R2, at(9, R2), lineage=starts, offset=1))
-    assert "first chunks are missing" in (refused.error or "")
+    assert refused.error == Refusal.CHUNK_MISSING
 
 
 @pytest.mark.parametrize(
@@ -359,16 +360,16 @@ def test_a_claimed_follower_hands_out_map_and_log() -> None:
 @pytest.mark.parametrize("offset", [0, 1])
 def test_a_copy_that_has_begun_is_of_one_moment(offset: int) -> None:
     made = follower(*entries(3))
-    assert made.fetch(fetch(1)).error == "the copy has to begin anew"
+    assert made.fetch(fetch(1)).error == Refusal.COPY_LOST
     assert made.fetch(fetch(0)).error is None
     made.append(append(put(4), prev=at(3)))
-    assert made.fetch(fetch(offset)).error == "the last entries are not durable yet"
+    assert made.fetch(fetch(offset)).error == Refusal.NOT_DURABLE_YET
     save(made)
     assert (made.fetch(fetch(offset)).error is None) == (offset == 0)
 
 
 def test_nothing_is_handed_to_another_reign() -> None:
-    assert follower(*entries(3)).fetch(fetch(0, TWIN)).error == "another reign is in force"
+    assert follower(*entries(3)).fetch(fetch(0, TWIN)).error == Refusal.OTHER_REIGN
 
 
 # Readiness

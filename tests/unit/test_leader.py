@@ -14,9 +14,10 @@ from kvstore.core.errors import (
 from kvstore.core.follower import Follower
 from kvstore.core.leader import Leader, LeaderState
 from kvstore.core.messages import Append, SnapshotChunk
+from kvstore.core.node_state import NodeState
 from kvstore.core.preconditions import Precondition
 from kvstore.core.progress import Stage
-from kvstore.core.records import NodeState, Promise
+from kvstore.core.records import Promise
 from kvstore.core.reign import PIN_S
 from tests.unit.core import (
     begin,
@@ -216,7 +217,7 @@ def test_a_follower_behind_the_log_gets_a_snapshot() -> None:
         talk(made, rest)
     talk(made, others)
     assert made.followers["f0"].snapshots_sent == 1
-    assert others["f0"].log.last == made.log.entries.last
+    assert others["f0"].log.last == made.log.log.last
 
 
 def snapshot_on_its_way(**limits: int) -> tuple[Leader, dict[str, Follower]]:
@@ -268,10 +269,10 @@ def test_the_log_behind_a_snapshot_stays_until_the_entries_behind_it_have_arrive
         for _ in range(20):
             wrote(made)
             talk(made, rest)
-        assert made.log.entries.base.index == 21
+        assert made.log.log.base.index == 21
     talk(made, others)
     assert made.followers["f0"].snapshots_sent == 1, "the entries came in several messages"
-    assert made.log.entries.base.index > 21
+    assert made.log.log.base.index > 21
 
 
 @pytest.mark.usefixtures("_small_chunks")
@@ -285,7 +286,7 @@ def test_the_log_is_not_kept_for_ever(gone_s: float, limits: dict[str, int]) -> 
     for _ in range(20):
         wrote(made)
         talk(made, {"f1": others["f1"]}, now_s=gone_s)
-    assert made.log.entries.base.index > 21
+    assert made.log.log.base.index > 21
 
 
 def test_another_node_at_an_address_counts_for_nothing_it_did_not_acknowledge() -> None:
@@ -389,5 +390,5 @@ def test_lag_of_a_follower_that_lacks_what_is_in_the_map_only() -> None:
         save(made)
         talk(made, others)
     restarted = leader(kept(made))
-    assert restarted.log.entries.base.index > 1
+    assert restarted.log.log.base.index > 1
     assert restarted.lag("f0", 1015.0, started_s=1000.0) == (7, 15.0)

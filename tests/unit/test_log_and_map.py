@@ -8,17 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Raw
 
-from kvstore.core.discarded import discarded_parts
-from kvstore.core.entries import Entry, Item, ReignId, Request
+from kvstore.core.entries import Entry, Item, RememberedRequest
 from kvstore.core.errors import PreconditionFailed
+from kvstore.core.idempotency_table import IdempotencyTable
 from kvstore.core.key_value_map import KeyValueMap
 from kvstore.core.lineage import Lineage, ReignStart
 from kvstore.core.messages import MAX_BYTES, MAX_ENTRIES, bounded
 from kvstore.core.preconditions import Precondition
 from kvstore.core.quorum import WriteQuorum
 from kvstore.core.replication_log import ReplicationLog
-from kvstore.core.request_table import RequestTable
-from kvstore.core.staging import Staging
 from tests.unit.core import R1, R2, at, begin, delete, entries, name, put, reign
 
 # The log
@@ -177,69 +175,29 @@ def test_digest_sees_key_value_version_and_index() -> None:
     assert len({same, *others}) == 6
 
 
-# Another node's state
-
-
-def test_what_is_staged_becomes_the_map() -> None:
-    staging = Staging("s")
-    item, request = Item("a", 2, Raw(b"1")), Request("once", 2, "f")
-    first, second = staging.add([item], []), staging.add([], [request])
-    assert (first.staging, first.items, first.requests) == ("s", [item], [])
-    assert (second.items, second.requests) == ([], [request])
-    assert staging.count == 2
-    kv_map = staging.finish(at(3))
-    assert (kv_map.position, kv_map.items()) == (at(3), [item])
-    assert kv_map.requests.get("once") == request
-
-
-@pytest.mark.parametrize(
-    ("base", "starts", "last", "discarded"),
-    [
-        pytest.param(0, [(R1, 1)], 8, [], id="a prefix"),
-        pytest.param(0, [(R1, 1)], 4, [5, 6], id="longer"),
-        pytest.param(0, [(R1, 1), (R2, 3)], 9, [3, 4, 5, 6], id="parts"),
-        pytest.param(0, [(R2, 1)], 9, [1, 2, 3, 4, 5, 6], id="nothing in common"),
-        pytest.param(4, [(R1, 1), (R2, 3)], 9, [3, 4, 5, 6], id="parts before the base"),
-        pytest.param(4, [(R1, 1), (R2, 6)], 9, [6], id="parts behind the base"),
-    ],
-)
-def test_what_a_new_state_does_not_hold_is_discarded(
-    base: int, starts: list[tuple[ReignId, int]], last: int, discarded: list[int]
-) -> None:
-    log, kv_map = ReplicationLog(), KeyValueMap()
-    for entry in (begin(1), *(put(index, f"k{index}") for index in range(2, 7))):
-        log.append(entry)
-        kv_map.apply(entry)
-    if base:
-        log.cut(base)
-    other = Lineage(ReignStart(of, first) for of, first in starts)
-    parts = discarded_parts(log, kv_map, other, last)
-    assert [p.version if isinstance(p, Item) else p.index for p in parts] == discarded
-
-
 # Requests
 
 
 def test_requests_are_forgotten_by_index(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kvstore.core.request_table.REMEMBERED_ENTRIES", 3)
-    table = RequestTable()
+    monkeypatch.setattr("kvstore.core.idempotency_table.REMEMBERED_ENTRIES", 3)
+    table = IdempotencyTable()
     for entry in (put(1, request="a"), put(2), put(3, request="b")):
         table.apply(entry)
-    assert table.get("a") == Request("a", 1, "f")
+    assert table.get("a") == RememberedRequest("a", 1, "f")
     table.apply(put(4))
     assert table.get("a") is None
     table.apply(put(5, request="a"))
     assert [request.index for request in table.requests()] == [3, 5]
-    assert RequestTable(table.requests()).get("a") == Request("a", 5, "f")
+    assert IdempotencyTable(table.requests()).get("a") == RememberedRequest("a", 5, "f")
 
 
 def test_a_key_used_again_is_not_forgotten_with_its_first_use(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("kvstore.core.request_table.REMEMBERED_ENTRIES", 3)
-    table = RequestTable([Request("a", 1, "f"), Request("a", 3, "g")])
+    monkeypatch.setattr("kvstore.core.idempotency_table.REMEMBERED_ENTRIES", 3)
+    table = IdempotencyTable([RememberedRequest("a", 1, "f"), RememberedRequest("a", 3, "g")])
     table.apply(put(4))
-    assert table.get("a") == Request("a", 3, "g")
+    assert table.get("a") == RememberedRequest("a", 3, "g")
 
 
 # The quorum

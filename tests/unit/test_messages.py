@@ -4,7 +4,7 @@ import msgspec
 import pytest
 from msgspec import Raw
 
-from kvstore.core.entries import Item, Request
+from kvstore.core.entries import Item, RememberedRequest
 from kvstore.core.errors import InvalidRequest
 from kvstore.core.lineage import ReignStart
 from kvstore.core.messages import (
@@ -16,6 +16,7 @@ from kvstore.core.messages import (
     Fetched,
     Hello,
     Message,
+    Refusal,
     SnapshotChunk,
     decode,
     encode,
@@ -46,9 +47,14 @@ EVERY_KIND: list[Message | Answer] = [
     claim(R2, found=R1, members=MEMBERS),
     append(begin(1, members=MEMBERS), put(2), delete(3), name(4, MEMBERS), commit_index=1),
     append(ENTRY, prev=at(2, R2), of=R2),
-    chunk(items=[Item("k", 1, Raw(b"null"))], requests=[Request("once", 1, "f")], members=MEMBERS),
+    chunk(
+        items=[Item("k", 1, Raw(b"null"))],
+        requests=[RememberedRequest("once", 1, "f")],
+        members=MEMBERS,
+    ),
     Fetch(**header(), offset=4),
     ANSWER,
+    msgspec.structs.replace(ANSWER, error=Refusal.OTHER_REIGN),
     Answer(
         node="n",
         cluster="c",
@@ -68,7 +74,7 @@ EVERY_KIND: list[Message | Answer] = [
         **msgspec.structs.asdict(ANSWER),
         base_index=1,
         items=[Item("k", 1, Raw(b"1"))],
-        requests=[Request("once", 1, "f")],
+        requests=[RememberedRequest("once", 1, "f")],
         entries=[ENTRY],
         total=3,
     ),

@@ -5,7 +5,8 @@ from collections.abc import Callable
 import gevent
 
 from kvstore.core.follower import Follower
-from kvstore.core.records import NodeState, Record
+from kvstore.core.node_state import NodeState
+from kvstore.core.records import Record
 from kvstore.node.follower_node import FollowerNode
 from kvstore.node.storage import MemoryStorage, Spawn
 from tests.unit.core import append, begin, claim, put

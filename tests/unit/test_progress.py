@@ -3,7 +3,7 @@
 import pytest
 from msgspec import Raw
 
-from kvstore.core.entries import Item, Request
+from kvstore.core.entries import Item, RememberedRequest
 from kvstore.core.key_value_map import KeyValueMap
 from kvstore.core.messages import Answer
 from kvstore.core.progress import FollowerProgress, SnapshotTransfer, Stage, find_twin
@@ -98,9 +98,9 @@ def test_follower_in_conflict_holds_nothing_that_counts() -> None:
 def test_snapshot_travels_in_parts(max_entries: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kvstore.core.messages.MAX_ENTRIES", max_entries)
     items = [Item(key, number, Raw(b"1")) for number, key in enumerate("abc", 1)]
-    requests = [Request("once", 2, "f"), Request("twice", 3, "f")]
+    requests = [RememberedRequest("once", 2, "f"), RememberedRequest("twice", 3, "f")]
     transfer = SnapshotTransfer("s", KeyValueMap(at(3), items, requests))
-    sent: list[Item | Request] = []
+    sent: list[Item | RememberedRequest] = []
     done = False
     while not done:
         assert transfer.offset == len(sent)

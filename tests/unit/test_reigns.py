@@ -7,8 +7,9 @@ from kvstore.core.errors import NothingToForce, NotReady, WriteRefused
 from kvstore.core.follower import Follower
 from kvstore.core.leader import Leader, LeaderState
 from kvstore.core.messages import Claim, Hello, Message
+from kvstore.core.node_state import NodeState
 from kvstore.core.progress import Stage
-from kvstore.core.records import NodeState, Promise, Record, ReplaceState, SavePromise
+from kvstore.core.records import Promise, Record, ReplaceState, SavePromise
 from tests.unit.core import (
     CLUSTER,
     NOW_MS,
@@ -86,7 +87,7 @@ def test_a_reign_is_saved_before_anybody_hears_of_it() -> None:
 
 def test_a_reign_begins_with_an_entry_that_names_the_followers() -> None:
     for made in (cluster()[0], leader(led(members={"f0": "n0", "f1": "n1", "gone": "n2"}))):
-        first = made.log.entries[made.log.first_index]
+        first = made.log.log[made.log.first_index]
         assert (first.operation, first.begins) == ("noop", made.reign)
         assert first.members == {"f0": "n0", "f1": "n1"}
 
@@ -170,7 +171,7 @@ def test_a_node_that_is_no_follower_any_more_is_taken_over_from() -> None:
 
 def test_what_the_state_taken_over_does_not_hold_is_discarded() -> None:
     own = kept(leader(led(members={"f0": "n0"}, last=3), 1, 0))
-    own.promise = Promise(CLUSTER, R1, URL)
+    own.promise, held = Promise(CLUSTER, R1, URL), own.log.entries()
     better = Follower(state_of("n0", begin(1, reign(2)), promise=Promise(CLUSTER, reign(2))), 9, 9)
     taker = leader(own, 1)
     records: list[Record] = []
@@ -182,7 +183,7 @@ def test_what_the_state_taken_over_does_not_hold_is_discarded() -> None:
         for record in new:
             taker.saved(record)
     assert isinstance(records[-1], ReplaceState)
-    assert records[-1].discarded == own.log.entries()
+    assert records[-1].discarded == held
     assert taker.discarded == 4
 
 
@@ -240,7 +241,7 @@ def test_an_unknown_follower_waits_until_a_known_one_has_vouched() -> None:
     made.lost("f0", "gone")
     exchange(made, "f0", others["f0"])
     assert (made.followers["f0"].stage, made.problem) == (Stage.UNKNOWN, None)
-    naming = made.log.entries[3]
+    naming = made.log.log[3]
     assert naming.members == {"f0": "new", "f1": "n1"}
     assert made.promise.members == {"f0": "n0", "f1": "n1"}
     assert made.next_message("f0", 0.4) is None
@@ -249,7 +250,7 @@ def test_an_unknown_follower_waits_until_a_known_one_has_vouched() -> None:
     exchange(made, "f1", others["f1"])
     assert made.promise.members == naming.members
     talk(made, others)
-    assert others["f0"].log.last == made.log.entries.last
+    assert others["f0"].log.last == made.log.log.last
     assert made.replicas(3) == 2
 
 
@@ -261,7 +262,7 @@ def test_an_address_where_nodes_come_and_go_is_named_now_and_then() -> None:
         exchange(made, "f0", empty(f"new{number}"), now_s)
         assert made.followers["f0"].stage is Stage.UNKNOWN
     assert made.log.last_index == before + 2
-    assert made.log.entries[made.log.last_index].members == {"f0": "new3", "f1": "n1"}
+    assert made.log.log[made.log.last_index].members == {"f0": "new3", "f1": "n1"}
 
 
 def test_a_known_follower_vouches_with_what_was_sent_after_the_meeting() -> None:

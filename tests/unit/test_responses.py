@@ -21,7 +21,13 @@ from kvstore.http.responses import (
     item_response,
 )
 
-NEVER_ANSWERED = {errors.TransportError, errors.SettingsError, errors.StorageError}
+NEVER_ANSWERED = {
+    errors.Deposed,
+    errors.OldCopy,
+    errors.SettingsError,
+    errors.StorageError,
+    errors.TransportError,
+}
 
 
 def leaves(kind: type[KvstoreError]) -> set[type[KvstoreError]]:

@@ -6,18 +6,22 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from unittest.mock import patch
 
 import gevent
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from msgspec import Raw
 
-from kvstore.core.entries import START, Entry, Item, Request
+from kvstore.core.entries import START, Entry, Item, Position, RememberedRequest
 from kvstore.core.errors import StorageError
 from kvstore.core.lineage import Lineage, ReignStart
+from kvstore.core.node_state import NodeState
 from kvstore.core.records import (
     CutLog,
-    NodeState,
     Promise,
     Record,
     ReplaceState,
@@ -25,9 +29,8 @@ from kvstore.core.records import (
     SavePromise,
     StageParts,
 )
-from kvstore.core.request_table import REMEMBERED_ENTRIES
 from kvstore.node.sqlite_storage import FORMAT, SqliteStorage
-from tests.unit.core import R1, R2, at, begin, delete, entries, name, put, reign
+from tests.unit.core import R2, at, begin, delete, entries, name, put, reign
 
 PROMISE = Promise("c", R2, "http://leader:5000", {"f:1": "n"})
 REPLACEMENT = ReplaceState(
@@ -40,28 +43,53 @@ REPLACEMENT = ReplaceState(
     members={"g:1": "m"},
 )
 ITEMS = [Item("a", 8, Raw(b"1")), Item("b", 9, Raw(b"1"))]
-REQUEST = Request("kept", 7, "f")
+REQUEST = RememberedRequest("kept", 7, "f")
 
 
-def save(directory: Path, *records: Record) -> list[Record]:
-    """Save records, close, and return those that were reported saved."""
-    reported: list[Record] = []
+def started(directory: Path, reported: list[Record] | None = None) -> SqliteStorage:
+    """Open a directory.
+
+    :param reported: gets the records that are reported saved.
+    """
     storage = SqliteStorage(directory)
-    storage.start(reported.append, lambda: None, gevent.spawn)
+    on_saved = (lambda _: None) if reported is None else reported.append
+    storage.start(on_saved, lambda: None, gevent.spawn)
+    return storage
+
+
+def save(directory: Path, *records: Record) -> None:
+    """Save records, and close."""
+    reported: list[Record] = []
+    storage = started(directory, reported)
     storage.save(list(records))
     storage.flush()
     assert reported == list(records)
     storage.close()
-    return reported
 
 
 def load(directory: Path) -> NodeState:
-    storage = SqliteStorage(directory)
+    storage = started(directory)
     try:
         return storage.load()
     finally:
-        storage.start(lambda _: None, lambda: None, gevent.spawn)
         storage.close()
+
+
+def contents(state: NodeState) -> tuple[object, ...]:
+    """Everything, to be compared."""
+    log, kv_map = state.log, state.map
+    return (
+        state.node,
+        state.promise,
+        kv_map.position,
+        sorted((item.key, item.version, bytes(item.value)) for item in kv_map.items()),
+        kv_map.requests.requests(),
+        log.base,
+        log.entries(),
+        log.lineage,
+        log.members,
+        state.discarded,
+    )
 
 
 def test_a_new_directory_is_an_empty_node_that_keeps_its_id(tmp_path: Path) -> None:
@@ -71,73 +99,123 @@ def test_a_new_directory_is_an_empty_node_that_keeps_its_id(tmp_path: Path) -> N
     assert load(tmp_path / "other").node != first.node
 
 
-def test_entries_build_log_and_map(tmp_path: Path) -> None:
-    steps = [begin(1), put(2, "a"), put(3, "b"), put(4, "a", '"é"'), delete(5, "b"), delete(6, "c")]
-    save(tmp_path, SaveEntries(steps[:2]), SaveEntries(steps[2:]))
-    state = load(tmp_path)
-    assert state.log.entries() == steps
-    assert state.map.items() == [Item("a", 4, Raw('"é"'.encode()))]
-    assert state.map.position == at(6)
+# Records
 
 
-def test_a_noop_is_of_no_key_not_even_of_the_empty_one(tmp_path: Path) -> None:
-    save(tmp_path, SaveEntries([begin(1), put(2, ""), name(3, {})]))
-    assert load(tmp_path).map.items() == [Item("", 2, Raw(b"1"))]
+@st.composite
+def promises(draw: st.DrawFn) -> Promise:
+    flags = draw(st.tuples(st.booleans(), st.booleans()))
+    return Promise("c", reign(draw(st.integers(1, 9)), 5), "http://l", {"f:1": "n"}, *flags, "by")
 
 
-def test_a_promise_is_found_again_whole(tmp_path: Path) -> None:
-    led = Promise("c", reign(3, 5), "http://l", {"f:1": "n"}, True, True, "epoch 4")  # noqa: FBT003
-    save(tmp_path, SavePromise(PROMISE), SavePromise(led))
-    assert load(tmp_path).promise == led
+@st.composite
+def appended(draw: st.DrawFn, before: Position) -> list[Entry]:
+    """Some entries behind a position."""
+    made: list[Entry] = []
+    of = reign(before.epoch or 1)
+    for index in range(before.index + 1, before.index + 1 + draw(st.integers(1, 3))):
+        key = draw(st.sampled_from(["", "a", "b"]))
+        match draw(st.sampled_from(["put", "put", "delete", "name", "begin"])) if index > 1 else "":
+            case "put":
+                request = draw(st.sampled_from([None, "x", "y"]))
+                made.append(put(index, key, str(index), of, request))
+            case "delete":
+                made.append(delete(index, key, of))
+            case "name":
+                made.append(name(index, {"g:1": f"node{index}"}, of))
+            case _:
+                of = reign(of.epoch + (index > 1))
+                made.append(begin(index, of, {"f:1": f"node{index}"}))
+    return made
 
 
-def test_a_cut_log_begins_at_its_base_and_what_it_said_stays(tmp_path: Path) -> None:
-    steps = [begin(1, members={"f:1": "n"}), put(2), begin(3, R2), name(4, {"g:1": "m"}, R2)]
-    save(tmp_path, SaveEntries([*steps, put(5, of=R2)]), CutLog(4))
-    log = load(tmp_path).log
-    assert (log.base, log.entries()) == (at(4, R2), [put(5, of=R2)])
-    assert log.lineage == Lineage([ReignStart(R1, 1), ReignStart(R2, 3)])
-    assert log.members == {"g:1": "m"}
-    assert len(load(tmp_path).map) == 1
+@st.composite
+def parts(draw: st.DrawFn, state: NodeState) -> StageParts:
+    """The next parts of a copy."""
+    staging = draw(st.sampled_from("sst"))
+    count = state.staged(staging)
+    items = [Item(key, 1 + count, Raw(b"1")) for key in draw(st.sets(st.sampled_from("abc")))]
+    index = 1 + count + len(items)
+    requests = [RememberedRequest(f"r{index}", index, "f")] if draw(st.booleans()) else []
+    return StageParts(staging, items, requests)
+
+
+@st.composite
+def other_states(draw: st.DrawFn, held: NodeState) -> ReplaceState:
+    """Another state, at a position behind all that can have been staged."""
+    arrived = "s" if held.staging is None else held.staging.id
+    of = reign(draw(st.integers(2, 4)))
+    last = draw(st.integers(30, 40))
+    base = draw(st.integers(last - 3, last))
+    return ReplaceState(
+        promise=draw(promises()),
+        staging=draw(st.sampled_from([arrived, arrived, "other"])),
+        position=at(last, of),
+        base=at(base, of),
+        entries=[put(index, of=of) for index in range(base + 1, last + 1)],
+        lineage=Lineage([ReignStart(reign(1, takeover="t"), 1), ReignStart(of, 7)]),
+        members={"h:1": "m"},
+    )
+
+
+KINDS = ["entries", "entries", "parts", "parts", "state", "cut", "promise"]
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> list[tuple[list[Record], bool]]:
+    """Records that one node may leave, in batches; and whether it restarts after a batch."""
+    state = NodeState("n")
+    history: list[tuple[list[Record], bool]] = []
+    for size in draw(st.lists(st.integers(1, 5), min_size=1, max_size=5)):
+        for _ in range(size):
+            match draw(st.sampled_from(KINDS)):
+                case "entries":
+                    state.change(SaveEntries(draw(appended(state.log.last))))
+                case "parts":
+                    state.change(draw(parts(state)))
+                case "state":
+                    state.replace(draw(other_states(state)))
+                case "cut" if state.log.entries():
+                    kept = st.integers(state.log.base.index + 1, state.log.last.index)
+                    state.change(CutLog(draw(kept)))
+                case _:
+                    state.change(SavePromise(draw(promises())))
+        records = state.take_unsaved()
+        for record in records:
+            state.execute(record)
+        restarts = draw(st.booleans())
+        if restarts:
+            state.staging = None
+        history.append((records, restarts))
+    return history
+
+
+@settings(max_examples=60, deadline=None)
+@given(histories())
+def test_a_directory_holds_what_its_records_make_of_a_node(
+    history: list[tuple[list[Record], bool]],
+) -> None:
+    with (
+        TemporaryDirectory() as folder,
+        patch("kvstore.core.idempotency_table.REMEMBERED_ENTRIES", 4),
+        patch("kvstore.node.sqlite_storage.REMEMBERED_ENTRIES", 4),
+    ):
+        storage = started(Path(folder))
+        state = NodeState(storage.load().node)
+        for records, restarts in history:
+            storage.save(records)
+            storage.flush()
+            for record in records:
+                state.apply(record)
+            if restarts:
+                storage.close()
+                storage = started(Path(folder))
+                state.staging = None
+            assert contents(storage.load()) == contents(state)
+        storage.close()
 
 
 # Another node's state
-
-
-def test_the_replaced_state_is_what_was_staged_and_nothing_of_the_old_one(tmp_path: Path) -> None:
-    save(tmp_path, SaveEntries([begin(1), put(2, "old", request="gone")]))
-    save(tmp_path, StageParts("s", ITEMS[:1], []), StageParts("s", ITEMS[1:], [REQUEST]))
-    save(
-        tmp_path, StageParts("s", ITEMS[:1], []), StageParts("s", ITEMS[1:], [REQUEST]), REPLACEMENT
-    )
-    save(tmp_path, SaveEntries([put(10, "c", of=R2)]))
-    state = load(tmp_path)
-    assert (state.log.base, state.log.last) == (at(8, R2), at(10, R2))
-    assert (state.log.lineage, state.log.members) == (REPLACEMENT.lineage, {"g:1": "m"})
-    assert sorted(item.key for item in state.map.items()) == ["a", "b", "c"]
-    assert state.map.requests.requests() == [REQUEST]
-    assert state.promise == PROMISE
-
-
-def test_the_staging_that_came_last_counts(tmp_path: Path) -> None:
-    other = StageParts("other", [Item("x", 1, Raw(b"1"))], [Request("x", 1, "f")])
-    save(tmp_path, other, StageParts("s", ITEMS, [REQUEST]), REPLACEMENT)
-    state = load(tmp_path)
-    assert (state.map.items(), state.map.requests.requests()) == (ITEMS, [REQUEST])
-
-
-@pytest.mark.parametrize("before", [[], [StageParts("other", ITEMS, [REQUEST])]])
-def test_where_nothing_was_staged_the_map_is_empty(before: list[Record], tmp_path: Path) -> None:
-    save(tmp_path, SaveEntries(entries(3)), *before, REPLACEMENT)
-    state = load(tmp_path)
-    assert (state.map.items(), state.map.requests.requests()) == ([], [])
-    assert state.log.last == at(9, R2)
-
-
-def test_what_is_staged_may_be_replaced_by_the_next_copy(tmp_path: Path) -> None:
-    save(tmp_path, StageParts("s", ITEMS, []), REPLACEMENT)
-    save(tmp_path, StageParts("t", ITEMS[:1], []), replace(REPLACEMENT, staging="t"))
-    assert load(tmp_path).map.items() == ITEMS[:1]
 
 
 def test_a_crash_while_staging_leaves_the_old_state(tmp_path: Path) -> None:
@@ -191,28 +269,11 @@ def test_a_state_that_cannot_be_kept_apart_is_not_given_up(tmp_path: Path) -> No
     assert load(tmp_path).log.last == at(3)
 
 
-# Requests
-
-
-def test_requests_are_remembered_and_forgotten_by_index(tmp_path: Path) -> None:
-    far = 1 + REMEMBERED_ENTRIES
-    position, lineage = at(far - 2), Lineage([ReignStart(R1, 1)])
-    state = replace(REPLACEMENT, position=position, base=position, entries=[], lineage=lineage)
-    save(tmp_path, StageParts("s", [], [Request("first", 1, "f")]), state)
-    save(tmp_path, SaveEntries([put(far - 1, request="second")]))
-    assert load(tmp_path).map.requests.get("first") is not None
-    save(tmp_path, SaveEntries([put(far)]))
-    found = load(tmp_path).map.requests
-    assert found.get("first") is None
-    assert found.get("second") == Request("second", far - 1, "f")
-
-
 # Durable, or an error
 
 
 def test_what_was_not_saved_is_not_there(tmp_path: Path) -> None:
-    storage = SqliteStorage(tmp_path)
-    storage.start(lambda _: None, lambda: None, gevent.spawn)
+    storage = started(tmp_path)
     storage.save([SaveEntries([begin(1)])])
     storage.flush()
     storage.save([SaveEntries([put(2)])])
@@ -223,9 +284,8 @@ def test_what_was_not_saved_is_not_there(tmp_path: Path) -> None:
 
 
 def test_flush_waits_for_what_was_queued_by_others(tmp_path: Path) -> None:
-    storage = SqliteStorage(tmp_path)
     saved: list[Record] = []
-    storage.start(saved.append, lambda: None, gevent.spawn)
+    storage = started(tmp_path, saved)
     storage.save([SaveEntries([begin(1)])])
     storage.flush()
     assert len(saved) == 1
@@ -249,14 +309,6 @@ BATCHES: dict[str, list[Record]] = {
 }
 
 
-def held(directory: Path) -> tuple[object, ...]:
-    """Everything that a node finds in its directory."""
-    state = load(directory)
-    log, kv_map = state.log, state.map
-    items, requests = kv_map.items(), kv_map.requests.requests()
-    return state.promise, log.base, log.lineage, log.members, log.entries(), items, requests
-
-
 @pytest.mark.parametrize("batch", BATCHES)
 def test_a_node_killed_between_any_two_statements_has_a_batch_whole_or_not_at_all(
     batch: str, tmp_path: Path
@@ -271,25 +323,23 @@ def test_a_node_killed_between_any_two_statements_has_a_batch_whole_or_not_at_al
             shutil.copy(directory / file, copies[-1])
 
     save(directory, *BEFORE)
-    before = held(directory)
-    storage = SqliteStorage(directory)
-    storage.start(lambda _: None, lambda: None, gevent.spawn)
+    before = contents(load(directory))
+    storage = started(directory)
     storage._thread.apply(storage._connection.set_trace_callback, (copy,))
     storage.save(BATCHES[batch])
     storage.flush()
     storage._thread.apply(storage._connection.set_trace_callback, (None,))
     copy("the last statement is done")
     storage.close()
-    found = [held(killed) for killed in copies]
+    found = [contents(load(killed)) for killed in copies]
     after = found.pop()
-    assert after == held(directory) != before
+    assert after == contents(load(directory)) != before
     assert len(found) > 5
     assert [state for state in found if state not in (before, after)] == []
 
 
 def test_every_commit_is_asked_to_reach_the_disk(tmp_path: Path) -> None:
-    storage = SqliteStorage(tmp_path)
-    storage.start(lambda _: None, lambda: None, gevent.spawn)
+    storage = started(tmp_path)
 
     def pragma(name: str) -> object:
         return storage._connection.execute(f"PRAGMA {name}").fetchone()[0]

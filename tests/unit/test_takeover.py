@@ -6,7 +6,8 @@ from kvstore.core.entries import Entry, Members, ReignId
 from kvstore.core.errors import NothingToForce
 from kvstore.core.follower import Follower
 from kvstore.core.messages import Claim
-from kvstore.core.records import NodeState, Promise
+from kvstore.core.node_state import NodeState
+from kvstore.core.records import Promise
 from kvstore.core.takeover import SELF, Phase
 from tests.unit.core import (
     R1,

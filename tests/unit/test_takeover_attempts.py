@@ -6,11 +6,12 @@ import pytest
 from msgspec import UNSET, Raw, structs
 
 from kvstore.core.entries import MAX_EPOCH, MAX_EPOCH_JUMP, Item, Position, ReignId
-from kvstore.core.errors import NothingToForce
+from kvstore.core.errors import Deposed, NothingToForce
 from kvstore.core.lineage import ReignStart
-from kvstore.core.messages import Fetch, Hello
-from kvstore.core.records import NodeState, Promise, StageParts
-from kvstore.core.takeover import Deposed, OwnState, Phase, Takeover
+from kvstore.core.messages import Fetch, Hello, Refusal
+from kvstore.core.node_state import NodeState
+from kvstore.core.records import Promise, StageParts
+from kvstore.core.takeover import OwnState, Phase, Takeover
 from tests.unit.core import (
     URL,
     at,
@@ -39,13 +40,16 @@ def test_state_is_fetched_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     assert offsets == [0, 2, 3, 5]
     taken = talk.takeover.taken
     assert taken is not None
-    assert (taken.position, taken.base, taken.commit_index) == (at(3, R3), Position(0, 0), 2)
+    assert (taken.position, taken.base) == (at(3, R3), Position(0, 0))
+    assert talk.takeover.commit_index == 2
     assert (taken.entries, taken.lineage) == (held, best.log.lineage)
-    kv_map = taken.staging.finish(taken.position)
-    assert kv_map.digest() == best.map.digest()
-    assert kv_map.requests.requests() == best.map.requests.requests()
+    state = NodeState("l")
+    for record in (*talk.saved, taken):
+        state.apply(record)
+    assert state.map.digest() == best.map.digest()
+    assert state.map.requests.requests() == best.map.requests.requests()
     parts = [record for record in talk.saved if isinstance(record, StageParts)]
-    assert {record.staging for record in parts} == {taken.staging.id}
+    assert {record.staging for record in parts} == {taken.staging}
     assert [len(record.items) for record in parts] == [2, 0, 0, 0]
 
 
@@ -74,7 +78,7 @@ def _claimed_by_another_node(talk: Talk) -> None:
 
 
 def _claim_refused(talk: Talk) -> None:
-    talk.say("b", error="another reign began meanwhile")
+    talk.say("b", error=Refusal.REIGN_CHANGED)
 
 
 def _checked_position_differs(talk: Talk) -> None:

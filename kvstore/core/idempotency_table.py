@@ -7,31 +7,31 @@ request at the same position.
 from collections import deque
 from collections.abc import Iterable
 
-from kvstore.core.entries import Entry, Request
+from kvstore.core.entries import Entry, RememberedRequest
 
 REMEMBERED_ENTRIES = 100_000
 """A request is forgotten when this many entries have followed its own."""
 
 
-class RequestTable:
-    """The requests of the last ``REMEMBERED_ENTRIES`` entries.
+class IdempotencyTable:
+    """The requests with an idempotency key among the last ``REMEMBERED_ENTRIES`` entries.
 
     :param requests: in any order.
     """
 
-    def __init__(self, requests: Iterable[Request] = ()) -> None:
+    def __init__(self, requests: Iterable[RememberedRequest] = ()) -> None:
         self._in_order = deque(sorted(requests, key=lambda request: request.index))
         self._by_key = {request.idempotency_key: request for request in self._in_order}
 
-    def get(self, idempotency_key: str) -> Request | None:
+    def get(self, idempotency_key: str) -> RememberedRequest | None:
         """The request under this key; None when there is none, or it is forgotten."""
         return self._by_key.get(idempotency_key)
 
-    def requests(self) -> list[Request]:
+    def requests(self) -> list[RememberedRequest]:
         """A copy of all requests, oldest first."""
         return list(self._in_order)
 
-    def add(self, request: Request) -> None:
+    def add(self, request: RememberedRequest) -> None:
         """Remember a request that is younger than all others."""
         self._in_order.append(request)
         self._by_key[request.idempotency_key] = request
@@ -42,13 +42,5 @@ class RequestTable:
             forgotten = self._in_order.popleft()
             if self._by_key.get(forgotten.idempotency_key) is forgotten:
                 del self._by_key[forgotten.idempotency_key]
-        request = request_of(entry)
-        if request is not None:
-            self.add(request)
-
-
-def request_of(entry: Entry) -> Request | None:
-    """The request that made an entry; None when it had no idempotency key."""
-    if isinstance(entry.idempotency_key, str) and isinstance(entry.fingerprint, str):
-        return Request(entry.idempotency_key, entry.index, entry.fingerprint)
-    return None
+        if entry.request is not None:
+            self.add(entry.request)
