@@ -11,12 +11,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 
+from tqdm import tqdm
+
 from analysis.nodes.local_node import NodeError
-from tests.chaos.campaign import Options, plan, run
+from tests.chaos.campaign import Options, Show, plan, run
 from tests.chaos.history import HistoryError, read_history
-from tests.chaos.judgement import Judgement, judge
-from tests.chaos.progress import ProgressLine
-from tests.chaos.verdict import verdict_lines
+from tests.chaos.judgement import judge, verdict_lines
 
 _RESULTS = Path("results/chaos")
 _SEARCH_S = 120.0
@@ -100,8 +100,8 @@ def _run(options: Options, *, keep: bool) -> int:
     directory.mkdir(parents=True)
     print(f"repeat with: {options.command}", flush=True)
     try:
-        with ProgressLine(options.seconds) as progress:
-            path = run(plan(options), directory, progress.show)
+        with _progress_bar(options.seconds) as show:
+            path = run(plan(options), directory, show)
         code = _check(path)
     except (AssertionError, NodeError) as error:
         print(f"FAILED: the nodes could not be started: {error}")
@@ -118,15 +118,29 @@ def _run(options: Options, *, keep: bool) -> int:
     return code
 
 
+@contextmanager
+def _progress_bar(seconds: float) -> Iterator[Show]:
+    """A line that is drawn anew on a terminal, and now and then elsewhere."""
+    on_terminal = sys.stderr.isatty()
+    with tqdm(
+        total=seconds,
+        dynamic_ncols=on_terminal,
+        mininterval=0.2 if on_terminal else 5.0,
+        bar_format="{n:.0f} of {total:g} s |{bar:20}| {desc}",
+    ) as bar:
+
+        def show(elapsed_s: float, text: str) -> None:
+            bar.set_description_str(text, refresh=False)
+            bar.update(elapsed_s - bar.n)
+
+        yield show
+
+
 def _check(path: Path) -> int:
     history = read_history(path)
     judgement = judge(history, _SEARCH_S)
     for line in verdict_lines(history, judgement):
         print(line)
-    return _code(judgement)
-
-
-def _code(judgement: Judgement) -> int:
     if judgement.findings:
         return FAILED
     return UNDECIDED if judgement.undecided else PASSED

@@ -5,6 +5,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,9 +14,8 @@ import requests
 from analysis.nodes.copies import CopyError
 from tests.chaos.client import Client, Write
 from tests.chaos.cluster import ChaosCluster
-from tests.chaos.faults import FaultMaker
-from tests.chaos.history import Campaign, NodeCopy
-from tests.chaos.long_values import shorten
+from tests.chaos.history import Campaign, NodeCopy, describe_outcomes, shorten
+from tests.chaos.nemesis import Nemesis
 from tests.chaos.recorder import Recorder
 from tests.chaos.schedule import make_schedule
 from tests.chaos.workload import Workload
@@ -59,13 +59,8 @@ class Options:
         )
 
 
-@dataclass(frozen=True)
-class Tick:
-    """How a running campaign stands."""
-
-    elapsed_s: float
-    outcomes: dict[str, int]
-    faults: list[str]
+Show = Callable[[float, str], None]
+"""Gets the seconds since the first operation, and how the campaign stands."""
 
 
 def plan(options: Options) -> Campaign:
@@ -93,7 +88,7 @@ def plan(options: Options) -> Campaign:
     )
 
 
-def run(campaign: Campaign, directory: Path, show: Callable[[Tick], None]) -> Path:
+def run(campaign: Campaign, directory: Path, show: Show) -> Path:
     """Run a campaign; returns when all its nodes are gone.
 
     :param directory: for the history and the nodes' logs.
@@ -129,25 +124,24 @@ def _disturb(
     cluster: ChaosCluster,
     recorder: Recorder,
     stopped: threading.Event,
-    show: Callable[[Tick], None],
+    show: Show,
 ) -> None:
-    maker = FaultMaker(cluster, campaign.schedule, recorder, campaign.seed, stopped)
-    making = threading.Thread(target=maker.run, daemon=True)
+    nemesis = Nemesis(cluster, campaign.schedule, recorder, campaign.seed, stopped)
     start_s = time.monotonic()
-    try:
-        with Workload(cluster, recorder, campaign, _CLIENT_TIMEOUT_S) as workload:
-            making.start()
-            while (elapsed_s := time.monotonic() - start_s) < campaign.seconds:
-                show(Tick(elapsed_s, dict(recorder.outcomes), maker.current))
-                if stopped.wait(_TICK_S) or workload.failures:
-                    break
-        for failure in workload.failures:
-            recorder.problem(failure)
-    finally:
-        # Before the nodes are killed: a fault that is being undone starts nodes.
-        stopped.set()
-        if making.ident is not None:
-            making.join()
+    with ThreadPoolExecutor(1) as threads:
+        try:
+            with Workload(cluster, recorder, campaign, _CLIENT_TIMEOUT_S) as workload:
+                threads.submit(nemesis.run)
+                while (elapsed_s := time.monotonic() - start_s) < campaign.seconds:
+                    faults = "; ".join(nemesis.in_flight) or "no fault"
+                    show(elapsed_s, f"{describe_outcomes(recorder.outcomes)} | {faults}")
+                    if stopped.wait(_TICK_S) or workload.failures:
+                        break
+            for failure in workload.failures:
+                recorder.problem(failure)
+        finally:
+            # Before the nodes are killed: a fault that is being undone starts nodes.
+            stopped.set()
 
 
 def _finish(campaign: Campaign, cluster: ChaosCluster, recorder: Recorder) -> None:

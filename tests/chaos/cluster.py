@@ -56,7 +56,7 @@ class ChaosCluster:
             data_root=directory / "data",
         )
         self.nodes = {node.name: node for node in self.harness.nodes}
-        self.in_hand = {name: threading.Lock() for name in self.nodes}
+        self.reserved = {name: threading.Lock() for name in self.nodes}
         """Held by whoever kills, freezes or starts a node."""
         self._losses = Losses(self.write_quorum, LEADER, campaign.followers)
         self._left = threading.Event()
@@ -71,7 +71,7 @@ class ChaosCluster:
         """The proxy before a follower."""
         return self.harness.link(self.nodes[follower])
 
-    # What is done to nodes; the caller holds them in hand
+    # What is done to nodes; the caller has reserved them
 
     def crash(self, names: list[str], *, on_confirmation: bool = False) -> None:
         """Kill nodes, all at the same moment, and wait until nothing of them is left.
@@ -155,7 +155,7 @@ class ChaosCluster:
         for follower in self.harness.followers:
             self.harness.heal(follower)
         for name, node in self.nodes.items():
-            with self.in_hand[name]:
+            with self.reserved[name]:
                 if node.process.is_running:
                     node.thaw()
                 else:
@@ -214,7 +214,7 @@ class ChaosCluster:
             self._look_for_restored_copies()
 
     def _look_for_the_dead(self) -> None:
-        for name, lock in self.in_hand.items():
+        for name, lock in self.reserved.items():
             if lock.acquire(blocking=False):
                 try:
                     process = self.nodes[name].process

@@ -14,8 +14,7 @@ from tests.chaos.__main__ import INTERRUPTED
 from tests.chaos.campaign import Options, plan, run
 from tests.chaos.fault import LEADER
 from tests.chaos.history import History, read_history
-from tests.chaos.judgement import judge
-from tests.chaos.verdict import verdict_lines
+from tests.chaos.judgement import judge, verdict_lines
 from tests.support.waiting import wait_until
 
 FIXED_SEED = 915  # its schedule has nearly every kind of fault
@@ -28,7 +27,7 @@ def _run_campaign(seed: int, directory: Path, capsys: pytest.CaptureFixture[str]
     options = Options(seed=seed, seconds=SECONDS, followers=3)
     with capsys.disabled():
         print(f"\nfault campaign: {options.command}", flush=True)
-    path = run(plan(options), directory, lambda _tick: None)
+    path = run(plan(options), directory, lambda *_: None)
     history = read_history(path)
     judgement = judge(history, SEARCH_S)
     verdict = "\n".join(verdict_lines(history, judgement))

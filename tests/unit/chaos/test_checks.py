@@ -2,15 +2,15 @@
 
 import pytest
 
-from tests.chaos.history import Attempt, History
+from tests.chaos.history import Attempt, History, Precondition
 from tests.chaos.judgement import judge
-from tests.unit.chaos.samples import HistoryBuilder, copies, if_version
+from tests.unit.chaos.samples import HistoryBuilder, copies
 
 B = HistoryBuilder
 
 
 def rules_broken(history: History) -> set[str]:
-    judgement = judge(history, search_s=10.0)
+    judgement = judge(history, search_s=10)
     assert not judgement.undecided
     return {finding.rule for finding in judgement.findings}
 
@@ -195,8 +195,8 @@ BROKEN = {
     "a lost update": (
         "not linearizable",
         _nothing_lost()
-        .put("b", version=2, precondition=if_version(1, "a"))
-        .put("c", version=3, precondition=if_version(1, "a"))
+        .put("b", version=2, precondition=Precondition(1, "a"))
+        .put("c", version=3, precondition=Precondition(1, "a"))
         .history(HELD),
     ),
 }
@@ -246,7 +246,7 @@ ALLOWED = {
     .read(None, node="follower1", min_version=1),
     "a refused conditional write": B()
     .put("a", version=1)
-    .put("b", "refused", precondition=if_version(7, "x"), attempts=[Attempt(1, 2, 412)]),
+    .put("b", "refused", precondition=Precondition(7, "x"), attempts=[Attempt(1, 2, 412)]),
 }
 
 
@@ -284,9 +284,9 @@ def test_the_finding_names_the_calls_that_show_it() -> None:
     calls.read("v20", version=20)
     for number in range(30, 40):
         calls.put(f"v{number}", version=number)
-    judgement = judge(calls.history(copies({"k": "v39"}, {"k": 39}, 39)), search_s=10.0)
+    judgement = judge(calls.history(copies({"k": "v39"}, {"k": 39}, 39)), search_s=10)
     (finding,) = [f for f in judgement.findings if f.rule == "not linearizable"]
     # The value, one that overwrote it and was seen, and the read that came too late.
-    assert [call.value for call in finding.calls][-1] == "v20"
-    assert len(finding.calls) == 3
-    assert f"#{finding.calls[-1].id}" in finding.text
+    assert finding.operations[-1].value == "v20"
+    assert len(finding.operations) == 3
+    assert f"#{finding.operations[-1].id}" in finding.text
