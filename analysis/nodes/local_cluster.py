@@ -6,8 +6,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from analysis.nodes.errors import NodeError
 from analysis.nodes.free_ports import free_ports
-from analysis.nodes.local_node import LocalNode, NodeError, Role, wait_until_ready
+from analysis.nodes.local_node import LocalNode, Role, wait_until_ready
 
 __all__ = ["LocalCluster", "LocalNode", "NodeError"]
 

@@ -12,6 +12,8 @@ from typing import Literal
 
 import requests
 
+from analysis.nodes.errors import NodeError
+
 REPO_ROOT = Path(__file__).resolve().parents[2]
 HOST = "127.0.0.1"
 Role = Literal["leader", "follower"]
@@ -42,10 +44,6 @@ NODE_VARIABLES = frozenset(
 
 _POLL_INTERVAL_S = 0.05
 _LOG_TAIL_LINES = 40
-
-
-class NodeError(Exception):
-    """A node did not do what was asked of it; the message holds the tail of its log."""
 
 
 class LocalNode:

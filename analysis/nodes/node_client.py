@@ -5,14 +5,11 @@ from typing import Any, Self
 import requests
 
 from analysis.nodes.cluster_token import token_headers
-from analysis.nodes.copies import Copy, CopyError
+from analysis.nodes.copies import Copy
+from analysis.nodes.errors import CopyError, NodeUnavailableError
 
 TIMEOUT_S = 5.0
 STATUS_FIELDS = frozenset({"role", "node", "last_index"})
-
-
-class NodeUnavailableError(Exception):
-    """A node gave no usable answer: none at all, an error, or something else than expected."""
 
 
 class NodeClient:

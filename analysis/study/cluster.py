@@ -6,13 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from analysis.nodes.errors import ClusterError, NodeUnavailableError
 from analysis.nodes.local_cluster import LocalCluster
-from analysis.nodes.node_client import NodeClient, NodeUnavailableError
+from analysis.nodes.node_client import NodeClient
 from analysis.study.settings import StudySettings
-
-
-class ClusterError(Exception):
-    """The given nodes are not one leader and all its followers."""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from types import FrameType
 
 from tqdm import tqdm
 
-from analysis.nodes.local_node import NodeError
+from analysis.nodes.errors import NodeError
 from tests.chaos.campaign import Options, Show, plan, run
 from tests.chaos.history import HistoryError, read_history
 from tests.chaos.judgement import judge, verdict_lines

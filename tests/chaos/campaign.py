@@ -11,7 +11,7 @@ from pathlib import Path
 
 import requests
 
-from analysis.nodes.copies import CopyError
+from analysis.nodes.errors import CopyError
 from tests.chaos.client import Client, Write
 from tests.chaos.cluster import ChaosCluster
 from tests.chaos.history import Campaign, NodeCopy, describe_outcomes, shorten

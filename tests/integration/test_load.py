@@ -16,15 +16,15 @@ import psutil
 import pytest
 import requests
 
+from analysis.nodes.errors import LoadError
 from analysis.nodes.local_cluster import LocalCluster
 from analysis.nodes.local_node import REPO_ROOT
 from analysis.nodes.node_client import NodeClient
 from analysis.study.follower_lag import FollowerLag
 from analysis.study.latency import read_request_log
-from analysis.study.load import LoadError, LoadSpec, run_load
+from analysis.study.load import LoadSpec, run_load
 from analysis.study.locust_totals import read_locust_totals, why_disagreeing
 from analysis.study.write_plan import WritePlan
-from analysis.study.written import why_not_written
 from tests.support.inherited_signals import heeding_interrupts
 from tests.support.waiting import wait_until
 
@@ -85,7 +85,7 @@ def test_exactly_the_writes_arrive_at_the_quorum_asked_for(
     assert last_index(leader) - before == spec.writes
     assert leader.status()["write_quorum"] == spec.write_quorum
     plan = WritePlan(spec.writes, spec.keys, spec.key_prefix, spec.seed)
-    assert why_not_written(leader.copy(), plan, before) == []
+    assert plan.why_not_in(leader.copy(), before) == []
     ours = {key for key in leader.copy().store if key.startswith(spec.key_prefix)}
     assert ours == set(plan.values_by_key())
 

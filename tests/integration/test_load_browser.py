@@ -17,7 +17,6 @@ from analysis.nodes.local_cluster import LocalCluster
 from analysis.nodes.local_node import REPO_ROOT
 from analysis.nodes.node_client import NodeClient
 from analysis.study.write_plan import WritePlan
-from analysis.study.written import why_not_written
 
 TIMEOUT_S = 60.0
 CHROMIUM = next(
@@ -159,7 +158,7 @@ def test_a_run_started_in_the_form_does_what_a_headless_one_does_again_and_again
         assert last_index(leader) - before == writes
         assert leader.status()["write_quorum"] == write_quorum
         plan = WritePlan(writes, 10, f"run-{run}-", seed=1)
-        assert why_not_written(leader.copy(), plan, before) == []
+        assert plan.why_not_in(leader.copy(), before) == []
     assert locust.stop() == 0
 
 

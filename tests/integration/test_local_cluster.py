@@ -7,8 +7,9 @@ import psutil
 import pytest
 import requests
 
+from analysis.nodes.errors import NodeError
 from analysis.nodes.local_cluster import LocalCluster
-from analysis.nodes.local_node import LocalNode, NodeError
+from analysis.nodes.local_node import LocalNode
 
 
 def processes_of(node: LocalNode) -> list[psutil.Process]:
