@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 import requests
@@ -21,9 +20,6 @@ from tests.chaos.schedule import make_schedule
 from tests.chaos.workload import Workload
 from tests.support.harness import Node
 
-HISTORY_NAME = "history.jsonl"
-LOGS_NAME = "logs"
-
 _REPL_TIMEOUT_S = 1.0
 _CLIENT_TIMEOUT_S = 2.5  # longer than a node may take, if it is neither dead nor frozen
 _CONVERGENCE_TIMEOUT_S = 60.0
@@ -32,59 +28,48 @@ _BALLAST_KEYS = 12
 _BALLAST_LENGTH = 200_000
 
 
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """What a campaign is to do.
-
-    :param seconds: how long clients work and faults happen.
-    :param seed: decides the faults, and what each client does.
-    :param write_quorum: W, from 1 to the number of followers.
-    :param keys: number of keys.
-    """
-
-    seconds: float = 60.0
-    seed: int
-    followers: int = 5
-    clients: int = 8
-    write_quorum: int = 2
-    keys: int = 5
-
-    @property
-    def command(self) -> str:
-        """What repeats the campaign."""
-        return (
-            f"python -m tests.chaos --seed {self.seed} --seconds {self.seconds:g} "
-            f"--followers {self.followers} --clients {self.clients} "
-            f"--write-quorum {self.write_quorum} --keys {self.keys}"
-        )
-
-
 Show = Callable[[float, str], None]
 """Gets the seconds since the first operation, and how the campaign stands."""
 
 
-def plan(options: Options) -> Campaign:
-    """Everything that the seed decides."""
+def plan(
+    *,
+    seed: int,
+    seconds: float = 60.0,
+    followers: int = 5,
+    clients: int = 8,
+    write_quorum: int = 2,
+    keys: int = 5,
+) -> Campaign:
+    """What a campaign is to do.
+
+    :param seed: decides the faults, and what each client does.
+    :param seconds: how long clients work and faults happen.
+    :param write_quorum: W, from 1 to the number of followers.
+    :param keys: number of keys.
+    :raises ValueError: W is another number.
+    """
+    if not 1 <= write_quorum <= followers:
+        raise ValueError("the write quorum must be from 1 to the number of followers")
     settings = {
         "REPL_TIMEOUT": f"{_REPL_TIMEOUT_S:g}",
         "MIN_DELAY": "0",
         "MAX_DELAY": "3",
         # With a short log a follower that was away needs a snapshot.
-        "LOG_RETAIN": random.Random(f"settings {options.seed}").choice(("20", "200", "20000")),
+        "LOG_RETAIN": random.Random(f"settings {seed}").choice(("20", "200", "20000")),
     }
     return Campaign(
-        command=options.command,
-        seed=options.seed,
-        seconds=options.seconds,
-        followers=options.followers,
-        clients=options.clients,
-        write_quorum=options.write_quorum,
-        keys=[f"key{number}" for number in range(1, options.keys + 1)],
+        command=f"python -m tests.chaos --seed {seed} --seconds {seconds:g} --followers {followers}"
+        f" --clients {clients} --write-quorum {write_quorum} --keys {keys}",
+        seed=seed,
+        seconds=seconds,
+        followers=followers,
+        clients=clients,
+        write_quorum=write_quorum,
+        keys=[f"key{number}" for number in range(1, keys + 1)],
         ballast=[f"ballast{number}" for number in range(1, _BALLAST_KEYS + 1)],
         node_settings=settings,
-        schedule=make_schedule(
-            options.seed, options.seconds, options.followers, options.write_quorum
-        ),
+        schedule=make_schedule(seed, seconds, followers, write_quorum),
     )
 
 
@@ -96,7 +81,7 @@ def run(campaign: Campaign, directory: Path, show: Show) -> Path:
     :return: the history file.
     :raises AssertionError: the nodes could not be started.
     """
-    path = directory / HISTORY_NAME
+    path = directory / "history.jsonl"
     stopped = threading.Event()
     with (
         tempfile.TemporaryDirectory(prefix="kvstore-chaos-") as scratch,
@@ -108,7 +93,7 @@ def run(campaign: Campaign, directory: Path, show: Show) -> Path:
             _disturb(campaign, cluster, recorder, stopped, show)
             _finish(campaign, cluster, recorder)
         finally:
-            cluster.keep_logs(directory / LOGS_NAME)
+            cluster.keep_logs(directory / "logs")
     return path
 
 

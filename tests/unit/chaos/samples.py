@@ -65,14 +65,23 @@ class HistoryBuilder:
     killed: list[Killed] = field(default_factory=list)
     emptied: list[Emptied] = field(default_factory=list)
 
-    def put(self, value: str, outcome: Outcome = "confirmed", **other: Any) -> Self:
-        return self._add("put", value, outcome, other)
+    def put(self, value: str, version: int | None = None, **other: Any) -> Self:
+        return self._add("put", value, version, "confirmed", other)
 
-    def delete(self, outcome: Outcome = "confirmed", **other: Any) -> Self:
-        return self._add("delete", None, outcome, other)
+    def open_put(self, value: str, version: int | None = None, **other: Any) -> Self:
+        return self._add("put", value, version, "open", other)
 
-    def read(self, value: Value, **other: Any) -> Self:
-        return self._add("read", value, "absent" if value is None else "found", other)
+    def refused_put(self, value: str, **other: Any) -> Self:
+        return self._add("put", value, None, "refused", other)
+
+    def delete(self, version: int | None = None, **other: Any) -> Self:
+        return self._add("delete", None, version, "confirmed", other)
+
+    def open_delete(self, version: int | None = None, **other: Any) -> Self:
+        return self._add("delete", None, version, "open", other)
+
+    def read(self, value: Value, version: int | None = None, **other: Any) -> Self:
+        return self._add("read", value, version, "absent" if value is None else "found", other)
 
     def kill(self, node: str) -> Self:
         """The node is killed now."""
@@ -94,7 +103,14 @@ class HistoryBuilder:
     def _last_ns(self) -> int:
         return max((op.end_ns for op in self.operations), default=0)
 
-    def _add(self, kind: Kind, value: Value, outcome: Outcome, other: dict[str, Any]) -> Self:
+    def _add(
+        self,
+        kind: Kind,
+        value: Value,
+        version: int | None,
+        outcome: Outcome,
+        other: dict[str, Any],
+    ) -> Self:
         start_ns, end_ns = other.pop("at", None) or (self._last_ns + 10, self._last_ns + 20)
         fields: dict[str, Any] = {
             "id": len(self.operations) + 1,
@@ -103,6 +119,7 @@ class HistoryBuilder:
             "kind": kind,
             "key": "k",
             "value": value,
+            "version": version,
             "start_ns": start_ns,
             "end_ns": end_ns,
             "outcome": outcome,

@@ -28,8 +28,8 @@ def write_history(folder: Path, history: HistoryBuilder, held: list[NodeCopy]) -
 
 
 def test_what_is_written_is_read_back(tmp_path: Path) -> None:
-    written = HistoryBuilder().put("ä", version=1).read(None, min_version=3)
-    written.put("b", "refused", precondition=IF_ABSENT).empty("follower1")
+    written = HistoryBuilder().put("ä", 1).read(None, min_version=3)
+    written.refused_put("b", precondition=IF_ABSENT).empty("follower1")
     read = read_history(Path(write_history(tmp_path, written, HELD)))
     assert (read.campaign, read.operations, read.copies) == (CAMPAIGN, written.operations, HELD)
     assert [killed.node for killed in read.killed] == ["follower1"]
@@ -62,7 +62,7 @@ def test_a_damaged_long_value_is_told_apart(long: str, short: str) -> None:
 
 
 def test_a_good_history_passes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    history = HistoryBuilder().put("a", version=1).put("b", version=2).read("b", version=2)
+    history = HistoryBuilder().put("a", 1).put("b", 2).read("b", 2)
     assert main(["check", write_history(tmp_path, history, HELD)]) == 0
     printed = capsys.readouterr().out
     assert "PASSED" in printed
@@ -72,9 +72,9 @@ def test_a_good_history_passes(tmp_path: Path, capsys: pytest.CaptureFixture[str
 def test_a_bad_history_fails_and_names_the_operations(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    history = HistoryBuilder().put("a", version=1).put("b", version=2).read("a", version=1)
+    history = HistoryBuilder().put("a", 1).put("b", 2).read("a", 1)
     for version in range(100, 120):
-        history.put(f"v{version}", version=version, replicas=0, key="other")
+        history.put(f"v{version}", version, replicas=0, key="other")
     assert main(["check", write_history(tmp_path, history, HELD)]) == 1
     printed = capsys.readouterr().out
     assert "FAILED: " in printed

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from tests.chaos.counterexample import find_counterexample, until, without
-from tests.chaos.history import Kind, Operation, Outcome, Value
+from tests.chaos.history import Kind, Operation, Value
 from tests.chaos.linearizability import Verdict, check
 from tests.unit.chaos.samples import IF_ABSENT, HistoryBuilder, if_value
 
@@ -51,13 +51,13 @@ def any_history(chance: random.Random, size: int) -> list[Operation]:
             continue
         condition = if_value(observed) if chance.random() < 0.2 else None
         is_open = chance.random() < 0.3
-        outcome: Outcome = "open" if is_open else "confirmed"
-        value = None
-        if kind == "put":
-            value = f"v{number}"
-            builder.put(value, outcome, at=at, precondition=condition)
+        value = f"v{number}" if kind == "put" else None
+        if value is not None:
+            add = builder.open_put if is_open else builder.put
+            add(value, at=at, precondition=condition)
         else:
-            builder.delete(outcome, at=at, precondition=condition)
+            remove = builder.open_delete if is_open else builder.delete
+            remove(at=at, precondition=condition)
         if not is_open or chance.random() < 0.6:
             held = value
             seen.append(held)
@@ -122,18 +122,18 @@ LINEARIZABLE = {
     .put("a", at=(0, 1))
     .put("b", at=(1, 2))
     .read("a", at=(2, 3)),
-    "an open write takes effect late": B().put("a").put("b", "open").read("a").put("c").read("b"),
+    "an open write takes effect late": B().put("a").open_put("b").read("a").put("c").read("b"),
     "each open delete explains one absence": B()
-    .delete("open")
-    .delete("open")
+    .open_delete()
+    .open_delete()
     .put("a")
     .read(None)
     .put("b")
     .read(None),
     "a chain of open conditional writes": B()
-    .put("a", "open")
-    .put("b", "open", precondition=if_value("a"))
-    .put("c", "open", precondition=if_value("b"))
+    .open_put("a")
+    .open_put("b", precondition=if_value("a"))
+    .open_put("c", precondition=if_value("b"))
     .read("c"),
     "a key made where there was none": B()
     .put("a", precondition=IF_ABSENT)
@@ -149,12 +149,12 @@ NOT_LINEARIZABLE = {
     .put("b", at=(100, 200), precondition=if_value("a"))
     .put("c", at=(150, 250), precondition=if_value("a")),
     "a read of a value never written": B().put("a").read("x"),
-    "a read before its write": B().read("a").put("a", "open"),
+    "a read before its write": B().read("a").open_put("a"),
     "a resurrected delete": B().put("a").delete().read("a"),
-    "an open write seen, and gone again": B().put("a").put("b", "open").read("b").read("a"),
+    "an open write seen, and gone again": B().put("a").open_put("b").read("b").read("a"),
     "an open delete explains one absence only": B()
     .put("a")
-    .delete("open")
+    .open_delete()
     .read(None)
     .put("b")
     .read(None),
@@ -184,7 +184,7 @@ def test_a_long_history_needs_no_recursion() -> None:
 
 def test_only_the_core_of_a_violation_is_left() -> None:
     history = B().put("x").read("x").delete().put("y", precondition=IF_ABSENT).delete()
-    history.put("m", "open").delete(at=(90, 220)).put("n", at=(90, 230))
+    history.open_put("m").delete(at=(90, 220)).put("n", at=(90, 230))
     history.put("a").put("b").read("a").put("q").read("p")
     core = find_counterexample(history.operations, math.inf)
     assert [(op.kind, op.value) for op in core] == [("put", "a"), ("put", "b"), ("read", "a")]
