@@ -104,6 +104,10 @@ BROKEN = {
         "versions out of order",
         B().put("a", 2).put("b", 1, key="other"),
     ),
+    "a later write has the same version": (
+        "versions out of order",
+        B().put("a", 1).put("b", 1, key="other"),
+    ),
     # Reads on one node
     "a node goes back": (
         "node went back",
@@ -128,6 +132,18 @@ BROKEN = {
     "min_version is ignored by an empty node": (
         "applied index skips a write",
         written().read(None, **FOLLOWER, min_version=1),
+    ),
+    "a delete that had not begun explains nothing": (
+        "applied index skips a write",
+        written().read(None, **FOLLOWER, min_version=1).delete(2),
+    ),
+    "a delete from before explains nothing": (
+        "applied index skips a write",
+        B().delete(1).put("a", 2).read(None, **FOLLOWER, min_version=2),
+    ),
+    "a value is read in a version that is a delete's": (
+        "applied index skips a write",
+        written().delete(2).read("b", 2, **FOLLOWER, min_version=2),
     ),
     # Linear order
     "a stale read on the leader": ("not linearizable", overwritten().read("a", 1)),
