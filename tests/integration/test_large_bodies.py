@@ -9,7 +9,7 @@ import psutil
 import pytest
 import requests
 
-from kvstore.http.admin_api import COPIES
+from kvstore.http.admin_routes import COPIES
 from kvstore.http.parser_pool import PARSERS
 from tests.conftest import StartCluster
 from tests.support.harness import ClusterHarness

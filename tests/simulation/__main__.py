@@ -6,23 +6,18 @@ import random
 import sys
 
 from tests.simulation.brief import describe
-from tests.simulation.campaign import report, run_campaign, run_schedule
-from tests.simulation.schedule import Schedule
+from tests.simulation.campaign import report, run_campaign
+from tests.simulation.shrink import Attempt, shrink
 
 
 def main() -> int:
     """The exit code: 0 when no invariant was violated."""
     options = _options()
     logging.getLogger("kvstore").setLevel(logging.ERROR)
+    if options.shrink is not None:
+        return _show(options.shrink, shrink(options.shrink), actions=True)
     if options.repeat is not None:
-        schedule = Schedule(options.repeat)
-        failure = run_schedule(schedule)
-        if failure is None:
-            print(f"seed {options.repeat}: nothing is wrong")
-            print(describe(schedule.world))
-            return 0
-        print(report(options.repeat, schedule, failure, events=len(schedule.world.trace)))
-        return 1
+        return _show(options.repeat, Attempt(options.repeat), actions=False)
     seed = options.seed
     if seed is None:
         seed = random.SystemRandom().randrange(10**9)
@@ -32,10 +27,21 @@ def main() -> int:
     summary = run_campaign(
         seed, schedules=options.schedules, seconds=seconds, max_failures=options.max_failures
     )
-    for failure_report in summary.failures:
-        print(failure_report, end="\n\n")
     print(summary)
     return 1 if summary.failures else 0
+
+
+def _show(seed: int, attempt: Attempt, *, actions: bool) -> int:
+    schedule = attempt.schedule
+    if attempt.failure is None:
+        print(f"seed {seed}: nothing is wrong")
+        print(describe(schedule.world))
+        return 0
+    print(report(seed, schedule, attempt.failure, events=100, actions=actions))
+    if attempt.left_out:
+        print(f"needed: {', '.join(schedule.causes) or 'no fault and no write'}")
+        print(f"not needed: {len(attempt.left_out)} others")
+    return 1
 
 
 def _options() -> argparse.Namespace:
@@ -47,6 +53,9 @@ def _options() -> argparse.Namespace:
         "--max-failures", type=int, default=5, help="when to stop (default: %(default)s)"
     )
     parser.add_argument("--repeat", type=int, metavar="SEED", help="run this one schedule again")
+    parser.add_argument(
+        "--shrink", type=int, metavar="SEED", help="and leave out what its failure does not need"
+    )
     return parser.parse_args()
 
 

@@ -1,5 +1,6 @@
 """Many schedules, one after the other."""
 
+import sys
 import time
 from dataclasses import dataclass, field
 
@@ -9,6 +10,8 @@ from tests.simulation.brief import brief, describe
 from tests.simulation.schedule import Schedule
 from tests.simulation.setup import Rules
 from tests.simulation.violation import Violation
+
+PROGRESS_S = 60.0
 
 
 @dataclass(slots=True)
@@ -30,7 +33,7 @@ class Summary:
     def __str__(self) -> str:
         return (
             f"{self.schedules:,} schedules, {self.steps:,} steps, {self.faults:,} faults injected, "
-            f"{self.confirmed:,} of {self.writes:,} writes confirmed, "
+            f"{self.writes:,} writes, {self.confirmed:,} entries confirmed, "
             f"{len(self.failures)} failures, seed {self.seed}"
         )
 
@@ -45,25 +48,30 @@ def run_campaign(
 ) -> Summary:
     """Run schedules until there are enough of them, or of failures.
 
+    Prints each failure when it is found, and once a minute, on stderr, how far it is.
+
     :param schedules: how many; None = no bound.
     :param seconds: how long; None = no bound.
     """
     summary = Summary(seed)
-    end_s = None if seconds is None else time.monotonic() + seconds
-    while (
-        summary.schedules != schedules
-        and len(summary.failures) < max_failures
-        and (end_s is None or time.monotonic() < end_s)
-    ):
+    now_s = time.monotonic()
+    end_s = float("inf") if seconds is None else now_s + seconds
+    progress_s = now_s + PROGRESS_S
+    while summary.schedules != schedules and len(summary.failures) < max_failures and now_s < end_s:
         schedule = Schedule(seed + summary.schedules, rules)
         failure = run_schedule(schedule)
         if failure is not None:
             summary.failures.append(report(seed + summary.schedules, schedule, failure))
+            print(summary.failures[-1], end="\n\n", flush=True)
         summary.schedules += 1
         summary.steps += schedule.world.clock.steps
         summary.faults += schedule.world.counts.faults
         summary.writes += schedule.world.counts.writes
         summary.confirmed += schedule.world.counts.confirmed
+        now_s = time.monotonic()
+        if now_s > progress_s:
+            print(summary, file=sys.stderr, flush=True)
+            progress_s = now_s + PROGRESS_S
     return summary
 
 
@@ -81,21 +89,26 @@ def run_schedule(schedule: Schedule) -> Exception | None:
     return None
 
 
-def report(seed: int, schedule: Schedule, failure: Exception, events: int = 25) -> str:
+def report(
+    seed: int, schedule: Schedule, failure: Exception, *, events: int = 25, actions: bool = False
+) -> str:
     """What a person needs to understand a failure, and to see it again.
 
     :param events: how many of the last ones to show.
+    :param actions: whether to show all earlier ones, too, but the messages and their answers.
     """
     invariant = str(failure)
     if not isinstance(failure, Violation):
         invariant = f"no exception leaves the rules: {type(failure).__name__}: {failure}"
-    last = list(schedule.world.trace)[-events:]
+    trace = schedule.world.trace
+    earlier = trace[:-events] if actions else []
+    shown = [each for each in earlier if each[1][0] not in ("message", "answer")] + trace[-events:]
     return "\n".join(
         [
             f"seed {seed}: violated: {invariant}",
             "the last events:",
-            *(f"  {at_s:.6f} {' '.join(map(brief, event))}" for at_s, event in last),
+            *(f"  {at_s:.6f} {' '.join(map(brief, event))}" for at_s, event in shown),
             describe(schedule.world),
-            f"repeat it: python -m tests.simulation --repeat {seed}",
+            f"repeat it: python -m tests.simulation --repeat {seed}  (smaller: --shrink {seed})",
         ]
     )

@@ -8,7 +8,7 @@ from kvstore.core.replication_log import ReplicationLog
 from tests.simulation.history import History
 from tests.simulation.leader_checks import LeaderChecks
 from tests.simulation.ledger import equal
-from tests.simulation.violation import Violation
+from tests.simulation.violation import require
 
 if TYPE_CHECKING:
     from tests.simulation.follower_process import FollowerProcess
@@ -43,16 +43,12 @@ class Checks:
         if not machine.is_follower:
             self.leaders.durable(machine, before, known)
             return
-        standing, promise = machine.standing, machine.promise
-        excused = standing.forked or self._ledger.apart
-        if not machine.durable.holds(before) and not excused:
-            raise Violation(
-                "no key goes back",
-                f"{machine.name} went from {before.position} to {machine.durable.position}",
-            )
+        standing, promise, now = machine.standing, machine.promise, machine.durable
+        kept = now.holds(before) or standing.forked or self._ledger.apart
+        require(kept, "no key goes back", machine, before.position, "to", now.position)
         if promise != known:
             self._reigns.claimed(machine, known)
-        whole = isinstance(record, ReplaceState) or machine.durable is not before
+        whole = isinstance(record, ReplaceState) or now is not before
         forks = self._reigns.may_fork(promise.reign) or self._reigns.replaced(promise)
         if whole and not forks:
             standing.forked = False
@@ -61,20 +57,10 @@ class Checks:
     def recorded(self, process: "Process", promise: Promise, log: ReplicationLog) -> None:
         """A node's state is what it has recorded."""
         disk = process.machine.disk
-        if process.storage.queue:
-            return
-        if (disk.promise, disk.base, disk.lineage, disk.members) != (
-            promise,
-            log.base,
-            log.lineage,
-            log.members,
-        ):
-            raise Violation(
-                "every change is recorded",
-                f"{process} has {promise}, a log from {log.base} on with {log.lineage} and "
-                f"{log.members}, its disk {disk.promise}, {disk.base}, {disk.lineage} and "
-                f"{disk.members}",
-            )
+        held = (promise, log.base, log.lineage, log.members)
+        kept = (disk.promise, disk.base, disk.lineage, disk.members)
+        recorded = bool(process.storage.queue) or held == kept
+        require(recorded, "every change is recorded", process, "has", held, "its disk", kept)
 
     # Followers
 
@@ -85,21 +71,23 @@ class Checks:
 
         :param held: the promise in force when the message came.
         """
-        machine = process.machine
-        same = held.reign is not None and message.of_reign == held.reign
-        if not same and not isinstance(message, Hello | Claim) and answer.error is None:
-            raise Violation("only the reign in force", f"{machine.name} accepted {message}")
-        if isinstance(message, Claim) and answer.error is None and message.node != answer.node:
-            raise Violation("a claim is for one node", f"{machine.name} accepted {message}")
-        promised = machine.promise.reign
-        if answer.followed != promised and (
-            promised is None or (answer.followed and answer.followed.is_later_than(promised))
-        ):
-            raise Violation("only what is durable", f"{machine.name} promised {answer.followed}")
+        machine, accepted = process.machine, answer.error is None
+        if accepted and not isinstance(message, Hello | Claim):
+            same = held.reign is not None and message.of_reign == held.reign
+            require(same, "only the reign in force", machine, "accepted", message)
+        if accepted and isinstance(message, Claim):
+            its_own = message.node == answer.node
+            require(its_own, "a claim is for one node", machine, "accepted", message)
+        followed, promised = answer.followed, machine.promise.reign
+        durable = followed == promised or (
+            promised is not None and not (followed and followed.is_later_than(promised))
+        )
+        require(durable, "only what is durable", machine, "promised", followed)
         part = machine.durable.at(answer.last_index)
-        if (part is None or part.position != answer.position) and not machine.standing.forked:
-            raise Violation("only what is durable", f"{machine.name} claims to hold {answer}")
-        if answer.error is None and not isinstance(message, SnapshotChunk | Fetch):
+        durable = part is not None and part.position == answer.position
+        durable |= machine.standing.forked
+        require(durable, "only what is durable", machine, "claims to hold", answer)
+        if accepted and not isinstance(message, SnapshotChunk | Fetch):
             self._acknowledge(machine, message, answer)
 
     def _acknowledge(self, machine: "Machine", message: Message, answer: Answer) -> None:
@@ -109,10 +97,9 @@ class Checks:
             return
         if isinstance(message, Append):
             index = message.end_index
-            if machine.durable.at(index) is not order.at(index):
-                raise Violation("only what is durable", f"{machine.name} confirmed {message}")
-        part = order.at(index)
-        if part is None or not machine.durable.holds(part):
+            durable = machine.durable.at(index) is order.at(index)
+            require(durable, "only what is durable", machine, "confirmed", message)
+        if not machine.durable.shares(order, index):
             return
         key = (reign, machine.disk.node)
         self.acknowledged[key] = max(self.acknowledged.get(key, 0), index)
@@ -122,23 +109,15 @@ class Checks:
     def follower_changed(self, process: "FollowerProcess") -> None:
         """Something has happened at a follower."""
         machine, follower = process.machine, process.follower
-        if follower.log.last != machine.queued.position:
-            raise Violation(
-                "every change is recorded",
-                f"{machine.name} is at {follower.log.last}, recorded {machine.queued.position}",
-            )
+        last, queued = follower.log.last, machine.queued
+        require(last == queued.position, "every change is recorded", machine, last, queued.position)
         self.recorded(process, follower.promise, follower.log)
-        if follower.map.position != machine.durable.position:
-            raise Violation(
-                "only what is durable",
-                f"{machine.name} serves {follower.map.position}, holds {machine.durable.position}",
-            )
-        if process.served_index != machine.durable.index:
-            process.served_index = machine.durable.index
-            if not equal(follower.map, machine.durable):
-                raise Violation("copies equal the order", f"{machine.name} serves other items")
-        known = machine.queued.at(follower.commit_index)
-        if (known is None or not known.confirmed) and not self._ledger.apart:
-            raise Violation(
-                "a lower bound", f"{machine.name} thinks {follower.commit_index} is confirmed"
-            )
+        served, durable = follower.map.position, machine.durable
+        require(served == durable.position, "only what is durable", machine, "serves", served)
+        if process.served_index != durable.index:
+            process.served_index = durable.index
+            same = equal(follower.map, durable)
+            require(same, "copies equal the order", machine, "serves other items")
+        known = queued.at(follower.commit_index)
+        confirmed = (known is not None and known.confirmed) or self._ledger.apart
+        require(confirmed, "a lower bound", machine, follower.commit_index, "is not confirmed")

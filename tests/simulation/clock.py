@@ -11,18 +11,27 @@ class Clock:
     def __init__(self) -> None:
         self.now_s = 0.0
         self.steps = 0
-        self._events: list[tuple[float, int, Callable[[], None]]] = []
+        self.cause = ""
+        """What makes happen what happens now: a fault, or a client's turn; empty for none."""
+        self._events: list[tuple[float, int, str, Callable[[], None]]] = []
         self._order = itertools.count()
 
     def after(self, seconds: float, call: Callable[[], None]) -> None:
         """Let something happen after a while."""
-        heapq.heappush(self._events, (self.now_s + seconds, next(self._order), call))
+        event = (self.now_s + seconds, next(self._order), self.cause, call)
+        heapq.heappush(self._events, event)
 
     def step(self) -> None:
         """Let the next thing happen."""
-        self.now_s, _, call = heapq.heappop(self._events)
+        self.now_s, _, cause, call = heapq.heappop(self._events)
         self.steps += 1
+        self.do(cause, call)
+
+    def do(self, cause: str, call: Callable[[], None]) -> None:
+        """Let something happen now: the cause of everything that comes of it."""
+        before, self.cause = self.cause, cause
         call()
+        self.cause = before
 
     def run(self, seconds: float) -> None:
         """Let everything happen that does within a while."""

@@ -41,11 +41,13 @@ class Faults:
         if random.random() < 0.2:
             self._kinds.append(self._reroute)
         if random.random() < 0.6:
-            self._kinds += Mistakes(world, random, self._later).kinds
+            self._kinds += Mistakes(world, self._later).kinds
 
     def inject(self) -> None:
         """Let something go wrong, and be mended after a while."""
-        self._random.choice(self._kinds)()
+        kind = self._random.choice(self._kinds)
+        self._world.note(kind.__name__.strip("_"))
+        kind()
 
     def _later(self, call: Callable[[], None], mean_s: float = MEAN_DURATION_S) -> None:
         self._world.clock.after(
@@ -100,8 +102,12 @@ class Faults:
         leader = self._random.choice(list(self._world.leaders or machines))
         address = self._random.choice(list(self._world.followers or machines))
         link = self._world.network.link(leader, address)
-        paths = [link.to_follower, link.to_leader]
-        return paths if self._random.random() < 0.5 else [self._random.choice(paths)]
+        paths = {"to": link.to_follower, "from": link.to_leader}
+        ways = list(paths)
+        if self._random.random() >= 0.5:
+            ways = [self._random.choice(ways)]
+        self._world.note("paths", *ways, address, "of", leader)
+        return [paths[way] for way in ways]
 
     def _cut(self) -> None:
         for path in self._paths():

@@ -68,9 +68,8 @@ def _mend_settings(world: World) -> None:
         world.stop(name)
         world.lead(name)
     if not world.followers:
-        nodes = [machine.disk.node for machine in world.machines.values()]
         names = [name for name in world.machines if name.startswith("f")]
-        single = [name for name in names if nodes.count(world.machine(name).disk.node) == 1]
+        single = [name for name in names if world.is_single(name)]
         name = world.random.choice(single or names)
         world.stop(name)
         if not single:
@@ -103,7 +102,7 @@ def _promise_of_success(process: LeaderProcess) -> tuple[int, ...]:
     takes_over = leader.state is LeaderState.TAKEOVER
     return (
         leader.state_text == UNDECIDED,
-        not takes_over and not _is_deposed(process),
+        leader.state not in (LeaderState.TAKEOVER, LeaderState.DEPOSED),
         takes_over and process.machine.standing.forced,
         not takes_over,
         position.epoch,
@@ -111,14 +110,10 @@ def _promise_of_success(process: LeaderProcess) -> tuple[int, ...]:
     )
 
 
-def _is_deposed(process: LeaderProcess) -> bool:
-    return process.leader.state is LeaderState.DEPOSED
-
-
 def _needs_help(process: LeaderProcess) -> bool:
     leader = process.leader
     running = [each for each in _asked(process).values() if each.is_follower and each.running]
-    if _is_deposed(process):
+    if leader.state is LeaderState.DEPOSED:
         return True
     clusters = {machine.promise.cluster for machine in running} | {leader.promise.cluster}
     if leader.problem is not None and len(clusters - {None}) > 1:

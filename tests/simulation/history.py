@@ -1,6 +1,6 @@
 """The histories of entries that leaders have made, against which every copy is compared."""
 
-from msgspec import UNSET
+from msgspec import UNSET, Raw
 
 from kvstore.core import request_table
 from kvstore.core.entries import START, Entry, ReignId
@@ -16,16 +16,7 @@ class History:
     :param entry: the last entry; None for the empty history.
     """
 
-    __slots__ = (
-        "confirmed",
-        "entry",
-        "index",
-        "items",
-        "parent",
-        "position",
-        "reign",
-        "requests",
-    )
+    __slots__ = ("confirmed", "entry", "index", "items", "parent", "position", "reign", "requests")
 
     def __init__(self, parent: "History | None" = None, entry: Entry | None = None) -> None:
         self.parent = parent
@@ -46,8 +37,8 @@ class History:
             self.reign = parent.reign if entry.begins is UNSET else entry.begins
             self.items = dict(parent.items)
             self.items.pop(entry.key, None)
-            if entry.operation == "put":
-                self.items[entry.key] = (entry.index, _value(entry))
+            if entry.operation == "put" and isinstance(entry.value, Raw):
+                self.items[entry.key] = (entry.index, bytes(entry.value))
             forgotten = entry.index - request_table.REMEMBERED_ENTRIES
             self.requests = tuple(each for each in parent.requests if each[1] > forgotten)
             if isinstance(entry.idempotency_key, str):
@@ -63,6 +54,11 @@ class History:
     def holds(self, other: "History") -> bool:
         """Whether the other is this one or an earlier part of it."""
         return self.at(other.index) is other
+
+    def shares(self, other: "History", index: int) -> bool:
+        """Whether it holds what the other holds up to an index."""
+        part = other.at(index)
+        return part is not None and self.holds(part)
 
     def entries_behind(self, index: int) -> list[Entry]:
         """Its entries behind an index, oldest first."""
@@ -91,7 +87,3 @@ class History:
         while part is not None and not part.confirmed:
             part.confirmed = True
             part = part.parent
-
-
-def _value(entry: Entry) -> bytes:
-    return b"" if entry.value is UNSET else bytes(entry.value)

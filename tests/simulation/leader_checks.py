@@ -13,7 +13,7 @@ from kvstore.core.progress import Stage
 from kvstore.core.records import Promise
 from tests.simulation.history import History
 from tests.simulation.ledger import equal
-from tests.simulation.violation import Violation
+from tests.simulation.violation import require
 
 if TYPE_CHECKING:
     from tests.simulation.checks import Checks
@@ -45,9 +45,9 @@ class LeaderChecks:
             return
         if promise.is_own:
             self._reigns.began(machine, known)
-        over = promise.deposed_by is not None and known.deposed_by is None
-        if over and not self._reigns.has_later(promise.reign):
-            raise Violation("only a takeover deposes", f"{machine.name}: {promise}")
+        if promise.deposed_by is not None and known.deposed_by is None:
+            later = self._reigns.has_later(promise.reign)
+            require(later, "only a takeover deposes", machine, promise)
         same = known.reign is not None and known.reign.takeover == promise.reign.takeover
         if promise.has_led and not (same and known.has_led):
             asked = self._world.leader(machine.name).leader.followers
@@ -62,17 +62,15 @@ class LeaderChecks:
             return
         durable = message.of_reign == machine.promise.reign
         if isinstance(message, Append):
-            last = process.log.at(message.end_index)
-            durable &= last is not None and machine.durable.holds(last)
+            durable &= machine.durable.shares(process.log, message.end_index)
             durable &= message.last_index <= machine.durable.index
             for entry in message.entries:
                 part = process.log.at(entry.index)
-                if part is None or part.entry != entry:
-                    raise Violation("one order", f"{machine.name} sends {message} to {address}")
+                same = part is not None and part.entry == entry
+                require(same, "one order", machine, "sends", message, "to", address)
         elif isinstance(message, SnapshotChunk):
             durable &= message.index <= machine.durable.index
-        if not durable:
-            raise Violation("only what is durable", f"{machine.name} sends {message} to {address}")
+        require(durable, "only what is durable", machine, "sends", message, "to", address)
 
     def received(
         self, process: "LeaderProcess", address: str, message: Message, answer: Answer
@@ -82,8 +80,8 @@ class LeaderChecks:
         own, met = message.of_reign, answer.followed
         over = met is not None and (met.is_later_than(own) or met.is_twin_of(own))
         same = answer.cluster == leader.promise.cluster and own == leader.promise.reign
-        if over and same and leader.state in IN_OFFICE and answer.node != leader.node:
-            raise Violation("a replaced leader stops", f"{process} goes on after {answer}")
+        goes_on = over and same and leader.state in IN_OFFICE and answer.node != leader.node
+        require(not goes_on, "a replaced leader stops", process, "goes on after", answer)
         progress = leader.followers.get(address)
         if progress is None or progress.stage is not Stage.STREAM or progress.match_index == 0:
             return
@@ -93,19 +91,15 @@ class LeaderChecks:
                 continue
             if progress.counts and machine.is_follower and machine.name == address:
                 standing.counted, standing.misled = True, False
-            part = process.log.at(progress.match_index)
-            if not standing.forked and (part is None or not machine.durable.holds(part)):
-                raise Violation(
-                    "logs are prefixes of one order",
-                    f"{process} takes {machine.name} to hold {progress.match_index} "
-                    f"after {answer} to {message}",
-                )
+            holds = standing.forked or machine.durable.shares(process.log, progress.match_index)
+            seen = (process, "takes", machine, "to hold", progress.match_index, "after", answer)
+            require(holds, "logs are prefixes of one order", *seen)
 
     # State
 
     def changed(self, process: "LeaderProcess") -> None:
         """Something has happened at a leader."""
-        machine, leader = process.machine, process.leader
+        leader = process.leader
         self._checks.recorded(process, leader.promise, leader.log.entries)
         if leader.state not in IN_OFFICE or leader.promise.reign is None:
             return
@@ -113,8 +107,8 @@ class LeaderChecks:
         if reign not in self._ledger.orders:
             self._check_begun(process)
         self._ledger.orders[reign] = process.log
-        if leader.log.entries.last != process.log.position:
-            raise Violation("one order", f"{machine.name} holds {leader.log.entries.last}")
+        last = leader.log.entries.last
+        require(last == process.log.position, "one order", process, "holds", last)
         self._check_commit(process, reign)
         self._check_ready(process, reign)
         served = leader.log.map.position.index
@@ -122,69 +116,61 @@ class LeaderChecks:
             return
         process.served_index = served
         part = process.log.at(served)
-        if part is None or not equal(leader.log.map, part):
-            raise Violation("copies equal the order", f"{machine.name} serves other items")
+        same = part is not None and equal(leader.log.map, part)
+        require(same, "copies equal the order", process, "serves other items")
 
     def _check_begun(self, process: "LeaderProcess") -> None:
         machine, ledger = process.machine, self._ledger
         promise = machine.promise
-        outside = self._reigns.replaced(promise) or self._reigns.is_loose(promise.reign)
-        if outside or machine.standing.stale or ledger.apart:
-            return
-        if not process.log.holds(ledger.of(promise.cluster)):
-            raise Violation("confirmed entries survive", f"{machine.name} begins without them")
+        excused = self._reigns.replaced(promise) or self._reigns.is_loose(promise.reign)
+        excused |= machine.standing.stale or ledger.apart
+        kept = excused or process.log.holds(ledger.of(promise.cluster))
+        require(kept, "confirmed entries survive", machine, "begins without them")
 
     def _check_ready(self, process: "LeaderProcess", reign: str) -> None:
         leader = process.leader
+        known, process.was_ready = process.was_ready, leader.ready and leader.write_quorum > 0
         if not leader.ready:
-            process.was_ready = False
             return
-        if leader.log.map.position.index > leader.quorum.commit_index:
-            raise Violation("only confirmed values", f"{process} serves what is not")
-        if process.was_ready or leader.quorum.size == 0:
-            process.was_ready = leader.quorum.size > 0
+        confirmed = leader.log.map.position.index <= leader.log.commit_index
+        require(confirmed, "only confirmed values", process, "serves what is not")
+        if known or leader.write_quorum == 0:
             return
-        process.was_ready = True
         first = process.log
         while first.parent is not None and first.parent.position.reign == reign:
             first = first.parent
         acknowledged = self._checks.acknowledged
-        if first.position.reign != reign or not any(
+        held = first.position.reign == reign and any(
             of == reign and index >= first.index for (of, _), index in acknowledged.items()
-        ):
-            raise Violation("a quorum knows a ready leader", f"{process} is ready in {reign}")
+        )
+        require(held, "a quorum knows a ready leader", process, "is ready in", reign)
 
     def _check_commit(self, process: "LeaderProcess", reign: str) -> None:
         machine, leader = process.machine, process.leader
-        commit = leader.quorum.commit_index
+        commit = leader.log.commit_index
         known = self._commits.get((reign, process), 0)
         if commit == known:
             return
         self._commits[(reign, process)] = commit
-        if commit < known:
-            raise Violation("the commit index never falls", f"{known} to {commit}")
+        require(commit > known, "the commit index never falls", process, known, "to", commit)
         tip = process.log.at(commit)
-        if tip is None or not machine.durable.holds(tip):
-            raise Violation("only what is durable", f"{machine.name} confirms {commit}")
-        if tip.confirmed:
-            return
-        if tip.position.reign != reign:
-            raise Violation("the first entry comes first", f"{machine.name} confirms {commit}")
-        self._check_quorum(process, reign, tip)
+        durable = machine.durable.shares(process.log, commit)
+        require(durable, "only what is durable", process, "confirms", commit)
+        if tip is not None and not tip.confirmed:
+            own = tip.position.reign == reign
+            require(own, "the first entry comes first", process, "confirms", commit)
+            self._check_quorum(process, reign, tip)
 
     def _check_quorum(self, process: "LeaderProcess", reign: str, tip: History) -> None:
-        machine, size = process.machine, process.leader.quorum.size
+        machine, size = process.machine, process.leader.write_quorum
         # Not by machine: one that was emptied may be another follower's by now.
         nodes = {each.node for each in process.leader.followers.values() if each.node}
         holders, trusted = (
             {node for node in nodes if counts.get((reign, node), 0) >= tip.index}
             for counts in (self._checks.acknowledged, self._checks.trusted)
         )
-        if len(holders) < size:
-            raise Violation(
-                "the quorum holds it",
-                f"{machine.name} confirms {tip.position}, which {len(holders)} followers hold",
-            )
+        enough = len(holders) >= size
+        require(enough, "the quorum holds it", process, "confirms", tip.position, "at", holders)
         tip.confirm()
         replaced = self._reigns.replaced(machine.promise)
         loose = self._reigns.is_loose(machine.promise.reign)
@@ -207,8 +193,8 @@ class LeaderChecks:
         definite = isinstance(error, DefiniteError) or (
             isinstance(error, OutcomeUnknown) and write.idempotency_key is not None
         )
-        if process.leader.log.last_index != before or not definite:
-            raise Violation("a refusal is definite", f"{error!r} used an index")
+        unused = process.leader.log.last_index == before
+        require(unused and definite, "a refusal is definite", repr(error))
 
     def judged(
         self, newest: History, write: Write, expected: Precondition, error: KvstoreError | None
@@ -224,7 +210,6 @@ class LeaderChecks:
         except PreconditionFailed:
             holds = False
         passed = not isinstance(error, PreconditionFailed)
-        if (error is None or not passed) and passed != holds:
-            raise Violation(
-                "preconditions", f"{write} under {expected}, version {version}: {error}"
-            )
+        other = error is not None and passed  # refused for another reason
+        seen = (write, "under", expected, "version", version, repr(error))
+        require(other or passed == holds, "preconditions", *seen)

@@ -31,7 +31,7 @@ from tests.simulation.disk import Disk
 from tests.simulation.history import History
 from tests.simulation.machine import Standing
 from tests.simulation.reigns import Reigns
-from tests.simulation.violation import Violation
+from tests.simulation.violation import require
 
 if TYPE_CHECKING:
     from tests.simulation.machine import Machine
@@ -69,13 +69,11 @@ class Ledger:
 
     def appended(self, before: History, entry: Entry) -> History:
         """A leader has put an entry behind its log."""
-        if any(key == entry.idempotency_key for key, _ in before.requests):
-            raise Violation("a repeated request is one entry", f"{entry} comes again")
-        known = self._histories.get(entry.position)
-        if known is None:
-            known = self._histories[entry.position] = History(before, entry)
-        elif known.parent is not before or known.entry != entry:
-            raise Violation("a position is of one entry", f"{entry} and {known.entry}")
+        new = all(key != entry.idempotency_key for key, _ in before.requests)
+        require(new, "a repeated request is one entry", entry, "comes again")
+        known = self._histories.setdefault(entry.position, History(before, entry))
+        same = known.parent is before and known.entry == entry
+        require(same, "a position is of one entry", entry, "and", known.entry)
         return known
 
     def history_after(self, machine: "Machine", record: Record) -> History:
@@ -83,37 +81,34 @@ class Ledger:
         history = machine.queued
         if isinstance(record, SaveEntries):
             for entry in record.entries:
-                following = self._histories.get(entry.position)
-                if following is None or following.parent is not history or following.entry != entry:
-                    raise Violation(
-                        "one order", f"{machine.name} put {entry} after {history.position}"
-                    )
-                history = following
+                before, history = history, self._histories.get(entry.position, self.root)
+                follows = history.parent is before and history.entry == entry
+                require(follows, "one order", machine, "put", entry, "after", before.position)
         elif isinstance(record, ReplaceState):
             history = self._replaced(machine, record)
         return history
 
     def _replaced(self, machine: "Machine", record: ReplaceState) -> History:
-        history = self._histories.get(record.position)
-        if history is None:
-            raise Violation("no invented state", f"{machine.name} holds {record}")
-        reign = record.promise.reign
-        if machine.is_follower and not (reign and self.orders[reign.id].holds(history)):
-            raise Violation("one order", f"{machine.name} holds another order than its leader's")
+        known = record.position in self._histories
+        require(known, "no invented state", machine, "holds", record)
+        history, reign = self._histories[record.position], record.promise.reign
+        if machine.is_follower:
+            same = reign is not None and self.orders[reign.id].holds(history)
+            require(same, "one order", machine, "holds another order than its leader's")
         self._check_dropped(machine, history, record)
         return history
 
     def _check_dropped(self, machine: "Machine", history: History, record: ReplaceState) -> None:
         before = machine.queued
         promised = self.of(machine.promise.cluster).common(before)
-        if not self.apart and not history.holds(promised):
-            raise Violation("promised entries are not dropped", f"{machine.name} drops {record}")
+        kept = self.apart or history.holds(promised)
+        require(kept, "promised entries are not dropped", machine, "drops", record)
         common = history.common(before).index
         dropped = [entry for entry in before.entries_behind(common) if entry.key]
-        kept = [each for each in record.discarded if isinstance(each, Entry) and each.key]
+        apart = [each for each in record.discarded if isinstance(each, Entry) and each.key]
         whole = machine.disk.base.index <= common and machine.queued is machine.durable
-        if kept != dropped[-len(kept) :] and (kept or (whole and dropped)):
-            raise Violation("what is dropped is kept apart", f"{machine.name} drops {dropped}")
+        found = apart == dropped[-len(apart) :] or not (apart or (whole and dropped))
+        require(found, "what is dropped is kept apart", machine, "drops", dropped)
 
     # What is promised
 
@@ -128,11 +123,12 @@ class Ledger:
         if history.holds(promised):
             self._world.counts.confirmed += history.index - promised.index
             self.promised[cluster] = history
-        elif not self.apart and not promised.holds(history):
-            raise Violation(
-                "one order of confirmed entries",
-                f"{machine.name} confirms {history.position}, promised is {promised.position}",
+        else:
+            same, seen = (
+                self.apart or promised.holds(history),
+                (history.position, promised.position),
             )
+            require(same, "one order of confirmed entries", machine, *seen)
 
     def taken_over(self, machine: "Machine", before: History, asked: Iterable[str]) -> None:
         """A leader's takeover is complete.
@@ -160,11 +156,8 @@ class Ledger:
         promised = self.of(cluster)
         if self.apart:
             self.promised[cluster] = history.common(promised)
-        elif not history.holds(promised):
-            raise Violation(
-                "confirmed entries survive",
-                f"{machine.name} took over {history.position}, promised is {promised.position}",
-            )
+        kept, seen = history.holds(self.of(cluster)), (history.position, promised.position)
+        require(kept, "confirmed entries survive", machine, *seen)
 
     def named(self, members: Members) -> None:
         """A follower holds an entry that names the followers: the others count no more."""
@@ -216,14 +209,14 @@ class Ledger:
         disk, history = machine.disk, machine.durable
         kv_map = KeyValueMap(disk.position, disk.items.values(), disk.requests)
         base = history.at(disk.base.index)
-        if (
-            disk.position != history.position
-            or base is None
-            or base.position != disk.base
-            or disk.entries != history.entries_behind(base.index)
-            or not equal(kv_map, history)
-        ):
-            raise Violation("no invented state", f"{machine.name} holds {vars(disk)}")
+        same = (
+            disk.position == history.position
+            and base is not None
+            and base.position == disk.base
+            and disk.entries == history.entries_behind(base.index)
+            and equal(kv_map, history)
+        )
+        require(same, "no invented state", machine, "holds", vars(disk))
 
     def _lose_copies(self) -> None:
         self.reigns.forget()

@@ -125,6 +125,9 @@ class Machine:
         self.standing = Standing()
         self._waiting: list[History] = []
 
+    def __repr__(self) -> str:
+        return self.name
+
     @property
     def is_follower(self) -> bool:
         return self.addresses is None
@@ -133,10 +136,6 @@ class Machine:
     def now_ms(self) -> int:
         """What its wall clock shows."""
         return 1_000_000 + int(self.world.now_s * 1000) + self.clock_error_ms
-
-    def hold_disk(self) -> None:
-        """Let nothing become durable."""
-        self.disk_held = True
 
     def release_disk(self) -> None:
         """Let everything become durable that waits for it."""

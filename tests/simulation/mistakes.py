@@ -3,7 +3,6 @@
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from functools import partial
-from random import Random
 
 from kvstore.core.errors import NothingToForce
 from kvstore.core.leader import LeaderState
@@ -21,11 +20,9 @@ class Mistakes:
     :param later: lets something happen after a while.
     """
 
-    def __init__(
-        self, world: World, random: Random, later: Callable[[Callable[[], None], float], None]
-    ) -> None:
+    def __init__(self, world: World, later: Callable[[Callable[[], None], float], None]) -> None:
         self._world = world
-        self._random = random
+        self._random = random = world.random
         self._later = later
         self._copies: list[tuple[str, Disk]] = []
         self._empties = random.random() < 0.5
@@ -54,7 +51,7 @@ class Mistakes:
     def _use_another_leader(self) -> None:
         name = self._random.choice(LEADERS[:2] if self._random.random() < 0.8 else LEADERS)
         if name not in self._world.followers:
-            self._lead(name, emptied=self._now_and_then())
+            self._lead(name, emptied=self._empties and self._random.random() < 0.3)
 
     def _let_two_take_over(self) -> None:
         for name in self._random.sample(LEADERS, 2):
@@ -64,12 +61,11 @@ class Mistakes:
     def _replace_unnoticed(self) -> None:
         """The leader is replaced, and starts alone; a follower that was emptied meets it first."""
         world, random = self._world, self._random
-        leaders = [name for name in world.leaders if world.machine(name).running]
-        followers = list(world.followers)
+        leaders, followers = world.running_leaders(), list(world.followers)
         if len(leaders) != 1 or not followers:
             return
-        old = leaders[0]
-        new = next(name for name in ["other", "leader"] if name != old)
+        old = leaders[0].machine.name
+        new = "leader" if old == "other" else "other"
         emptied = random.choice(followers)
         self._stop(old)
         self._lead(new, emptied=True)
@@ -103,7 +99,7 @@ class Mistakes:
 
     def _swap(self) -> None:
         leader, follower = self._one_of(self._world.leaders), self._one_of(self._world.followers)
-        if leader and follower and self._is_single(leader):
+        if leader and follower and self._world.is_single(leader):
             self._follow(leader)
             self._lead(follower)
 
@@ -117,7 +113,7 @@ class Mistakes:
 
     def _demote(self) -> None:
         name = self._one_of(self._world.leaders)
-        if name and self._is_single(name):
+        if name and self._world.is_single(name):
             self._follow(name)
             if self._random.random() < 0.5:
                 self._later(lambda: self._lead(name), 0.5)
@@ -163,7 +159,7 @@ class Mistakes:
         world.start(name, followers, emptied=emptied)
 
     def _follow(self, name: str) -> None:
-        if self._is_single(name):
+        if self._world.is_single(name):
             self._stop(name)
             self._world.follow(name)
 
@@ -174,14 +170,6 @@ class Mistakes:
     def _stop(self, name: str) -> None:
         self._world.stop(name)
         self._world.counts.faults += 1
-
-    def _is_single(self, name: str) -> bool:
-        """Whether no other machine has a copy of its disk."""
-        nodes = [machine.disk.node for machine in self._world.machines.values()]
-        return nodes.count(self._world.machine(name).disk.node) == 1
-
-    def _now_and_then(self) -> bool:
-        return self._empties and self._random.random() < 0.3
 
     def _one_of(self, machines: Collection[str]) -> str | None:
         return self._random.choice(sorted(machines)) if machines else None

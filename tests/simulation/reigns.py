@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from kvstore.core.entries import ReignId
 from kvstore.core.records import Promise
 from tests.simulation.disk import Disk
-from tests.simulation.violation import Violation
+from tests.simulation.violation import require
 
 if TYPE_CHECKING:
     from tests.simulation.machine import Machine
@@ -69,8 +69,8 @@ class Reigns:
         assert reign is not None
         known = self._made.get(reign.takeover)
         if known is not None and known.id != reign.id and known.restart >= reign.restart:
-            if reign.takeover not in self.copied:
-                raise Violation("restarts grow", f"{machine.name} made {reign} after {known}")
+            copied = reign.takeover in self.copied
+            require(copied, "restarts grow", machine, "made", reign, "after", known)
             self._world.ledger.apart = True
         self._made[reign.takeover] = reign
         self._hear(promise, before)
@@ -97,8 +97,9 @@ class Reigns:
         """A follower belongs to another reign."""
         promise, standing = machine.promise, machine.standing
         reign = promise.reign
-        if reign is None or not (reign == known.reign or _is_later(reign, known.reign)):
-            raise Violation("reigns grow", f"{machine.name} went from {known} to {promise}")
+        later = reign == known.reign or (reign is not None and _is_later(reign, known.reign))
+        require(later, "reigns grow", machine, known, "to", promise)
+        assert reign is not None
         self._promised[machine.disk.node] = reign
         self._hear(promise, known)
         if reign.epoch < standing.forgot or (
@@ -109,10 +110,8 @@ class Reigns:
             standing.forgot = 0
         standing.forked |= self.may_fork(reign)
         excused = self._world.ledger.apart or self.is_loose(reign)
-        if self.replaced(promise) and not excused:
-            raise Violation(
-                "a replaced leader changes nothing", f"{machine.name} left {known} for {promise}"
-            )
+        in_force = excused or not self.replaced(promise)
+        require(in_force, "a replaced leader changes nothing", machine, known, "to", promise)
 
     def _hear(self, promise: Promise, before: Promise) -> None:
         if promise.reign is not None and before.reign is not None:

@@ -1,5 +1,6 @@
 """One random schedule: a cluster, clients, faults; then everything heals and has to converge."""
 
+from collections.abc import Callable, Collection
 from random import Random
 from unittest.mock import patch
 
@@ -23,11 +24,23 @@ class Schedule:
 
     :param seed: decides everything.
     :param rules: the code under test.
+    :param random: decides in the seed's place.
+    :param left_out: causes of what does not happen: see :attr:`causes`.
     """
 
-    def __init__(self, seed: int, rules: Rules | None = None) -> None:
-        self._random = random = Random(seed)
+    def __init__(
+        self,
+        seed: int,
+        rules: Rules | None = None,
+        *,
+        random: Random | None = None,
+        left_out: Collection[str] = (),
+    ) -> None:
+        self._random = random = random or Random(seed)
         self.world = World(_setup(random), random, rules)
+        self.causes: list[str] = []
+        """The faults and the clients' turns that were not left out."""
+        self._left_out = left_out
         self._faults = Faults(self.world, HORIZON_S)
         self._max_entries = random.choice([1, 2, 4, 1000])
         self._keys = KEYS[: random.choice([2, 4, 8])]
@@ -53,22 +66,33 @@ class Schedule:
         world.lead()
         self._write_now_and_then(random.choice([0.01, 0.05, 0.2]))
         pause_s = random.choice([0.03, 0.1, 0.3])
+        number = 0
         while world.now_s < HORIZON_S:
             world.clock.run(random.expovariate(1 / pause_s))
-            self._faults.inject()
+            number += 1
+            self._do(f"fault {number}", self._faults.inject)
+
+    def _do(self, cause: str, call: Callable[[], None]) -> None:
+        if cause not in self._left_out:
+            self.causes.append(cause)
+            self.world.clock.do(cause, call)
 
     # Clients
 
-    def _write_now_and_then(self, pause_s: float) -> None:
+    def _write_now_and_then(self, pause_s: float, number: int = 1) -> None:
         world = self.world
         if world.now_s > HORIZON_S:
             return
-        for leader in world.running_leaders():
+        self._do(f"write {number}", self._write_everywhere)
+        world.clock.after(
+            self._random.expovariate(1 / pause_s),
+            lambda: self._write_now_and_then(pause_s, number + 1),
+        )
+
+    def _write_everywhere(self) -> None:
+        for leader in self.world.running_leaders():
             if not leader.frozen:
                 self._write(leader)
-        world.clock.after(
-            self._random.expovariate(1 / pause_s), lambda: self._write_now_and_then(pause_s)
-        )
 
     def _write(self, leader: LeaderProcess) -> None:
         random = self._random

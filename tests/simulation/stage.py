@@ -5,14 +5,15 @@ from contextlib import contextmanager
 from random import Random
 
 from kvstore.core.errors import NothingToForce
+from kvstore.core.leader import LeaderState
 from kvstore.core.messages import Append, Message
 from tests.simulation.brief import describe
-from tests.simulation.network import Packet, Path
+from tests.simulation.network import Packet
 from tests.simulation.setup import Setup
 from tests.simulation.world import World
 
 
-def cluster(
+def make_cluster(
     *, followers: int = 2, write_quorum: int = 1, durable: bool = True, leader_retain: int = 1000
 ) -> World:
     """A cluster whose leader leads, over a network and disks without faults."""
@@ -38,6 +39,23 @@ def settle(world: World) -> None:
 def wait(world: World, reached: Callable[[], bool], within_s: float = 5.0) -> None:
     """Let things happen until a state is reached."""
     assert world.clock.run_until(reached, within_s), describe(world)
+
+
+def wait_ready(world: World, leader: str = "leader") -> None:
+    """Wait until a leader is ready."""
+    wait(world, lambda: world.leader(leader).leader.ready)
+
+
+def wait_deposed(world: World, leader: str = "leader") -> None:
+    """Wait until a leader has met the one that replaced it."""
+    wait(world, lambda: world.leader(leader).leader.state is LeaderState.DEPOSED)
+
+
+def replace_leader(world: World) -> None:
+    """Crash the leader and let another one, without state, take over."""
+    world.crash("leader")
+    world.lead("other", emptied=True)
+    settle(world)
 
 
 def write(world: World, *values: int, leader: str = "leader") -> list[int]:
@@ -71,9 +89,22 @@ def cut(world: World, *addresses: str, leader: str = "leader") -> None:
         link.to_follower.cut = link.to_leader.cut = True
 
 
+def reconnect(world: World) -> None:
+    """Carry everything again, to where it belongs, and let it come to rest."""
+    world.network.heal()
+    settle(world)
+
+
 @contextmanager
-def held(path: Path) -> Iterator[list[Packet]]:
-    """Keep what a path should carry, for the test to deliver."""
+def in_flight(
+    world: World, address: str, leader: str = "leader", *, answers: bool = False
+) -> Iterator[list[Packet]]:
+    """Keep what a leader sends to a follower in flight, for the test to deliver.
+
+    :param answers: keep the follower's answers instead.
+    """
+    link = world.network.link(leader, address)
+    path = link.to_leader if answers else link.to_follower
     packets: list[Packet] = []
     path.held = packets
     try:
@@ -83,7 +114,7 @@ def held(path: Path) -> Iterator[list[Packet]]:
 
 
 def take(world: World, packets: list[Packet], kind: type[Message]) -> Packet:
-    """Deliver what a held path carries until a message of a kind comes, and take that one out.
+    """Deliver what is in flight until a message of a kind comes, and take that one out.
 
     Of appends, only those that carry entries count.
     """
@@ -112,7 +143,7 @@ def force(world: World, leader: str = "leader") -> None:
 
 def commit_index(world: World, leader: str = "leader") -> int:
     """The commit index of a running leader."""
-    return world.leader(leader).leader.quorum.commit_index
+    return world.leader(leader).leader.log.commit_index
 
 
 def confirmed_keys(world: World) -> set[str]:

@@ -4,22 +4,23 @@ import random
 
 import pytest
 
+from kvstore.core.lineage import holds_more
 from kvstore.core.messages import Answer, Message
 from kvstore.core.quorum import WriteQuorum
 from kvstore.node.follower_node import FollowerNode
-from tests.simulation.campaign import Summary, run_campaign
+from tests.simulation.campaign import run_campaign
 from tests.simulation.schedule import Schedule
 from tests.simulation.setup import Rules
+from tests.simulation.shrink import Attempt, shrink
 
 FIXED_SEED = 20_000
 SECONDS = 10.0
 
 
 @pytest.mark.parametrize("kind", ["fixed seed", "fresh seed"])
-def test_no_invariant_is_violated(kind: str, summaries: list[Summary]) -> None:
+def test_no_invariant_is_violated(kind: str) -> None:
     seed = FIXED_SEED if kind == "fixed seed" else random.SystemRandom().randrange(10**9)
     summary = run_campaign(seed, seconds=SECONDS)
-    summaries.append(summary)
     assert not summary.failures, "\n\n".join(summary.failures)
     assert summary.faults > 0
     assert summary.confirmed > 0
@@ -38,7 +39,7 @@ def test_seed_repeats_a_schedule_exactly() -> None:
 class _AnswersTooEarly(FollowerNode):
     def receive(self, message: Message) -> Answer:
         answer = self._handle(message)
-        self._after_change()
+        self._copy.follow()
         return answer
 
 
@@ -60,3 +61,14 @@ def test_faulty_function_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(WriteQuorum, "advance", by_maximum)
     summary = run_campaign(1, schedules=50, max_failures=1)
     assert "the quorum holds it" in summary.failures[0]
+
+
+def test_failure_is_shrunk_to_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kvstore.core.takeover.holds_more", lambda a, b: holds_more(b, a))
+    summary = run_campaign(1_000_000, schedules=50, max_failures=1)
+    seed = summary.seed + summary.schedules - 1
+    whole, small = Attempt(seed), shrink(seed)
+    assert small.invariant == whole.invariant
+    assert 0 < len(small.schedule.causes) < len(whole.schedule.causes) / 4
+    again = Attempt(seed, left_out=small.left_out, earlier=small.draws)
+    assert str(again.failure) == str(small.failure)

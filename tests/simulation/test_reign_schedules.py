@@ -1,57 +1,48 @@
 """Named schedules of several reigns: replaced, deposed and restarted leaders."""
 
+import pytest
+
 from kvstore.core.leader import LeaderState
 from kvstore.core.messages import Append
 from tests.simulation.stage import (
-    cluster,
     commit_index,
     confirm,
     cut,
-    held,
+    in_flight,
+    make_cluster,
     put,
     settle,
     take,
     wait,
+    wait_deposed,
+    wait_ready,
     write,
 )
 
 
-def test_message_of_the_old_reign_after_the_claim_changes_nothing() -> None:
-    world = cluster()
-    with held(world.network.link("leader", "f0").to_follower) as packets:
+@pytest.mark.parametrize("restart", [False, True])
+def test_message_of_the_old_reign_after_the_claim_changes_nothing(restart: bool) -> None:
+    world = make_cluster()
+    with in_flight(world, "f0") as packets:
         put(world, 1)
         late = take(world, packets, Append)
         world.crash("leader")
     world.lead("other", emptied=True)
     settle(world)
-    follower = world.follower("f0").follower
-    before = (follower.promise, follower.log.last, follower.commit_index)
+    if restart:
+        world.restart("f0")
+        settle(world)
+    machine, follower = world.machine("f0"), world.follower("f0").follower
+    before = (machine.durable, follower.promise, follower.log.last, follower.commit_index)
     late.deliver()
     late.repeat()
     world.clock.run(0.4)
-    assert (follower.promise, follower.log.last, follower.commit_index) == before
-    settle(world)
-
-
-def test_follower_keeps_its_promise_over_a_restart() -> None:
-    world = cluster()
-    with held(world.network.link("leader", "f0").to_follower) as packets:
-        put(world, 1)
-        late = take(world, packets, Append)
-        world.crash("leader")
-    world.lead("other", emptied=True)
-    settle(world)
-    before = world.followers["f0"].durable
-    world.crash("f0")
-    world.start("f0")
-    late.repeat()
-    world.clock.run(0.1)
-    assert world.followers["f0"].durable is before
+    assert before == (machine.durable, follower.promise, follower.log.last, follower.commit_index)
     settle(world)
 
 
 def test_write_quorum_lowered_and_the_leader_lost() -> None:
-    world = cluster(followers=3, write_quorum=3)
+    world = make_cluster(followers=3, write_quorum=3)
     write(world, 1)
     cut(world, "f0", "f2")
     version = put(world, 2)
@@ -67,11 +58,11 @@ def test_write_quorum_lowered_and_the_leader_lost() -> None:
 
 
 def test_replaced_leader_that_restarts_out_of_reach_takes_nobody_back() -> None:
-    world = cluster()
+    world = make_cluster()
     write(world, 1)
     cut(world, "f0", "f1")
     world.lead("other", emptied=True)
-    wait(world, lambda: world.leader("other").leader.ready)
+    wait_ready(world, "other")
     confirm(world, 2, leader="other")
     for _ in range(3):
         world.crash("leader")
@@ -80,19 +71,19 @@ def test_replaced_leader_that_restarts_out_of_reach_takes_nobody_back() -> None:
     own = world.leader().leader.promise
     assert own.epoch < world.leader("other").leader.promise.epoch
     world.network.heal()
-    wait(world, lambda: world.leader().leader.state is LeaderState.DEPOSED)
+    wait_deposed(world)
     settle(world)
     assert world.leader("other").leader.ready
 
 
 def test_deposed_leader_stays_so() -> None:
-    world = cluster()
+    world = make_cluster()
     write(world, 1)
     world.freeze("leader")
     world.lead("other", emptied=True)
-    wait(world, lambda: world.leader("other").leader.ready)
+    wait_ready(world, "other")
     world.thaw("leader")
-    wait(world, lambda: world.leader().leader.state is LeaderState.DEPOSED)
+    wait_deposed(world)
     assert world.put("key2", 2, "leader") is None
     wait(world, lambda: world.leaders["leader"].disk.promise.deposed_by is not None)
     world.crash("leader")
@@ -104,18 +95,17 @@ def test_deposed_leader_stays_so() -> None:
 
 
 def test_frozen_leader_confirms_nothing_that_its_successor_does_not_hold() -> None:
-    world = cluster()
-    link = world.network.link("leader", "f0")
+    world = make_cluster()
     cut(world, "f1")
-    with held(link.to_follower) as packets:
+    with in_flight(world, "f0") as packets:
         version = put(world, 1)
         message = take(world, packets, Append)
-        with held(link.to_leader) as answers:
+        with in_flight(world, "f0", answers=True) as answers:
             message.deliver()
             wait(world, lambda: bool(answers))
             world.freeze("leader")
     world.lead("other", emptied=True)
-    wait(world, lambda: world.leader("other").leader.ready)
+    wait_ready(world, "other")
     assert world.leader("other").log.index == version + 1
     world.thaw("leader")
     answers[0].deliver()
@@ -124,7 +114,7 @@ def test_frozen_leader_confirms_nothing_that_its_successor_does_not_hold() -> No
 
 
 def test_memory_only_leader_restarted_under_load_loses_nothing() -> None:
-    world = cluster(followers=3, write_quorum=2, durable=False)
+    world = make_cluster(followers=3, write_quorum=2, durable=False)
     for value in range(1, 30):
         if world.leader().leader.ready:
             world.put(f"key{value}", value)
@@ -133,6 +123,6 @@ def test_memory_only_leader_restarted_under_load_loses_nothing() -> None:
             confirmed = world.ledger.confirmed
             world.crash("leader")
             world.lead("leader")
-            wait(world, lambda: world.leader().leader.ready)
+            wait_ready(world)
             assert world.leader().log.holds(confirmed)
     settle(world)

@@ -11,23 +11,26 @@ from kvstore.core.messages import Claim, Fetch, Hello
 from tests.simulation.healing import converge
 from tests.simulation.setup import Setup
 from tests.simulation.stage import (
-    cluster,
     confirm,
     confirmed_keys,
     cut,
     force,
-    held,
+    in_flight,
+    make_cluster,
+    reconnect,
     settle,
     take,
     wait,
+    wait_deposed,
+    wait_ready,
     write,
 )
 from tests.simulation.world import World
 
 
-def _scattered(*, durable: bool) -> World:
+def make_scattered_cluster(*, durable: bool) -> World:
     """A cluster without leader, with a confirmed entry that one follower alone holds."""
-    world = cluster(followers=3, durable=durable)
+    world = make_cluster(followers=3, durable=durable)
     write(world, 1, 2)
     cut(world, "f0", "f2")
     confirm(world, 3)
@@ -41,7 +44,7 @@ def test_takeover_interrupted_at_every_step_starts_over(durable: bool) -> None:
     steps = 0
     led = False
     while not led:
-        world = _scattered(durable=durable)
+        world = make_scattered_cluster(durable=durable)
         confirmed = world.ledger.confirmed
         world.lead("leader", emptied=True)
         for _ in range(steps):
@@ -57,7 +60,7 @@ def test_takeover_interrupted_at_every_step_starts_over(durable: bool) -> None:
 
 
 def test_takeover_waits_for_every_follower() -> None:
-    world = _scattered(durable=True)
+    world = make_scattered_cluster(durable=True)
     world.crash("f1")
     world.lead("leader", emptied=True)
     world.clock.run(10.0)
@@ -69,12 +72,12 @@ def test_takeover_waits_for_every_follower() -> None:
 
 
 def test_forced_start_drops_what_only_the_missing_follower_holds() -> None:
-    world = _scattered(durable=True)
+    world = make_scattered_cluster(durable=True)
     world.crash("f1")
     world.lead("leader", emptied=True)
     wait(world, lambda: world.leader().leader.waiting_for == ["f1"])
     force(world)
-    wait(world, lambda: world.leader().leader.ready)
+    wait_ready(world)
     epoch = world.leader().leader.promise.epoch
     assert epoch > 1000
     assert confirm(world, 4) == 5
@@ -86,7 +89,7 @@ def test_forced_start_drops_what_only_the_missing_follower_holds() -> None:
 
 
 def test_takeover_from_a_follower_that_a_forced_start_took_back() -> None:
-    world = cluster()
+    world = make_cluster()
     write(world, 1)
     cut(world, "f0")
     for value in range(2, 8):
@@ -97,9 +100,8 @@ def test_takeover_from_a_follower_that_a_forced_start_took_back() -> None:
     world.lead("leader", emptied=True)
     wait(world, lambda: world.leader().leader.waiting_for == ["f1"])
     force(world)
-    wait(world, lambda: world.leader().leader.ready)
-    world.network.heal()
-    settle(world)
+    wait_ready(world)
+    reconnect(world)
     assert world.follower("f1").follower.log.last.index == 4
     cut(world, "f0")
     confirm(world, 8)
@@ -113,29 +115,25 @@ def test_takeover_from_a_follower_that_a_forced_start_took_back() -> None:
 
 
 def test_two_takeovers_choose_the_same_epoch() -> None:
-    world = cluster()
+    world = make_cluster()
     write(world, 1)
     world.crash("leader")
-    links = {
-        (leader, address): world.network.link(leader, address).to_follower
-        for leader in ("other", "third")
-        for address in ("f0", "f1")
-    }
+    leaders = ("other", "third")
     with ExitStack() as stack:
-        packets = {key: stack.enter_context(held(path)) for key, path in links.items()}
-        claims = {}
-        for leader in ("other", "third"):
+        packets = {
+            (leader, address): stack.enter_context(in_flight(world, address, leader))
+            for leader in leaders
+            for address in world.followers
+        }
+        for leader in leaders:
             world.lead(leader, emptied=True)
-        for key in links:
-            take(world, packets[key], Hello).deliver()
-        for key in links:
-            claims[key] = take(world, packets[key], Claim)
-        claims["other", "f0"].deliver()
-        claims["third", "f1"].deliver()
-        claims["other", "f1"].deliver()
-        claims["third", "f0"].deliver()
-        for leader in ("other", "third"):
-            wait(world, lambda: world.leader(leader).leader.state is LeaderState.DEPOSED)  # noqa: B023
+        for each in packets.values():
+            take(world, each, Hello).deliver()
+        claims = {key: take(world, each, Claim) for key, each in packets.items()}
+        for key in [("other", "f0"), ("third", "f1"), ("other", "f1"), ("third", "f0")]:
+            claims[key].deliver()
+        for leader in leaders:
+            wait_deposed(world, leader)
     force(world, "third")
     settle(world)
     assert not world.ledger.apart
@@ -143,18 +141,18 @@ def test_two_takeovers_choose_the_same_epoch() -> None:
 
 
 def test_claim_that_another_takeover_overtook_is_refused() -> None:
-    world = cluster()
+    world = make_cluster()
     write(world, 1)
     world.crash("leader")
     cut(world, "f1", leader="other")
-    with held(world.network.link("other", "f0").to_follower) as packets:
+    with in_flight(world, "f0", "other") as packets:
         world.lead("other", emptied=True)
         take(world, packets, Hello).deliver()
         wait(world, lambda: world.leader("other").leader.waiting_for == ["f1"])
         force(world, "other")
         claim = take(world, packets, Claim)
         world.lead("third", emptied=True)
-        wait(world, lambda: world.leader("third").leader.ready)
+        wait_ready(world, "third")
         before = world.follower("f0").follower.promise
         assert isinstance(claim.content, Claim)
         assert claim.content.epoch > before.epoch
@@ -166,7 +164,7 @@ def test_claim_that_another_takeover_overtook_is_refused() -> None:
 
 
 def test_two_takeovers_at_once_end() -> None:
-    world = cluster()
+    world = make_cluster()
     write(world, 1, 2)
     world.crash("leader")
     world.lead("leader", emptied=True)
@@ -183,7 +181,7 @@ def test_two_takeovers_at_once_end() -> None:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_two_first_starts_make_one_cluster(seed: int) -> None:
+def test_two_first_starts_make_one_make_cluster(seed: int) -> None:
     world = World(Setup(followers=2), Random(seed))
     for name in world.followers:
         world.start(name)
@@ -198,11 +196,13 @@ def test_two_first_starts_make_one_cluster(seed: int) -> None:
 
 def test_fetch_that_begins_anew_half_way_is_not_taken_for_complete() -> None:
     with patch("kvstore.core.messages.MAX_ENTRIES", 1):
-        world = cluster(followers=1)
+        world = make_cluster(followers=1)
         write(world, 1, 2, 3, 4)
         world.crash("leader")
-        link = world.network.link("other", "f0")
-        with held(link.to_follower) as packets, held(link.to_leader) as answers:
+        with (
+            in_flight(world, "f0", "other") as packets,
+            in_flight(world, "f0", "other", answers=True) as answers,
+        ):
             world.lead("other", emptied=True)
             fetches = 0
             while fetches < 3:
@@ -225,11 +225,11 @@ def test_fetch_that_begins_anew_half_way_is_not_taken_for_complete() -> None:
 
 
 def test_follower_emptied_between_two_claims_of_a_takeover() -> None:
-    world = cluster()
+    world = make_cluster()
     write(world, 1)
     cut(world, "f0")
     confirm(world, 2)  # so that the state of f1 is the one to take over
-    with held(world.network.link("other", "f1").to_follower) as packets:
+    with in_flight(world, "f1", "other") as packets:
         world.lead("other", emptied=True)
         take(world, packets, Hello).deliver()
         claim = take(world, packets, Claim)
@@ -245,14 +245,13 @@ def test_follower_emptied_between_two_claims_of_a_takeover() -> None:
         confirm(world, 3)
         claim.deliver()
         world.clock.run(0.1)
-    world.network.heal()
-    settle(world)
+    reconnect(world)
     assert world.leader("other").leader.ready
     assert confirmed_keys(world) == {"key1", "key2", "key3"}
 
 
 def test_takeover_that_nobody_else_remembers_needs_an_operator() -> None:
-    world = cluster()
+    world = make_cluster()
     write(world, 1)
     world.crash("leader")
     world.lead("other", emptied=True)
@@ -272,7 +271,7 @@ def test_claim_delivered_late_to_another_node_at_the_address() -> None:
     world = World(Setup(followers=2), Random(1))
     for name in world.followers:
         world.start(name)
-    with held(world.network.link("leader", "f0").to_follower) as packets:
+    with in_flight(world, "f0") as packets:
         world.lead()
         claim = take(world, packets, Claim)
         world.restart("f0", emptied=True)
@@ -283,7 +282,7 @@ def test_claim_delivered_late_to_another_node_at_the_address() -> None:
 
 
 def test_own_state_of_a_deposed_leader_is_taken_over_where_it_holds_the_most() -> None:
-    world = cluster()
+    world = make_cluster()
     write(world, 1)
     cut(world, "f1")
     confirm(world, 2)
@@ -294,7 +293,7 @@ def test_own_state_of_a_deposed_leader_is_taken_over_where_it_holds_the_most() -
     world.restart("f0", emptied=True)
     world.network.heal()
     world.thaw("leader")
-    wait(world, lambda: world.leader().leader.state is LeaderState.DEPOSED)
+    wait_deposed(world)
     force(world)
     settle(world)
     assert not world.ledger.apart
@@ -302,18 +301,17 @@ def test_own_state_of_a_deposed_leader_is_taken_over_where_it_holds_the_most() -
 
 
 def test_claim_does_not_make_a_follower_forget_who_was_named_since_it_was_found() -> None:
-    world = cluster()
+    world = make_cluster()
     write(world, 1)
     world.start("f2")
     world.crash("leader")
-    to_f2 = world.network.link("leader", "f2").to_follower
     with (
-        held(world.network.link("other", "f0").to_follower) as to_f0,
-        held(world.network.link("other", "f1").to_follower) as to_f1,
+        in_flight(world, "f0", "other") as to_f0,
+        in_flight(world, "f1", "other") as to_f1,
     ):
-        with held(to_f2):
+        with in_flight(world, "f2"):
             world.lead("leader")
-            wait(world, lambda: world.leader().leader.ready)
+            wait_ready(world)
             world.start("other", ["f0"])
             take(world, to_f0, Hello).deliver()
             take(world, to_f1, Hello).deliver()
@@ -328,5 +326,5 @@ def test_claim_does_not_make_a_follower_forget_who_was_named_since_it_was_found(
     world.crash("leader")
     world.network.heal()
     world.start("third", ["f0"])
-    wait(world, lambda: world.leader("third").leader.ready)
+    wait_ready(world, "third")
     assert "key2" in world.leader("third").log.items

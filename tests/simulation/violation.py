@@ -11,3 +11,14 @@ class Violation(AssertionError):
     def __init__(self, invariant: str, detail: str) -> None:
         super().__init__(f"{invariant}: {detail}")
         self.invariant = invariant
+
+
+def require(holds: bool, invariant: str, *detail: object) -> None:
+    """Check an invariant.
+
+    :param invariant: its short name.
+    :param detail: what is seen, put into words only where the invariant does not hold.
+    :raises Violation: it does not hold.
+    """
+    if not holds:
+        raise Violation(invariant, " ".join(map(str, detail)))

@@ -4,7 +4,6 @@ Every choice comes from one seeded generator, so that a seed repeats a schedule 
 """
 
 import itertools
-from collections import deque
 from random import Random
 
 from msgspec import Raw
@@ -38,8 +37,8 @@ class World:
         self.rules = rules or Rules()
         self.clock = Clock()
         self.counts = Counts()
-        self.trace: deque[tuple[float, tuple[object, ...]]] = deque(maxlen=100)
-        """The last events, for a failure's report."""
+        self.trace: list[tuple[float, tuple[object, ...]]] = []
+        """The events and their times, for a failure's report."""
         self.disk_delay_s = USUAL_DISK_DELAY_S
         self.machines: dict[str, Machine] = {}
         self._ids = itertools.count(1)
@@ -146,6 +145,11 @@ class World:
             self.machines[name] = self.network.route[name] = Machine(self, name)
         return self.machines[name]
 
+    def is_single(self, name: str) -> bool:
+        """Whether no other machine has a copy of this one's disk."""
+        nodes = [machine.disk.node for machine in self.machines.values()]
+        return nodes.count(self.machine(name).disk.node) == 1
+
     @property
     def followers(self) -> dict[str, Machine]:
         """The machines that are followers."""
@@ -236,7 +240,7 @@ class World:
         followers = self.followers
         return (
             ready[0].machine.durable is log
-            and leader.quorum.commit_index == log.index
+            and leader.log.commit_index == log.index
             and leader.followers.keys() == followers.keys()
             and all(
                 progress.counts and progress.match_index == log.index
