@@ -5,7 +5,7 @@ import signal
 import sys
 from pathlib import Path
 
-from analysis.nodes.local_node import NodeError
+from analysis.nodes.node import NodeError
 from analysis.nodes.node_client import NodeUnavailableError
 from analysis.report.plot import draw_plot
 from analysis.report.report import render_failure, render_report

@@ -8,9 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import requests
-
-from analysis.nodes.copies import CopyError
+from analysis.nodes.node import Node, NodeError
+from analysis.nodes.node_client import NodeUnavailableError
 from tests.chaos.client import Client, Write
 from tests.chaos.cluster import ChaosCluster
 from tests.chaos.faults import FaultMaker
@@ -19,7 +18,6 @@ from tests.chaos.long_values import shorten
 from tests.chaos.recorder import Recorder
 from tests.chaos.schedule import make_schedule
 from tests.chaos.workload import Workload
-from tests.support.harness import Node
 
 HISTORY_NAME = "history.jsonl"
 LOGS_NAME = "logs"
@@ -99,7 +97,7 @@ def run(campaign: Campaign, directory: Path, show: Callable[[Tick], None]) -> Pa
     :param directory: for the history and the nodes' logs.
     :param show: called a few times a second.
     :return: the history file.
-    :raises AssertionError: the nodes could not be started.
+    :raises NodeError: the nodes could not be started.
     """
     path = directory / HISTORY_NAME
     stopped = threading.Event()
@@ -157,7 +155,7 @@ def _finish(campaign: Campaign, cluster: ChaosCluster, recorder: Recorder) -> No
         cluster.heal()
         cluster.wait_for_convergence(_CONVERGENCE_TIMEOUT_S)
         recorder.event("all nodes are ready and hold the same index")
-    except AssertionError as error:
+    except (NodeError, TimeoutError) as error:
         recorder.problem(f"the nodes did not converge: {error}")
     reader = Client("reader", recorder, time.sleep)
     for node in cluster.nodes.values():
@@ -172,8 +170,8 @@ def _finish(campaign: Campaign, cluster: ChaosCluster, recorder: Recorder) -> No
 
 def _record_copy(node: Node, recorder: Recorder) -> None:
     try:
-        copy = node.store()
-    except (AssertionError, CopyError, requests.RequestException) as error:
+        copy = node.copy()
+    except NodeUnavailableError as error:
         recorder.problem(f"no copy of {node.name}: {error}")
         return
     recorder.copy(

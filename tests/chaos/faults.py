@@ -7,8 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
-import requests
-
+from analysis.nodes.node_client import NodeUnavailableError
 from tests.chaos.cluster import ChaosCluster
 from tests.chaos.fault import Fault, Way
 from tests.chaos.recorder import Recorder
@@ -187,7 +186,7 @@ class FaultMaker:
     def _raise_quorum(self, fault: Fault) -> None:
         """Only ever above W: what is confirmed meanwhile is held by at least as many."""
         usual = self._cluster.write_quorum
-        quorum = self._random.randint(usual, len(self._cluster.harness.followers))
+        quorum = self._random.randint(usual, len(self._cluster.followers))
         self._try_to_set_quorum(fault, quorum)
         self._wait(fault.seconds)
         self._try_to_set_quorum(fault, usual)
@@ -196,8 +195,8 @@ class FaultMaker:
         try:
             self._cluster.leader.set_quorum(quorum)
             self._recorder.event(f"W is {quorum}", fault.number)
-        except requests.RequestException as error:  # a leader that is dead or frozen now
-            self._recorder.event(f"W is not changed: {type(error).__name__}", fault.number)
+        except NodeUnavailableError as error:  # a leader that is dead or frozen now
+            self._recorder.event(f"W is not changed: {error}", fault.number)
 
     # Links
 

@@ -14,12 +14,12 @@ from typing import Self
 import psutil
 import pytest
 
+from analysis.nodes.node import Node
 from kvstore.core.leader_log import LogLimits
 from kvstore.http.parser_pool import SMALL_BYTES
 from kvstore.http.request_parts import BODY_TIMEOUT_S, LARGE_BODIES
 from kvstore.http.worker import HEAD_TIMEOUT_S
 from tests.conftest import StartCluster
-from tests.support.harness import Node
 from tests.support.http_stream import HttpResponse, exchange, read_response
 from tests.support.waiting import wait_until
 
@@ -36,8 +36,7 @@ UNBOUNDED_S = 90.0
 
 def worker(node: Node) -> psutil.Process:
     """The process that holds the node's state."""
-    (process,) = psutil.Process(node.process.pid).children()
-    return process
+    return node.processes[1]
 
 
 def serves(node: Node, connection: socket.socket) -> bool:
@@ -58,7 +57,7 @@ def wait_for_connection(node: Node, connection: socket.socket, *, there: bool) -
 
 def unread_bytes(node: Node, connections: list[socket.socket]) -> list[int]:
     """How much of what was sent to a node over each connection it has not read yet."""
-    server = f":{node.process.port:04X}"
+    server = f":{node.port:04X}"
     unread: dict[str, int] = {}
     for line in Path("/proc/net/tcp").read_text("ascii").splitlines()[1:]:
         _, local, remote, _, queues = line.split()[:5]
@@ -167,7 +166,7 @@ def test_a_client_that_reads_slowly_gets_its_whole_answer(start_cluster: StartCl
 
 
 def test_an_idle_connection_is_closed(start_cluster: StartCluster) -> None:
-    leader = start_cluster(0, settings={"GUNICORN_CMD_ARGS": "--keep-alive 1"}).leader
+    leader = start_cluster(0, GUNICORN_CMD_ARGS="--keep-alive 1").leader
     for used in (False, True):
         with socket.create_connection(leader.endpoint, timeout=UNBOUNDED_S) as connection:
             if used:
@@ -178,8 +177,7 @@ def test_an_idle_connection_is_closed(start_cluster: StartCluster) -> None:
 
 def test_connections_over_the_bound_wait_for_a_place(start_cluster: StartCluster) -> None:
     bound = 8
-    settings = {"GUNICORN_CMD_ARGS": f"--worker-connections {bound}"}
-    leader = start_cluster(0, settings=settings).leader
+    leader = start_cluster(0, GUNICORN_CMD_ARGS=f"--worker-connections {bound}").leader
     with ExitStack() as stack:
         served = [
             stack.enter_context(socket.create_connection(leader.endpoint, timeout=UNBOUNDED_S))
@@ -279,12 +277,11 @@ def assert_overloaded(leader: Node, answer: HttpResponse) -> None:
 def test_no_more_than_12_000_writes_are_pending(start_cluster: StartCluster) -> None:
     """The next one is refused and no entry; a retry of a pending one is no new write."""
     # Frozen, the follower counts as reachable for half of this time.
-    cluster = start_cluster(1, settings={"REPL_TIMEOUT": str(2 * UNBOUNDED_S)})
+    cluster = start_cluster(1, REPL_TIMEOUT=2 * UNBOUNDED_S)
     leader, follower = cluster.leader, cluster.followers[0]
     assert LogLimits(retain=1).max_pending == MAX_PENDING
     with descriptors(MAX_PENDING + 500), ExitStack() as stack:
-        follower.freeze()
-        stack.callback(follower.thaw)
+        stack.enter_context(cluster.frozen(follower))
         first = put("first", b'{"value":1}', "Idempotency-Key: first")
         waiting = send_writes(stack, leader, iter([first]), 1)
         waiting += send_writes(stack, leader, cycle([put("k", b'{"value":1}')]), MAX_PENDING - 1)
@@ -306,14 +303,13 @@ def test_no_more_than_12_000_writes_are_pending(start_cluster: StartCluster) -> 
 
 
 def test_pending_writes_are_bounded_in_bytes(start_cluster: StartCluster) -> None:
-    cluster = start_cluster(1, settings={"REPL_TIMEOUT": str(2 * UNBOUNDED_S)})
+    cluster = start_cluster(1, REPL_TIMEOUT=2 * UNBOUNDED_S)
     leader, follower = cluster.leader, cluster.followers[0]
     assert LogLimits(retain=1).max_pending_bytes == MAX_PENDING_BYTES
     large = put("k", b'{"value":"' + b"x" * (MEBIBYTE - 150) + b'"}')
     before = leader.status()["last_index"]
     with ExitStack() as stack:
-        follower.freeze()
-        stack.callback(follower.thaw)
+        stack.enter_context(cluster.frozen(follower))
         # An entry is a little larger than its value, but no mebibyte.
         count = MAX_PENDING_BYTES // MEBIBYTE
         waiting = send_writes(stack, leader, cycle([large]), count + 1)
@@ -327,10 +323,9 @@ def test_pending_writes_are_bounded_in_bytes(start_cluster: StartCluster) -> Non
 
 # Memory
 
-FROZEN_S = 60.0
-WARM_UP_S = 15.0
+FROZEN_S = 20.0
+WARM_UP_S = 5.0
 VALUE_BYTES = 8192
-RETAINED = {"LOG_RETAIN": "1000"}
 MAX_GROWTH_BYTES = 24 << 20
 
 
@@ -368,25 +363,12 @@ class Writers:
                     self._stopped.wait(0.005)
 
 
-def test_memory_stays_flat_while_all_followers_are_frozen(
-    start_cluster: StartCluster, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    """A minute under load: with W=0, where every write is taken, and with W=2, where none is."""
-    data_root = tmp_path_factory.mktemp("data")
-    clusters = {
-        w: start_cluster(
-            5,
-            settings=RETAINED,
-            leader_settings={"WRITE_QUORUM": str(w)},
-            data_root=data_root / f"W{w}",
-        )
-        for w in (0, 2)
-    }
+def test_memory_stays_flat_while_all_followers_are_frozen(start_cluster: StartCluster) -> None:
+    """Under load: with W=0, where every write is taken, and with W=2, where none is."""
+    clusters = {w: start_cluster(2, durable=True, LOG_RETAIN=1000, WRITE_QUORUM=w) for w in (0, 2)}
     with ExitStack() as stack:
         for cluster in clusters.values():
-            for follower in cluster.followers:
-                follower.freeze()
-                stack.callback(follower.thaw)
+            stack.enter_context(cluster.frozen(*cluster.followers))
         writers = {
             w: stack.enter_context(Writers(c.leader, clients=4)) for w, c in clusters.items()
         }
@@ -398,7 +380,7 @@ def test_memory_stays_flat_while_all_followers_are_frozen(
     for cluster in clusters.values():
         cluster.wait_for_replication()
         cluster.assert_copies_equal()
-    kept = sum(path.stat().st_size for path in (data_root / "W0" / "leader").iterdir())
+    kept = sum(path.stat().st_size for path in clusters[0].leader.directory.iterdir())
     assert kept < MAX_GROWTH_BYTES
 
 

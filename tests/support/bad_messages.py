@@ -3,8 +3,8 @@
 import json
 from typing import Any
 
+from analysis.nodes.node import Node
 from tests.support.bad_requests import request
-from tests.support.harness import Node
 
 MAX_INDEX = 2**63 - 1
 
