@@ -10,6 +10,19 @@ import pytest
 from tests.support.cluster import Cluster
 
 StartCluster = Callable[..., Cluster]
+HERE = Path(__file__).parent
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where several processes run the tests, those that may share nodes belong to one of them: the
+    tests of a file, and all that drive containers. The planted faults share nothing.
+    """
+    for item in items:
+        ring, *_ = item.path.relative_to(HERE).parts
+        if ring != "planted":
+            group = ring if ring == "containers" else str(item.path)
+            item.add_marker(pytest.mark.xdist_group(group))
 
 
 def _starter(directory: Path) -> Iterator[StartCluster]:
