@@ -52,7 +52,7 @@ class Cluster(LocalCluster):
         super().__init__(followers, directory, texts, directory / "data" if durable else None)
         self._directory = directory
         self._proxies: dict[Node, TcpProxy] = {}
-        self._made = self.nodes
+        self._all_nodes = self.nodes
         """Every node, whatever becomes of ``leader`` and ``followers``."""
         self._stack = ExitStack()
         if proxied:
@@ -82,7 +82,7 @@ class Cluster(LocalCluster):
         merged |= {name: str(value) for name, value in settings.items()}
         log_path = self._directory / f"{name}.log"
         node = Node(name, "leader", free_ports(1)[0], merged, log_path)
-        self._made.append(node)
+        self._all_nodes.append(node)
         return node
 
     def restart(self, *nodes: Node) -> None:
@@ -229,13 +229,13 @@ class Cluster(LocalCluster):
 
     def stop(self) -> None:
         """Kill every node, frozen ones too, and close the proxies."""
-        for node in self._made:
+        for node in self._all_nodes:
             node.crash()
         self._stack.close()
 
     def internal_errors(self) -> dict[str, str]:
         """By name, what nodes have logged from their first stack trace on."""
-        logs = {node.name: node.log() for node in self._made}
+        logs = {node.name: node.log() for node in self._all_nodes}
         return {
             name: log[at : at + _EXCERPT]
             for name, log in logs.items()
