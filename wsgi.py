@@ -6,7 +6,7 @@ import sys
 from kvstore.app import create_app, create_node
 from kvstore.config import load_settings
 from kvstore.core.errors import StorageError
-from kvstore.node.node import NODE_FAILED
+from kvstore.node.vital import NODE_FAILED
 
 _settings = load_settings(os.environ)
 try:

@@ -10,22 +10,24 @@ import gevent
 from flask import Flask, Response
 from werkzeug.exceptions import HTTPException
 
+from kvstore.api_types import Error
 from kvstore.config import Settings
 from kvstore.core import errors
 from kvstore.core.follower import Follower
 from kvstore.core.leader import Leader
 from kvstore.core.leader_log import LogLimits
 from kvstore.http.access import access_check
-from kvstore.http.admin_api import admin_api, health_api
-from kvstore.http.client_api import client_api
+from kvstore.http.admin_routes import admin_routes
+from kvstore.http.client_routes import client_routes
 from kvstore.http.http_transport import HttpTransport
-from kvstore.http.openapi import openapi_api
-from kvstore.http.replication_api import replication_api
+from kvstore.http.replication_routes import replication_routes
 from kvstore.http.request_parts import KeyConverter, check_target
 from kvstore.http.responses import error_response, http_error_response, json_response
+from kvstore.http.status_routes import status_routes
 from kvstore.node.delay import DelayRange
 from kvstore.node.follower_node import FollowerNode
 from kvstore.node.leader_node import LeaderNode
+from kvstore.node.node import Node
 from kvstore.node.sqlite_storage import SqliteStorage
 from kvstore.node.storage import MemoryStorage, Storage
 from kvstore.node.transport import Transport
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("kvstore")
 
 
-def create_node(settings: Settings) -> LeaderNode | FollowerNode:
+def create_node(settings: Settings) -> Node:
     """Build the node that the settings describe; it starts working with ``start()``.
 
     :raises StorageError: its data directory cannot be used.
@@ -66,7 +68,7 @@ def create_node(settings: Settings) -> LeaderNode | FollowerNode:
     return LeaderNode(leader, storage, connect, delay_range, settings.repl_timeout_s)
 
 
-def create_app(settings: Settings, node: LeaderNode | FollowerNode) -> Flask:
+def create_app(settings: Settings, node: Node) -> Flask:
     """Build the flask app that serves a node."""
     app = Flask("kvstore", static_folder=None)
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
@@ -77,11 +79,10 @@ def create_app(settings: Settings, node: LeaderNode | FollowerNode) -> Flask:
     app.register_error_handler(HTTPException, http_error_response)
     app.register_error_handler(Exception, _internal_error)
     check_access = access_check(settings.cluster_token)
-    app.register_blueprint(client_api(node, settings.max_key_bytes, settings.max_value_bytes))
-    app.register_blueprint(replication_api(node, check_access))
-    app.register_blueprint(admin_api(node, check_access, settings.repl_timeout_s))
-    app.register_blueprint(health_api(node))
-    app.register_blueprint(openapi_api(settings.max_key_bytes))
+    app.register_blueprint(client_routes(node, settings.max_key_bytes, settings.max_value_bytes))
+    app.register_blueprint(replication_routes(node, check_access))
+    app.register_blueprint(admin_routes(node, check_access))
+    app.register_blueprint(status_routes(node, settings.max_key_bytes))
     app.extensions["kvstore"] = node
     app.wsgi_app = _fair(app.wsgi_app)  # type: ignore[assignment,method-assign]
     return app
@@ -109,7 +110,7 @@ def _fair(wsgi_app: "WSGIApplication") -> "WSGIApplication":
 
 def _internal_error(error: Exception) -> Response:
     logger.error("a request failed", exc_info=error)
-    return json_response({"error": "internal server error"}, 500)
+    return json_response(Error("internal server error"), 500)
 
 
 def _new_id() -> str:

@@ -1,5 +1,6 @@
 """The values everything else is about: positions in the log, entries, and items of the map."""
 
+from collections.abc import Container
 from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
@@ -14,6 +15,11 @@ Operation = Literal["put", "delete", "noop"]
 Address = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9_.:%\[\]-]{1,280}\Z")]
 Members = Annotated[dict[Address, str], Meta(max_length=1000)]
 """Node ids of followers by their addresses (``host:port``)."""
+
+
+def members_at(addresses: Container[str], members: Members) -> Members:
+    """Those of the members that are named at one of these addresses."""
+    return {address: node for address, node in members.items() if address in addresses}
 
 
 class ReignId(Struct, frozen=True, array_like=True):

@@ -11,7 +11,7 @@ from dataclasses import replace
 from enum import Enum
 
 from kvstore.core.discarded import discarded_parts
-from kvstore.core.entries import ReignId
+from kvstore.core.entries import ReignId, members_at
 from kvstore.core.errors import (
     KeyReused,
     KvstoreError,
@@ -21,6 +21,7 @@ from kvstore.core.errors import (
     OutcomeUnknown,
     WriteRefused,
 )
+from kvstore.core.key_value_map import KeyValueMap
 from kvstore.core.leader_log import LeaderLog, LogLimits, Write
 from kvstore.core.messages import Answer, Hello, Message
 from kvstore.core.preconditions import ALWAYS, Precondition
@@ -37,7 +38,7 @@ from kvstore.core.records import (
 )
 from kvstore.core.reign import OldCopy, Reign
 from kvstore.core.replication_log import ReplicationLog
-from kvstore.core.takeover import HEARTBEAT_S, Deposed, OwnState, Phase, TakenState, Takeover
+from kvstore.core.takeover import Deposed, OwnState, Phase, TakenState, Takeover
 
 
 class LeaderState(Enum):
@@ -75,8 +76,8 @@ class Leader:
         self.node = state.node
         self.followers = {address: FollowerProgress(address) for address in addresses}
         """By address; during a takeover also the others that are asked."""
-        self.quorum = WriteQuorum(write_quorum, len(addresses))
-        self.log = LeaderLog(state.log, state.map, self.quorum, limits)
+        self._quorum = WriteQuorum(write_quorum, len(addresses))
+        self.log = LeaderLog(state.log, state.map, self._quorum, limits)
         self.discarded = state.discarded
         """How many entries were kept apart because the state taken over did not hold them."""
         self._addresses = addresses
@@ -85,6 +86,8 @@ class Leader:
         self._new_id = new_id
         self._now_ms = now_ms
         self._now_s = 0.0
+        self.durable_promise = state.promise
+        """The last promise that is durable."""
         self._promise = state.promise
         self._unsaved: list[Record] = []
         self._takeover: Takeover | None = None
@@ -110,6 +113,16 @@ class Leader:
         return None if self._reign is None else self._reign.id
 
     @property
+    def write_quorum(self) -> int:
+        """W, as in force now."""
+        return self._quorum.size
+
+    @property
+    def map(self) -> KeyValueMap:
+        """What is confirmed, as far as this node knows."""
+        return self.log.map
+
+    @property
     def state(self) -> LeaderState:
         if self._takeover is not None:
             return LeaderState.TAKEOVER
@@ -117,7 +130,7 @@ class Leader:
             return LeaderState.DEPOSED
         if self._reign is None:
             return LeaderState.STARTING
-        return LeaderState.LEADING if self.quorum.has_begun else LeaderState.CATCHING_UP
+        return LeaderState.LEADING if self._quorum.has_begun else LeaderState.CATCHING_UP
 
     @property
     def state_text(self) -> str:
@@ -198,9 +211,11 @@ class Leader:
             if known.fingerprint != write.fingerprint:
                 raise KeyReused
             return known.index
-        if self._reign is None or (write.idempotency_key is not None and not self.quorum.has_begun):
+        if self._reign is None or (
+            write.idempotency_key is not None and not self._quorum.has_begun
+        ):
             raise self._refusal(write)
-        if sum(progress.counts for progress in self.followers.values()) < self.quorum.size:
+        if sum(progress.counts for progress in self.followers.values()) < self.write_quorum:
             raise NotEnoughFollowers
         precondition.check(self.log.newest_version(write.key))
         self.log.check_room()
@@ -213,7 +228,7 @@ class Leader:
 
         :raises ValueError: outside ``0 … number of followers``.
         """
-        self.quorum.resize(size)
+        self._quorum.resize(size)
         self._confirm()
 
     def force_start(self, keep: str | None = None) -> list[str]:
@@ -256,7 +271,7 @@ class Leader:
             message = self._takeover.next_message(progress, now_s)
         elif self._reign is not None:
             message = self._reign.next_message(progress, now_s)
-        elif progress.stage is Stage.HELLO or now_s - progress.last_sent_s >= HEARTBEAT_S:
+        elif progress.stage is Stage.HELLO or progress.is_due(now_s):
             # Only to know who is there, should an operator force a start.
             message = Hello(cluster=None, epoch=0, reign="", leader=self._url)
         if message is not None:
@@ -310,8 +325,10 @@ class Leader:
             self.log.durable_index = record.entries[-1].index
             self._confirm()
         elif isinstance(record, SavePromise):
+            self.durable_promise = record.promise
             self._promise_saved(record.promise)
         elif isinstance(record, ReplaceState):
+            self.durable_promise = record.promise
             self._state_replaced(record)
 
     # Reigns
@@ -338,8 +355,7 @@ class Leader:
         )
         # Whom it is not told of any more does not vouch for it any more: another leader could have
         # taken over from those that it named since.
-        known = {a: n for a, n in self._promise.members.items() if a in self._addresses}
-        members = known or self._promise.members
+        members = members_at(self._addresses, self._promise.members) or self._promise.members
         self._promise = replace(self._promise, reign=reign, leader=self._url, members=members)
         self._save(SavePromise(self._promise))
 
@@ -365,7 +381,7 @@ class Leader:
                 self._save(SavePromise(self._promise))
             return
         members = takeover.promise.members
-        known = {a: node for a, node in members.items() if a in self._addresses} or members
+        known = members_at(self._addresses, members) or members
         promise = replace(takeover.promise, members=known, has_led=True)
         if promise != self._promise:
             self._promise = promise
@@ -398,8 +414,8 @@ class Leader:
         assert taken is not None, "a state was taken over"
         log = ReplicationLog(taken.base, taken.entries, taken.lineage, taken.members)
         kv_map = taken.staging.finish(taken.position)
-        self.quorum.commit_index = taken.commit_index
-        self.log = LeaderLog(log, kv_map, self.quorum, self._limits)
+        self._quorum.commit_index = taken.commit_index
+        self.log = LeaderLog(log, kv_map, self._quorum, self._limits)
         if record.promise == self.promise:
             self._begin_reign()
 
@@ -407,10 +423,10 @@ class Leader:
         """The promise to lead is durable, with the complete state."""
         log, kv_map = self.log.entries, self.log.map
         self._end_takeover()
-        self.log = LeaderLog(log, kv_map, self.quorum, self._limits)
+        self.log = LeaderLog(log, kv_map, self._quorum, self._limits)
         reign = self._promise.reign
         assert reign is not None, "the promise is of a reign"
-        members = {a: n for a, n in self._promise.members.items() if a in self._addresses}
+        members = members_at(self._addresses, self._promise.members)
         self._save(SaveEntries([self.log.begin(reign, members, self._now_s)]))
         self._reign = Reign(
             self._promise, self.node, self.log, self.followers, self._new_id, self._save

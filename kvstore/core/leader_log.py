@@ -73,7 +73,7 @@ class LeaderLog:
     ) -> None:
         self.entries = log
         self.map = kv_map
-        self.quorum = quorum
+        self._quorum = quorum
         self.durable_index = log.last.index
         self.first_index = log.last.index + 1
         """Index of the reign's first entry."""
@@ -87,6 +87,11 @@ class LeaderLog:
     @property
     def last_index(self) -> int:
         return self.entries.last.index
+
+    @property
+    def commit_index(self) -> int:
+        """Up to where the log is known to be confirmed."""
+        return self._quorum.commit_index
 
     def newest_version(self, key: str) -> int | None:
         """Version of the key after the newest appended entry; None when it does not exist."""
@@ -115,7 +120,7 @@ class LeaderLog:
 
         :param members: the followers that the leader knows.
         """
-        self.quorum.begin(self.first_index)
+        self._quorum.begin(self.first_index)
         return self._append_noop(reign, members, now_s, begins=reign)
 
     def name(self, reign: ReignId, members: Members, now_s: float) -> Entry:
@@ -165,7 +170,7 @@ class LeaderLog:
 
         :param match_indexes: one for each follower.
         """
-        commit_index = self.quorum.advance(self.durable_index, match_indexes)
+        commit_index = self._quorum.advance(self.durable_index, match_indexes)
         while self.map.position.index < commit_index:
             entry = self.entries[self.map.position.index + 1]
             self.map.apply(entry)

@@ -6,6 +6,8 @@ from kvstore.core.entries import Item, Members, ReignId, Request
 from kvstore.core.key_value_map import KeyValueMap
 from kvstore.core.messages import Answer, Claim, Export, Header
 
+HEARTBEAT_S = 0.5
+
 
 class Stage(Enum):
     """What the leader has to say next to a follower. The values are shown in ``/status``."""
@@ -84,6 +86,10 @@ class FollowerProgress:
     def confirmed_index(self) -> int:
         """Up to where it counts as holding the log."""
         return self.match_index if self.match_index >= self.named_index else 0
+
+    def is_due(self, now_s: float) -> bool:
+        """Whether it was sent nothing for so long that a heartbeat is due."""
+        return now_s - self.last_sent_s >= HEARTBEAT_S
 
     def answered(self, answer: Answer, now_s: float) -> None:
         """Any answer proves the contact, and says which node it is."""

@@ -12,12 +12,12 @@ leader had taken over meanwhile; the unknown one cannot.
 from collections.abc import Callable
 from dataclasses import replace
 
-from kvstore.core.entries import MAX_EPOCH_JUMP, START, Members, ReignId
+from kvstore.core.entries import MAX_EPOCH_JUMP, START, ReignId, members_at
 from kvstore.core.leader_log import LeaderLog
 from kvstore.core.messages import Answer, Append, Claim, Hello, Message, SnapshotChunk
 from kvstore.core.progress import FollowerProgress, SnapshotTransfer, Stage, find_twin
 from kvstore.core.records import Promise, Record, SaveEntries, SavePromise
-from kvstore.core.takeover import HEARTBEAT_S, Deposed
+from kvstore.core.takeover import Deposed
 
 NAMING_PAUSE_S = 1.0
 """How long an address at which one node after the other answers waits for an entry again."""
@@ -89,14 +89,14 @@ class Reign:
 
     def next_message(self, progress: FollowerProgress, now_s: float) -> Message | None:
         """What to say to this follower now; None while there is nothing."""
-        due = now_s - progress.last_sent_s >= HEARTBEAT_S
+        due = progress.is_due(now_s)
         header = self.promise.header()
         self._unpin_if_gone(progress, now_s)
         match progress.stage:
             case Stage.HELLO:
                 return Hello(**header)
             case Stage.CLAIM:
-                members = self._named(self.promise.members)
+                members = members_at(self._followers, self.promise.members)
                 return progress.claim(header, members, progress.followed)
             case Stage.SNAPSHOT:
                 return self._next_chunk(progress)
@@ -203,14 +203,11 @@ class Reign:
     def _name(self, address: str, node: str, now_s: float) -> int:
         members = {**self.promise.members, **{a: n for a, (n, _) in self._newcomers.items()}}
         members[address] = node
-        entry = self._log.name(self.id, self._named(members), now_s)
+        entry = self._log.name(self.id, members_at(self._followers, members), now_s)
         self._save(SaveEntries([entry]))
         self._newcomers[address] = (node, entry.index)
         self._named_at_s[address] = now_s
         return entry.index
-
-    def _named(self, members: Members) -> Members:
-        return {a: node for a, node in members.items() if a in self._followers}
 
     def _adopt(self, address: str) -> None:
         node, _ = self._newcomers.pop(address)
@@ -296,7 +293,7 @@ class Reign:
             prev_reign=prev.reign,
             entries=entries,
             last_index=self._log.durable_index,
-            commit_index=self._log.quorum.commit_index,
+            commit_index=self._log.commit_index,
         )
 
     def _begin_snapshot(self, progress: FollowerProgress) -> None:

@@ -22,7 +22,6 @@ from kvstore.core.progress import FollowerProgress, Stage, find_twin
 from kvstore.core.records import Promise, Record
 from kvstore.core.staging import Staging
 
-HEARTBEAT_S = 0.5
 FORCED_EPOCH_JUMP = 1000
 """Skips every epoch that a missing follower could have seen in a reign nobody knows of here. As
 much again and more is left to chance, so that two forced takeovers do not choose the same."""
@@ -199,8 +198,7 @@ class Takeover:
                 return progress.claim(self.promise.header(), self.promise.members, found)
         elif self.phase is Phase.FETCHING and connected and address == self._best:
             return Fetch(**self.promise.header(), offset=self._fetched)
-        due = now_s - progress.last_sent_s >= HEARTBEAT_S
-        if connected and address not in self._to_ask and not due:
+        if connected and address not in self._to_ask and not progress.is_due(now_s):
             return None
         hello = Hello(cluster=None, epoch=0, reign="", leader=self._own.url)
         self._to_ask.discard(address)

@@ -16,8 +16,7 @@ from msgspec import Raw
 
 from kvstore.core.errors import WriteRefused
 from kvstore.http import parser_process
-from kvstore.http.parser_process import ANSWER, KINDS, REQUEST
-from kvstore.http.put_body import value_of
+from kvstore.http.parser_process import ANSWER, KINDS, REQUEST, value_of
 from kvstore.node.turn import Turn
 
 logger = logging.getLogger("kvstore")
@@ -36,14 +35,20 @@ _PACKAGE_PARENT = Path(__file__).parents[2]
 
 
 class ParserPool:
-    """Takes values out of bodies."""
+    """Takes values out of bodies.
 
-    def __init__(self) -> None:
+    :param wait_s: how long a large body waits for a process.
+    :param parse_timeout_s: how long a process may take for one body.
+    """
+
+    def __init__(self, wait_s: float = WAIT_S, parse_timeout_s: float = PARSE_TIMEOUT_S) -> None:
+        self.wait_s = wait_s
+        self.parse_timeout_s = parse_timeout_s
         self._free = BoundedSemaphore(PARSERS)
         self._idle: list[_Parser] = []
 
     def value_of(self, body: Sequence[bytes], max_bytes: int) -> Raw:
-        """Take the value out of a body, as :func:`kvstore.http.put_body.value_of` does.
+        """Take the value out of a body, as :func:`.parser_process.value_of` does.
 
         :param body: its parts.
         :param max_bytes: limit of the value.
@@ -53,7 +58,7 @@ class ParserPool:
         """
         if sum(map(len, body)) <= SMALL_BYTES:
             return Raw(value_of(b"".join(body), max_bytes))
-        if not self._free.acquire(timeout=WAIT_S):
+        if not self._free.acquire(timeout=self.wait_s):
             raise WriteRefused("too many large bodies are being parsed")
         try:
             with self._parser() as parser:
@@ -74,7 +79,7 @@ class ParserPool:
             logger.warning("no process for large bodies could be started: %s", error)
             raise WriteRefused("a large body cannot be parsed now") from None
         try:
-            with gevent.Timeout(PARSE_TIMEOUT_S, TimeoutError("it took too long")):
+            with gevent.Timeout(self.parse_timeout_s, TimeoutError("it took too long")):
                 yield parser
         except OSError as error:
             parser.kill()

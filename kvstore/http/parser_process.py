@@ -1,8 +1,8 @@
-"""The program that parses large bodies: ``python -m kvstore.http.parser_process``.
+"""How the value is taken out of a put's body, and the program that does it for large bodies.
 
-It runs beside the node, because parsing holds Python's global lock: a thread of the node would
-stop the event loop too. It takes one body after the other from the socket that is its standard
-input, and ends with it.
+The program, ``python -m kvstore.http.parser_process``, runs beside the node, because parsing holds
+Python's global lock: a thread of the node would stop the event loop too. It takes one body after
+the other from the socket that is its standard input, and ends with it.
 """
 
 import gc
@@ -15,8 +15,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from kvstore.core.errors import InvalidRequest, TooLarge
+from kvstore.http import strict_json
 from kvstore.http.parentage import end_with_parent
-from kvstore.http.put_body import value_of
 
 REQUEST = struct.Struct("!QQ")
 """Size of the body that follows, limit of its value."""
@@ -26,6 +26,23 @@ KINDS = (None, InvalidRequest, TooLarge)
 """The canonical value, or the text of an error."""
 
 _NICENESS = 5
+
+
+def value_of(body: bytes, max_bytes: int) -> bytes:
+    """Take the value out of a put's body, a JSON object whose ``value`` is what is stored.
+
+    :param max_bytes: limit of the value.
+    :return: canonical JSON.
+    :raises InvalidRequest: the body is not JSON, or no object with a ``value``.
+    :raises TooLarge: the value is over its limit.
+    """
+    document = strict_json.parse(body)
+    if not isinstance(document, dict) or "value" not in document:
+        raise InvalidRequest('the body must be an object with a "value"')
+    value = strict_json.canonical(document["value"])
+    if len(value) > max_bytes:
+        raise TooLarge(f"the value is larger than {max_bytes} bytes")
+    return value
 
 
 def main() -> None:

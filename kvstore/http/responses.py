@@ -1,12 +1,12 @@
 """JSON responses, and the one table from error to HTTP status."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import msgspec
 from flask import Response
 from werkzeug.exceptions import HTTPException
 
+from kvstore import api_types
 from kvstore.core import errors
 from kvstore.core.entries import Item
 from kvstore.node.turn import Turn
@@ -34,15 +34,18 @@ RETRY_AFTER_S = 1
 
 LARGE_VALUE_BYTES = 64 << 10
 """A value above that is sent in parts, and hashed where the loop does not wait."""
-_PART_BYTES = 1 << 20
+PART_BYTES = 1 << 20
 
 _encode = msgspec.json.Encoder().encode
 
 
-def json_response(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+def json_response(
+    body: msgspec.Struct, status: int = 200, headers: dict[str, str] | None = None
+) -> Response:
     """A JSON answer.
 
-    :param body: anything msgspec encodes; :class:`msgspec.Raw` goes in as it is.
+    :param body: one of ``api_types``, or an answer between nodes; :class:`msgspec.Raw` in it goes
+        out as it is.
     """
     return Response(_encode(body), status, headers, content_type="application/json")
 
@@ -50,69 +53,62 @@ def json_response(body: Any, status: int = 200, headers: dict[str, str] | None =
 def item_response(item: Item, headers: dict[str, str]) -> Response:
     """The answer that shows an item."""
     if not is_large(item.value):
-        return json_response(
-            {"found": True, "value": item.value, "version": item.version}, 200, headers
-        )
+        found = api_types.Found(found=True, value=item.value, version=item.version)
+        return json_response(found, 200, headers)
     head, tail = b'{"found":true,"value":', b',"version":%d}' % item.version
     size = len(head) + len(memoryview(item.value)) + len(tail)
 
     def parts() -> Iterator[bytes]:
         yield head
-        yield from value_parts(item.value)
+        yield from value_parts(item.value, Turn())
         yield tail
 
     headers = {**headers, "Content-Length": str(size)}
     return Response(parts(), 200, headers, content_type="application/json")
 
 
-def is_large(value: msgspec.Raw) -> bool:
+def is_large(value: msgspec.Raw, limit: int = LARGE_VALUE_BYTES) -> bool:
     """Whether a value is too large to be dealt with as a whole."""
-    return len(memoryview(value)) > LARGE_VALUE_BYTES
+    return len(memoryview(value)) > limit
 
 
-def value_parts(value: msgspec.Raw) -> Iterator[bytes]:
+def value_parts(value: msgspec.Raw, turn: Turn, part_bytes: int = PART_BYTES) -> Iterator[bytes]:
     """A value, part by part, with turns for others between them."""
     view = memoryview(value)
-    turn = Turn()
-    for begin in range(0, len(view), _PART_BYTES):
-        yield bytes(view[begin : begin + _PART_BYTES])
+    for begin in range(0, len(view), part_bytes):
+        yield bytes(view[begin : begin + part_bytes])
         turn.give_way()
 
 
 def error_response(error: errors.KvstoreError) -> Response:
     """The answer to a request that ended in one of this package's errors."""
-    body: dict[str, Any] = {"error": str(error)}
     headers = {}
+    if isinstance(error, errors.Unauthorized):
+        headers["WWW-Authenticate"] = "Bearer"
+    elif isinstance(error, errors.NotReady | errors.WriteRefused | errors.OutcomeUnknown):
+        headers["Retry-After"] = str(RETRY_AFTER_S)
+    return json_response(_error_body(error), STATUS[type(error)], headers)
+
+
+def _error_body(error: errors.KvstoreError) -> msgspec.Struct:
+    text = str(error)
+    body: msgspec.Struct = api_types.Error(text)
     match error:
         case errors.NotLeader():
-            body["leader"] = error.leader
-        case errors.Unauthorized():
-            headers["WWW-Authenticate"] = "Bearer"
+            body = api_types.NotLeader(text, error.leader)
         case errors.PreconditionFailed():
-            body["version"] = error.version
-        case errors.WriteRefused():
-            body = {"status": "error", "reason": str(error), "replicas_confirmed": 0}
-            headers["Retry-After"] = str(RETRY_AFTER_S)
-        case errors.QuorumNotReached():
-            body = {
-                "status": "error",
-                "reason": str(error),
-                "replicas_confirmed": error.replicas_confirmed,
-                "version": error.version,
-            }
-        case errors.OutcomeUnknown():
-            body = {
-                "status": "error",
-                "reason": str(error),
-                "replicas_confirmed": 0,
-                "version": None,
-            }
-            headers["Retry-After"] = str(RETRY_AFTER_S)
-        case errors.NotReady():
-            headers["Retry-After"] = str(RETRY_AFTER_S)
+            body = api_types.PreconditionFailed(text, error.version)
         case errors.NotApplied():
-            body["applied_index"] = error.applied_index
-    return json_response(body, STATUS[type(error)], headers)
+            body = api_types.NotApplied(text, error.applied_index)
+        case errors.WriteRefused():
+            body = api_types.Refused(reason=text, replicas_confirmed=0)
+        case errors.QuorumNotReached():
+            body = api_types.OutcomeOpen(
+                reason=text, replicas_confirmed=error.replicas_confirmed, version=error.version
+            )
+        case errors.OutcomeUnknown():
+            body = api_types.OutcomeOpen(reason=text, replicas_confirmed=0, version=None)
+    return body
 
 
 def http_error_response(error: HTTPException) -> Response:
@@ -120,7 +116,7 @@ def http_error_response(error: HTTPException) -> Response:
     response = error.get_response()
     text = (error.name or "error").lower()
     return json_response(
-        {"error": text},
+        api_types.Error(text),
         error.code or 500,
         {name: value for name, value in response.headers if name in ("Allow", "Retry-After")},
     )

@@ -5,6 +5,7 @@ import heapq
 import time
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import dataclass
 from operator import attrgetter
 
 import msgspec
@@ -12,29 +13,57 @@ from gevent.hub import get_hub
 
 from kvstore.core.entries import Item
 from kvstore.core.key_value_map import Digest, KeyValueMap
-from kvstore.http.responses import is_large, value_parts
+from kvstore.http.responses import LARGE_VALUE_BYTES, PART_BYTES, is_large, value_parts
 from kvstore.node.turn import Turn
 
 START_S = 60.0
 """A reader may take that long, and a second more for each mebibyte: it keeps old values alive."""
 
-_RUN_ITEMS = 10_000
-_BATCH_BYTES = 64 << 10
-
 _key = attrgetter("key")
 _encode = msgspec.json.Encoder().encode
 
 
-class StoreCopy:
-    """What a map held at one position; it may go on changing."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Portions:
+    """How much is done at a time.
 
-    def __init__(self, kv_map: KeyValueMap) -> None:
+    :param run_items: items that are sorted together.
+    :param batch_bytes: items that are encoded together.
+    :param large_bytes: a value above that goes by itself.
+    :param part_bytes: such a value goes out in parts of this size.
+    """
+
+    run_items: int = 10_000
+    batch_bytes: int = 64 << 10
+    large_bytes: int = LARGE_VALUE_BYTES
+    part_bytes: int = PART_BYTES
+
+
+PORTIONS = Portions()
+
+
+class StoreCopy:
+    """What a map held at one position; it may go on changing.
+
+    :param turn: gives way to others between two portions.
+    :param start_s: how long its reader may take, beside a second for each mebibyte.
+    """
+
+    def __init__(
+        self,
+        kv_map: KeyValueMap,
+        portions: Portions = PORTIONS,
+        turn: Turn | None = None,
+        start_s: float = START_S,
+    ) -> None:
         self._position = kv_map.position
         self._items = kv_map.items()
-        self._turn = Turn()
+        self._portions = portions
+        self._turn = turn or Turn()
+        self._start_s = start_s
 
     def parts(self) -> Iterator[bytes]:
-        """The copy as one JSON object, to be read once.
+        """The copy as one JSON object, :class:`~kvstore.api_types.Store`, to be read once.
 
         :raises ConnectionResetError: it is read too slowly.
         """
@@ -43,7 +72,7 @@ class StoreCopy:
         for part in self._parts():
             yield part
             size += len(part)
-            if time.monotonic() - begin_s > START_S + size / (1 << 20):
+            if time.monotonic() - begin_s > self._start_s + size / (1 << 20):
                 raise ConnectionResetError(errno.ECONNRESET, "the client reads too slowly")
 
     def _parts(self) -> Iterator[bytes]:
@@ -69,10 +98,10 @@ class StoreCopy:
         )
 
     def _members(self, batch: list[Item], digest: Digest) -> Iterator[bytes]:
-        if is_large(batch[0].value):
+        if self._is_large(batch[0]):
             (item,) = batch
             yield _encode(item.key) + b":"
-            yield from value_parts(item.value)
+            yield from value_parts(item.value, self._turn, self._portions.part_bytes)
             # Hashing lets go of the interpreter's lock: the loop goes on beside the thread.
             get_hub().threadpool.apply(digest.add, (item,))
         else:
@@ -85,7 +114,7 @@ class StoreCopy:
         batch: list[Item] = []
         size = 0
         for item in heapq.merge(*self._runs(), key=_key):
-            if batch and (size > _BATCH_BYTES or is_large(item.value)):
+            if batch and (size > self._portions.batch_bytes or self._is_large(item)):
                 yield batch
                 batch, size = [], 0
             batch.append(item)
@@ -96,13 +125,17 @@ class StoreCopy:
     def _runs(self) -> list[list[Item]]:
         """The items in sorted lists: to sort all at once would hold the loop."""
         runs = []
+        count = self._portions.run_items
         while self._items:
             self._turn.give_way()
-            run = self._items[-_RUN_ITEMS:]
-            del self._items[-_RUN_ITEMS:]
+            run = self._items[-count:]
+            del self._items[-count:]
             run.sort(key=_key)
             runs.append(run)
         return runs
+
+    def _is_large(self, item: Item) -> bool:
+        return is_large(item.value, self._portions.large_bytes)
 
 
 def _members(members: dict[str, int] | dict[str, msgspec.Raw]) -> bytes:

@@ -1,12 +1,17 @@
 """A follower at work: messages in, answers out as soon as they are durable."""
 
 import logging
-from typing import Any
+from typing import NoReturn
 
+from kvstore.api_types import Status
+from kvstore.core.entries import Item
+from kvstore.core.errors import NotLeader
 from kvstore.core.follower import Follower
 from kvstore.core.key_value_map import KeyValueMap
+from kvstore.core.leader_log import Write
 from kvstore.core.messages import Answer, Append, Claim, Fetch, Hello, Message, SnapshotChunk
-from kvstore.core.records import Record
+from kvstore.core.preconditions import Precondition
+from kvstore.node.local_copy import LocalCopy
 from kvstore.node.node import Node
 from kvstore.node.storage import Storage
 
@@ -21,58 +26,56 @@ class FollowerNode(Node):
     :param timeout_s: bound for requests that wait.
     """
 
-    role = "follower"
-
     def __init__(self, follower: Follower, storage: Storage, timeout_s: float) -> None:
         self._follower = follower
-        super().__init__(storage, timeout_s)
+        self._copy = LocalCopy(follower, storage, timeout_s)
 
-    @property
-    def leader(self) -> str | None:
-        """URL of the leader it follows; None before the first claim."""
-        return self._follower.promise.leader
+    def start(self) -> None:
+        """It has no greenlets of its own but the storage's: its leader calls."""
+        self._copy.start(self._copy.follow)
 
-    @property
-    def map(self) -> KeyValueMap:
-        self._follower.check_readable()
-        return self._follower.map
+    def stop(self) -> None:
+        self._copy.close()
 
     @property
     def ready(self) -> bool:
         return self._follower.ready
 
-    def start(self) -> None:
-        """A follower has no greenlets of its own: its leader calls."""
+    def status(self) -> Status:
+        follower = self._follower
+        return Status(
+            role="follower",
+            state=follower.state,
+            epoch=follower.promise.epoch,
+            reign=None if follower.promise.reign is None else follower.promise.reign.id,
+            node=follower.node,
+            cluster=follower.promise.cluster,
+            leader=follower.promise.leader,
+            last_index=follower.log.last.index,
+            commit_index=follower.commit_index,
+            applied_index=follower.applied_index,
+            write_quorum=None,
+            waiting_for=[],
+            problem=None,
+            discarded=follower.discarded,
+            followers=[],
+        )
+
+    @property
+    def map(self) -> KeyValueMap:
+        return self._copy.map
+
+    def read(self, key: str, min_version: int | None) -> Item | None:
+        return self._copy.read(key, min_version)
 
     def receive(self, message: Message) -> Answer:
-        """Handle a message; the answer confirms only what is durable."""
         reign = self._follower.promise.reign
         answer = self._handle(message)
-        self._after_change()
-        self._storage.flush()
+        self._copy.follow()
+        self._copy.flush()
         if self._follower.promise.reign != reign:
             logger.info("follows %s in epoch %d", message.leader, message.epoch)
         return answer
-
-    def status(self) -> dict[str, Any]:
-        follower = self._follower
-        return {
-            "role": self.role,
-            "state": follower.state,
-            "epoch": follower.promise.epoch,
-            "reign": None if follower.promise.reign is None else follower.promise.reign.id,
-            "node": follower.node,
-            "cluster": follower.promise.cluster,
-            "leader": follower.promise.leader,
-            "last_index": follower.log.last.index,
-            "commit_index": follower.commit_index,
-            "applied_index": follower.applied_index,
-            "write_quorum": None,
-            "waiting_for": [],
-            "problem": None,
-            "discarded": follower.discarded,
-            "followers": [],
-        }
 
     def _handle(self, message: Message) -> Answer:
         match message:
@@ -88,16 +91,19 @@ class FollowerNode(Node):
                 return self._follower.fetch(message)
         raise AssertionError(f"no rule for {type(message).__name__}")
 
-    def _take_unsaved(self) -> list[Record]:
-        return self._follower.take_unsaved()
+    # What only a leader does
 
-    @property
-    def _held_map(self) -> KeyValueMap:
-        return self._follower.map
+    def check_leads(self) -> NoReturn:
+        raise NotLeader(self._follower.promise.leader)
 
-    def _tell_saved(self, record: Record) -> None:
-        self._follower.saved(record)
+    def write(self, write: Write, precondition: Precondition) -> NoReturn:  # noqa: ARG002
+        self.check_leads()
 
-    def _after_change(self) -> None:
-        self._persist()
-        self._applied_waiters.release(self._follower.applied_index)
+    def set_quorum(self, size: int) -> NoReturn:  # noqa: ARG002
+        self.check_leads()
+
+    def set_delay(self, min_ms: float, max_ms: float) -> NoReturn:  # noqa: ARG002
+        self.check_leads()
+
+    def force_start(self, keep: str | None) -> NoReturn:  # noqa: ARG002
+        self.check_leads()

@@ -4,35 +4,27 @@ import logging
 import time
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import NoReturn
 
-from kvstore.core.errors import QuorumNotReached
+from kvstore.api_types import DelayFigures, FollowerStatus, Forced, Status, Written
+from kvstore.core.changes import LeaderWatch
+from kvstore.core.entries import Item
+from kvstore.core.errors import NotFollower, QuorumNotReached
 from kvstore.core.key_value_map import KeyValueMap
 from kvstore.core.leader import Leader, LeaderState
 from kvstore.core.leader_log import Write
+from kvstore.core.messages import Message
 from kvstore.core.preconditions import Precondition
-from kvstore.core.records import Record, SavePromise
 from kvstore.node.delay import DelayRange, SimulatedDelay
-from kvstore.node.node import Node, spawn_vital
+from kvstore.node.local_copy import LocalCopy
+from kvstore.node.node import Node
 from kvstore.node.replicator import Replicator
 from kvstore.node.storage import Storage
 from kvstore.node.transport import DelayedTransport, Transport
+from kvstore.node.vital import spawn_vital
 from kvstore.node.waiters import IndexWaiters
 
 logger = logging.getLogger("kvstore")
-
-
-@dataclass(frozen=True, slots=True)
-class Confirmed:
-    """A write that its quorum holds.
-
-    :param version: index of its entry.
-    :param replicas_confirmed: followers known to hold it.
-    """
-
-    version: int
-    replicas_confirmed: int
 
 
 class LeaderNode(Node):
@@ -45,8 +37,6 @@ class LeaderNode(Node):
     :param timeout_s: how long a write waits for its quorum.
     """
 
-    role = "leader"
-
     def __init__(
         self,
         leader: Leader,
@@ -56,81 +46,76 @@ class LeaderNode(Node):
         timeout_s: float,
     ) -> None:
         self._leader = leader
+        self._copy = LocalCopy(leader, storage, timeout_s)
+        self._timeout_s = timeout_s
         self._started_s = time.monotonic()
         self._delay_range = delay_range
         self._delays: defaultdict[str, SimulatedDelay] = defaultdict(
             lambda: SimulatedDelay(delay_range)
         )
         self._commit_waiters = IndexWaiters()
-        self._announced = ("", 0)
-        self._problem: str | None = None
-        self._reign = leader.reign
+        self._watch = LeaderWatch(leader)
 
         def connect_delayed(address: str) -> Transport:
             return DelayedTransport(connect(address), self._delays[address])
 
-        self._replicator = Replicator(leader, connect_delayed, self._after_change)
-        super().__init__(storage, timeout_s)
-
-    @property
-    def map(self) -> KeyValueMap:
-        self._leader.check_readable()
-        return self._leader.log.map
-
-    @property
-    def ready(self) -> bool:
-        return self._leader.ready
+        self._replicator = Replicator(leader, connect_delayed, self._after_change, spawn_vital)
 
     def start(self) -> None:
+        self._copy.start(self._after_change)
         self._after_change()
-        self._replicator.start(spawn_vital)
 
     def stop(self) -> None:
         if not self._replicator.drain(self._timeout_s):
             logger.warning("not every reachable follower holds the whole log")
         self._replicator.stop()
-        super().stop()
+        self._copy.close()
 
-    def write(self, write: Write, precondition: Precondition) -> Confirmed:
-        """Append a write and wait for its quorum.
+    @property
+    def ready(self) -> bool:
+        return self._leader.ready
 
-        :raises DefiniteError: it was refused, and nothing happened.
-        :raises QuorumNotReached: it is in the log, and may still be confirmed.
-        """
+    @property
+    def map(self) -> KeyValueMap:
+        return self._copy.map
+
+    def read(self, key: str, min_version: int | None) -> Item | None:
+        return self._copy.read(key, min_version)
+
+    def check_leads(self) -> None:
+        pass
+
+    def receive(self, message: Message) -> NoReturn:  # noqa: ARG002
+        raise NotFollower
+
+    def write(self, write: Write, precondition: Precondition) -> Written:
         leader = self._leader
         index = leader.propose(write, time.monotonic(), precondition)
         reign = leader.reign
         self._after_change()
-        if leader.reign is not None and leader.quorum.commit_index < index:
+        if leader.reign is not None and leader.log.commit_index < index:
             self._commit_waiters.wait(index, self._timeout_s)
         # What another reign confirms at this index may be another entry.
         if reign is None or leader.reign != reign:
             raise QuorumNotReached(index, 0)
         replicas = leader.replicas(index)
-        if leader.quorum.commit_index < index:
+        if leader.log.commit_index < index:
             raise QuorumNotReached(index, replicas)
-        return Confirmed(index, replicas)
+        return Written(key=write.key, version=index, replicas_confirmed=replicas)
 
     def set_quorum(self, size: int) -> None:
-        """Change W for pending and later writes.
-
-        :raises ValueError: outside ``0 … number of followers``.
-        """
         self._leader.set_quorum(size)
         logger.info("the write quorum is %d now", size)
         self._after_change()
 
     def set_delay(self, min_ms: float, max_ms: float) -> None:
-        """Change the range of the simulated delay."""
+        bound_ms = self._timeout_s * 1000
+        if not 0 <= min_ms <= max_ms < bound_ms:
+            raise ValueError(f"0 <= min_ms <= max_ms < {bound_ms:g} (REPL_TIMEOUT) must hold")
         self._delay_range.min_ms = min_ms
         self._delay_range.max_ms = max_ms
 
-    def force_start(self, keep: str | None) -> dict[str, Any]:
-        """Let an operator decide where the leader cannot: see :meth:`Leader.force_start`.
-
-        :param keep: the address whose history to keep, or ``self``; None = no choice.
-        :raises NothingToForce: there is nothing to decide.
-        """
+    def force_start(self, keep: str | None) -> Forced:
         missing = self._leader.force_start(keep)
         without = f" without {', '.join(missing)}" if missing else ""
         risk = (
@@ -139,96 +124,73 @@ class LeaderNode(Node):
         )
         logger.warning("force_start: %s", risk)
         self._after_change()
-        return {"status": "ok", "without": missing, "risk": risk}
+        return Forced(without=missing, risk=risk)
 
-    def status(self) -> dict[str, Any]:
+    def status(self) -> Status:
         leader = self._leader
         now_s = time.monotonic()
-        return {
-            "role": self.role,
-            "state": leader.state_text,
-            "epoch": leader.promise.epoch,
-            "reign": None if leader.reign is None else leader.reign.id,
-            "node": leader.node,
-            "cluster": leader.promise.cluster,
-            "leader": leader.promise.leader,
-            "last_index": leader.log.last_index,
-            "commit_index": leader.quorum.commit_index,
-            "applied_index": leader.log.map.position.index,
-            "write_quorum": leader.quorum.size,
-            "waiting_for": leader.waiting_for,
-            "problem": leader.problem,
-            "discarded": leader.discarded,
-            "followers": [self._follower_status(each, now_s) for each in leader.followers],
-        }
+        return Status(
+            role="leader",
+            state=leader.state_text,
+            epoch=leader.promise.epoch,
+            reign=None if leader.reign is None else leader.reign.id,
+            node=leader.node,
+            cluster=leader.promise.cluster,
+            leader=leader.promise.leader,
+            last_index=leader.log.last_index,
+            commit_index=leader.log.commit_index,
+            applied_index=leader.map.position.index,
+            write_quorum=leader.write_quorum,
+            waiting_for=leader.waiting_for,
+            problem=leader.problem,
+            discarded=leader.discarded,
+            followers=[self._follower_status(each, now_s) for each in leader.followers],
+        )
 
-    def _follower_status(self, address: str, now_s: float) -> dict[str, Any]:
+    def _follower_status(self, address: str, now_s: float) -> FollowerStatus:
         progress = self._leader.followers[address]
         lag_entries, lag_s = self._leader.lag(address, now_s, self._started_s)
         contact_s = progress.last_contact_s
         delay = self._delays[address].statistics
-        return {
-            "address": address,
-            "node": progress.node,
-            "state": progress.stage.value if progress.reachable else "unreachable",
-            "problem": progress.problem,
-            "match_index": progress.match_index,
-            "lag_entries": lag_entries,
-            "lag_s": round(lag_s, 6),
-            "last_contact_s": None if contact_s is None else round(now_s - contact_s, 6),
-            "entries_sent": progress.entries_sent,
-            "snapshots_sent": progress.snapshots_sent,
-            "delay": {
-                "count": delay.count,
-                "mean_drawn_ms": round(delay.mean_drawn_ms, 6),
-                "mean_happened_ms": round(delay.mean_happened_ms, 6),
-                "correlation": delay.correlation,
-            },
-        }
+        return FollowerStatus(
+            address=address,
+            node=progress.node,
+            state=progress.stage.value if progress.reachable else "unreachable",
+            problem=progress.problem,
+            match_index=progress.match_index,
+            lag_entries=lag_entries,
+            lag_s=round(lag_s, 6),
+            last_contact_s=None if contact_s is None else round(now_s - contact_s, 6),
+            entries_sent=progress.entries_sent,
+            snapshots_sent=progress.snapshots_sent,
+            delay=DelayFigures(
+                count=delay.count,
+                mean_drawn_ms=round(delay.mean_drawn_ms, 6),
+                mean_happened_ms=round(delay.mean_happened_ms, 6),
+                correlation=delay.correlation,
+            ),
+        )
 
     def _after_change(self) -> None:
         """Do what the leader's new state asks for: save, answer who waits, wake the senders."""
-        self._persist()
-        leader = self._leader
-        self._replicator.follow()
-        if leader.reign != self._reign:
-            self._reign = leader.reign
+        self._copy.follow()
+        leader, changes = self._leader, self._watch.look()
+        if changes.reign:
             self._commit_waiters.abandon()
-        self._commit_waiters.release(leader.quorum.commit_index)
-        self._applied_waiters.release(leader.log.map.position.index)
-        announced = (leader.state_text, leader.log.durable_index)
-        if announced != self._announced:
-            if announced[0] != self._announced[0]:
-                self._log_state()
-            self._announced = announced
+        self._commit_waiters.release(leader.log.commit_index)
+        if changes.state:
+            self._log_state()
+        if changes.problem and leader.problem and leader.state is not LeaderState.DEPOSED:
+            logger.warning("%s", leader.problem)
+        if changes.to_say:
             self._replicator.wake()
-        if leader.problem != self._problem:
-            self._log_problem()
-
-    def _log_problem(self) -> None:
-        problem = self._leader.problem
-        if problem is not None and self._leader.state is not LeaderState.DEPOSED:
-            logger.warning("%s", problem)
-        self._problem = problem
 
     def _log_state(self) -> None:
         leader = self._leader
         if leader.state is LeaderState.DEPOSED:
             logger.error("%s; until then it takes no writes and answers no reads", leader.problem)
         elif leader.state is LeaderState.LEADING:
-            logger.info("leads in epoch %d, W=%d", leader.promise.epoch, leader.quorum.size)
+            logger.info("leads in epoch %d, W=%d", leader.promise.epoch, leader.write_quorum)
         else:
             waiting_for = ", ".join(leader.waiting_for) or "nobody"
             logger.info("%s, waiting for %s", leader.state_text, waiting_for)
-
-    def _take_unsaved(self) -> list[Record]:
-        return self._leader.take_unsaved()
-
-    @property
-    def _held_map(self) -> KeyValueMap:
-        return self._leader.log.map
-
-    def _tell_saved(self, record: Record) -> None:
-        self._leader.saved(record)
-        if isinstance(record, SavePromise):
-            self._replicator.wake()

@@ -1,42 +1,39 @@
-"""What both roles have in common: a storage behind the rules, and reads that may wait."""
+"""A node as the routes see it, whatever its role.
 
-import logging
-import os
+What only the other role does is refused by the node itself, so no route asks for the role.
+"""
+
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import Any
 
-import gevent
-from gevent import Greenlet
-
+from kvstore.api_types import Forced, Status, Written
 from kvstore.core.entries import Item
-from kvstore.core.errors import NotApplied, StorageError
 from kvstore.core.key_value_map import KeyValueMap
-from kvstore.core.records import Record, ReplaceState
-from kvstore.node.storage import Storage
-from kvstore.node.turn import Turn
-from kvstore.node.waiters import IndexWaiters
-
-logger = logging.getLogger("kvstore")
-
-NODE_FAILED = 3
-"""Exit code with which gunicorn's arbiter stops too, instead of starting another worker."""
+from kvstore.core.leader_log import Write
+from kvstore.core.messages import Answer, Message
+from kvstore.core.preconditions import Precondition
 
 
 class Node(ABC):
-    """One node, running.
+    """One node, running."""
 
-    :param storage: where it keeps its state.
-    :param timeout_s: bound for requests that wait.
-    """
+    @abstractmethod
+    def start(self) -> None:
+        """Start to work."""
 
-    role: str
+    @abstractmethod
+    def stop(self) -> None:
+        """Finish what is in flight, and let go of everything."""
 
-    def __init__(self, storage: Storage, timeout_s: float) -> None:
-        self._storage = storage
-        self._timeout_s = timeout_s
-        self._applied_waiters = IndexWaiters()
-        storage.start(self._saved, self._after_change, spawn_vital)
+    @property
+    @abstractmethod
+    def ready(self) -> bool:
+        """Whether it may serve its role."""
+
+    @abstractmethod
+    def status(self) -> Status:
+        """What ``/status`` shows."""
+
+    # What it serves
 
     @property
     @abstractmethod
@@ -46,23 +43,7 @@ class Node(ABC):
         :raises NotReady: it must not serve anything now.
         """
 
-    @property
     @abstractmethod
-    def ready(self) -> bool:
-        """Whether it may serve its role."""
-
-    @abstractmethod
-    def status(self) -> dict[str, Any]:
-        """What ``/status`` shows."""
-
-    @abstractmethod
-    def start(self) -> None:
-        """Start the node's greenlets."""
-
-    def stop(self) -> None:
-        """Finish what is in hand, and let go of everything."""
-        self._storage.close()
-
     def read(self, key: str, min_version: int | None) -> Item | None:
         """Look a key up.
 
@@ -71,71 +52,51 @@ class Node(ABC):
         :raises NotReady: the node must not serve reads now.
         :raises NotApplied: it did not reach the index in time.
         """
-        if min_version is not None and self.map.position.index < min_version:
-            self._applied_waiters.wait(min_version, self._timeout_s)
-            if self.map.position.index < min_version:
-                raise NotApplied(self.map.position.index)
-        return self.map.get(key)
+
+    # What only a leader does
 
     @abstractmethod
-    def _take_unsaved(self) -> list[Record]:
-        """The core's records since the last call."""
+    def check_leads(self) -> None:
+        """Before a request is read that only a leader can serve.
 
-    @property
-    @abstractmethod
-    def _held_map(self) -> KeyValueMap:
-        """The map, whether it may be served or not."""
+        :raises NotLeader: this node is a follower; so do the methods below.
+        """
 
     @abstractmethod
-    def _tell_saved(self, record: Record) -> None:
-        """Tell the core that a record is durable."""
+    def write(self, write: Write, precondition: Precondition) -> Written:
+        """Append a write and wait for its quorum.
 
-    def _saved(self, record: Record) -> None:
-        held = self._held_map
-        self._tell_saved(record)
-        if held is not self._held_map:
-            gevent.spawn(_release, held)
-        if isinstance(record, ReplaceState) and record.discarded:
-            logger.warning(
-                "%d entries that the new state does not hold were discarded; with DATA_DIR they "
-                "are kept in its folder discarded",
-                len(record.discarded),
-            )
+        :raises DefiniteError: it was refused, and nothing happened.
+        :raises QuorumNotReached: it is in the log, and may still be confirmed.
+        """
 
     @abstractmethod
-    def _after_change(self) -> None:
-        """Do what the core's new state asks for: save, and answer who waits."""
+    def set_quorum(self, size: int) -> None:
+        """Change W for pending and later writes.
 
-    def _persist(self) -> None:
-        while records := self._take_unsaved():
-            self._storage.save(records)
+        :raises ValueError: outside ``0 … number of followers``.
+        """
 
+    @abstractmethod
+    def set_delay(self, min_ms: float, max_ms: float) -> None:
+        """Change the range of the simulated delay.
 
-def _release(kv_map: KeyValueMap) -> None:
-    """Let go of a map bit by bit: to free a large one at once would hold the loop."""
-    turn = Turn()
-    while kv_map.shrink(500):
-        turn.give_way()
+        :raises ValueError: unless ``0 <= min_ms <= max_ms`` and below the time that a write waits.
+        """
 
+    @abstractmethod
+    def force_start(self, keep: str | None) -> Forced:
+        """Let an operator decide where the leader cannot: see :meth:`Leader.force_start`.
 
-def end_node(reason: object) -> None:
-    """End this node, arbiter included: its state is no longer to be trusted.
+        :param keep: the address whose history to keep, or ``self``; None = no choice.
+        :raises NothingToForce: there is nothing to decide.
+        """
 
-    A worker that ended alone would be replaced at once, and nobody would notice.
-    """
-    logger.critical("this node ends: %s", reason)
-    os._exit(NODE_FAILED)
+    # What only a follower does
 
+    @abstractmethod
+    def receive(self, message: Message) -> Answer:
+        """Handle a message; the answer confirms only what is durable.
 
-def spawn_vital(function: Callable[[], None]) -> "Greenlet[[], None]":
-    """Start a greenlet without which the node is of no use: its failure ends the node."""
-
-    def run() -> None:
-        try:
-            function()
-        except StorageError as error:
-            end_node(f"its data directory failed: {error}")
-
-    greenlet = gevent.spawn(run)
-    greenlet.link_exception(lambda failed: end_node(failed.exception))
-    return greenlet
+        :raises NotFollower: this node is a leader, and takes no orders.
+        """

@@ -1,4 +1,4 @@
-"""One long-lived greenlet per follower: asks the leader what to send, sends it, reports back.
+"""One long-lived greenlet per follower: executes the conversation with it.
 
 A slow or dead follower delays nobody else, and the delivery of an entry belongs to the senders,
 not to the client's request: a follower that did not make the quorum gets every entry as well.
@@ -14,20 +14,18 @@ import gevent
 from gevent import Greenlet
 from gevent.event import Event
 
+from kvstore.core.conversation import BackOff, Conversation, End, Send, Step, Wait
 from kvstore.core.errors import TransportError
 from kvstore.core.leader import Leader
-from kvstore.core.takeover import HEARTBEAT_S
+from kvstore.core.messages import Answer, Message
 from kvstore.node.storage import Spawn
 from kvstore.node.transport import Transport
-
-BACKOFF_MIN_S = 0.01
-BACKOFF_MAX_S = 0.5
 
 logger = logging.getLogger("kvstore")
 
 
 class Sender:
-    """The conversation with one follower.
+    """What executes the conversation with one follower.
 
     :param after_change: called whenever an answer, or the lack of one, may have changed the
         leader's state.
@@ -35,72 +33,59 @@ class Sender:
 
     def __init__(
         self,
-        address: str,
-        leader: Leader,
+        conversation: Conversation,
         transport: Transport,
         after_change: Callable[[], None],
     ) -> None:
         self.wake = Event()
-        self.address = address
-        self._leader = leader
+        self._conversation = conversation
         self._transport = transport
         self._after_change = after_change
-        self._failures = 0
 
     def run(self) -> None:
         """Converse until the leader has nothing to do with this follower any more."""
-        while self.address in self._leader.followers:
-            self.wake.clear()
-            message = self._leader.next_message(self.address, time.monotonic())
+        while not isinstance(step := self._next_step(), End):
             try:
-                if message is None:
-                    self._transport.wait(self.wake, self._idle_s())
-                    continue
-                answer = self._transport.send(message, self.wake)
+                self._take(step)
             except TransportError as error:
                 self._lost(str(error))
-                continue
-            if answer is None:
-                continue
-            self._report_contact()
-            self._leader.receive(self.address, message, answer, time.monotonic())
-            self._after_change()
-            if answer.error is not None:
-                self._pause()
 
     def close(self) -> None:
         """Close the connection."""
         self._transport.close()
 
-    def _idle_s(self) -> float:
-        progress = self._leader.followers.get(self.address)
-        last_sent_s = 0.0 if progress is None else progress.last_sent_s
-        # Jitter keeps the heartbeats of several followers from coming all at once.
-        due_s = last_sent_s + HEARTBEAT_S * random.uniform(1.0, 1.2) - time.monotonic()
-        return due_s if due_s > 0 else HEARTBEAT_S
+    def _next_step(self) -> Step:
+        self.wake.clear()
+        return self._conversation.next_step(time.monotonic())
+
+    def _take(self, step: Step) -> None:
+        """:raises TransportError: a message got no usable answer, or the connection was closed."""
+        match step:
+            case Send(message):
+                answer = self._transport.send(message, self.wake)
+                if answer is not None:
+                    self._answered(message, answer)
+            case Wait(seconds):
+                self._transport.wait(self.wake, seconds)
+            case BackOff(seconds):
+                gevent.sleep(seconds)
+
+    def _answered(self, message: Message, answer: Answer) -> None:
+        if self._conversation.answered(message, answer, time.monotonic()):
+            logger.info("follower %s is reachable", self._conversation.address)
+        self._after_change()
 
     def _lost(self, reason: str) -> None:
-        if self._failures == 0:
-            logger.warning("follower %s is not reachable: %s", self.address, reason)
-        self._failures += 1
-        self._leader.lost(self.address, reason)
+        if self._conversation.lost(reason):
+            logger.warning("follower %s is not reachable: %s", self._conversation.address, reason)
         self._after_change()
-        self._pause()
-
-    def _report_contact(self) -> None:
-        if self._failures > 0:
-            logger.info("follower %s is reachable", self.address)
-            self._failures = 0
-
-    def _pause(self) -> None:
-        backoff_s = min(BACKOFF_MAX_S, BACKOFF_MIN_S * 2 ** min(self._failures, 10))
-        gevent.sleep(backoff_s * random.uniform(0.5, 1.0))
 
 
 class Replicator:
     """All senders of a leader.
 
     :param connect: makes the transport to an address.
+    :param spawn: starts a greenlet.
     """
 
     def __init__(
@@ -108,44 +93,33 @@ class Replicator:
         leader: Leader,
         connect: Callable[[str], Transport],
         after_change: Callable[[], None],
+        spawn: Spawn,
     ) -> None:
         self._leader = leader
         self._connect = connect
         self._after_change = after_change
-        self._spawn: Spawn | None = None
+        self._spawn = spawn
         self._senders: dict[str, Sender] = {}
         self._greenlets: dict[str, Greenlet[[], None]] = {}
 
-    def start(self, spawn: Spawn) -> None:
-        """Start the senders.
-
-        :param spawn: starts a greenlet.
-        """
-        self._spawn = spawn
-        self.follow()
-
-    def follow(self) -> None:
-        """Start a sender for every follower that the leader has got; the others end themselves."""
-        if self._spawn is None or self._senders.keys() == self._leader.followers.keys():
-            return
+    def wake(self) -> None:
+        """There may be something to say, also to followers that the leader has just got."""
+        for sender in self._senders.values():
+            sender.wake.set()
         for address in self._leader.followers:
             if address not in self._senders:
-                sender = Sender(address, self._leader, self._connect(address), self._after_change)
-                self._senders[address] = sender
-                self._greenlets[address] = self._spawn(partial(self._run, sender))
-        for sender in self._senders.values():
-            sender.wake.set()
+                self._start(address)
 
-    def wake(self) -> None:
-        """Tell every sender that there may be something to say."""
-        for sender in self._senders.values():
-            sender.wake.set()
+    def _start(self, address: str) -> None:
+        conversation = Conversation(address, self._leader, random.uniform)
+        sender = Sender(conversation, self._connect(address), self._after_change)
+        self._senders[address] = sender
+        self._greenlets[address] = self._spawn(partial(self._run, address, sender))
 
-    def _run(self, sender: Sender) -> None:
+    def _run(self, address: str, sender: Sender) -> None:
         sender.run()
+        del self._senders[address], self._greenlets[address]
         sender.close()
-        del self._senders[sender.address], self._greenlets[sender.address]
-        self.follow()
 
     def drain(self, timeout_s: float) -> bool:
         """Wait until every reachable follower holds the whole log.

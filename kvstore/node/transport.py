@@ -1,7 +1,7 @@
 """The network between leader and follower, as the replicator sees it.
 
-Three implementations: HTTP (``http_transport``), one that adds the simulated delay (here), and the
-virtual network of the tests' simulator.
+Two implementations: HTTP (``http_transport``), and one that adds the simulated delay (here). The
+simulator of the tests has no transport: its events execute the same conversation.
 """
 
 from abc import ABC, abstractmethod

@@ -10,7 +10,7 @@ import pytest
 import requests
 
 from analysis.nodes.node import Node
-from kvstore.http.admin_api import COPIES
+from kvstore.http.admin_routes import COPIES
 from kvstore.http.parser_pool import PARSERS
 from tests.conftest import StartCluster
 from tests.support.cluster import Cluster

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import StructMeta
 
 from analysis.nodes.node import Node
+from kvstore import api_types
 from kvstore.app import create_app, create_node
 from kvstore.config import load_settings
 from kvstore.http.responses import STATUS
@@ -72,6 +74,11 @@ def test_every_error_is_described(document: dict[str, Any]) -> None:
         for status in operation["responses"]
     }
     assert set(STATUS.values()) <= described
+
+
+def test_every_body_is_described(document: dict[str, Any]) -> None:
+    bodies = {kind.__name__ for kind in vars(api_types).values() if isinstance(kind, StructMeta)}
+    assert bodies - {"Struct"} <= document["components"]["schemas"].keys()
 
 
 def described_statuses(document: dict[str, Any], raw: bytes) -> set[int] | None:

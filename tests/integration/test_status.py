@@ -4,42 +4,13 @@ import hashlib
 import json
 import time
 
+import msgspec
 import pytest
+from msgspec import Struct
 
+from kvstore.api_types import Document, Live, NotFound, Readiness, Status, Store
 from tests.conftest import StartCluster
 from tests.support.cluster import PATIENT, Cluster
-
-STATUS_FIELDS = {
-    "role": str,
-    "state": str,
-    "epoch": int,
-    "reign": str,
-    "node": str,
-    "last_index": int,
-    "commit_index": int,
-    "applied_index": int,
-    "waiting_for": list,
-    "discarded": int,
-    "followers": list,
-}
-FOLLOWER_FIELDS = {
-    "address": str,
-    "node": str,
-    "state": str,
-    "match_index": int,
-    "lag_entries": int,
-    "lag_s": int | float,
-    "last_contact_s": int | float,
-    "entries_sent": int,
-    "snapshots_sent": int,
-    "delay": dict,
-}
-DELAY_FIELDS = {
-    "count": int,
-    "mean_drawn_ms": int | float,
-    "mean_happened_ms": int | float,
-    "correlation": int | float,
-}
 
 
 @pytest.fixture(scope="module")
@@ -48,12 +19,30 @@ def cluster(start_shared_cluster: StartCluster) -> Cluster:
     return start_shared_cluster(3, proxied=True, WRITE_QUORUM=2, **PATIENT)
 
 
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("/livez", Live),
+        ("/readyz", Readiness),
+        ("/status", Status),
+        ("/admin/store", Store),
+        ("/openapi.json", Document),
+        ("/get/missing", NotFound),
+    ],
+)
+def test_an_answer_is_what_its_type_says(cluster: Cluster, path: str, kind: type[Struct]) -> None:
+    """Every field is there, in its order, and nothing else."""
+    cluster.leader.put_confirmed("key", [1.0, None, {"é": "\n"}])
+    cluster.wait_for_replication()
+    for node in cluster.nodes:
+        body = node.request("GET", path).content
+        assert msgspec.json.encode(msgspec.json.decode(body, type=kind)) == body
+
+
 def test_status_of_the_leader(cluster: Cluster) -> None:
     version = [cluster.leader.put_confirmed("key", number) for number in range(10)][-1]
     cluster.wait_for_replication()
     status = cluster.leader.status()
-    wrong = {name for name, kind in STATUS_FIELDS.items() if not isinstance(status.get(name), kind)}
-    assert wrong == set()
     assert (status["role"], status["state"], status["write_quorum"]) == ("leader", "leading", 2)
     assert status["last_index"] == status["commit_index"] == status["applied_index"] == version
     assert status["waiting_for"] == []
@@ -67,8 +56,6 @@ def test_status_of_the_followers(cluster: Cluster) -> None:
     leader = cluster.leader.status()
     for follower in cluster.followers:
         status = follower.status()
-        wrong = {n for n, kind in STATUS_FIELDS.items() if not isinstance(status.get(n), kind)}
-        assert wrong == set()
         assert (status["role"], status["state"]) == ("follower", "following")
         assert status["epoch"] == leader["epoch"]
         assert status["last_index"] == status["applied_index"] == leader["last_index"]
@@ -80,11 +67,7 @@ def test_what_the_leader_knows_of_its_followers(cluster: Cluster) -> None:
     cluster.wait_for_replication()
     leader = cluster.leader.status()
     for follower, seen in zip(cluster.followers, leader["followers"], strict=True):
-        wrong = {n for n, kind in FOLLOWER_FIELDS.items() if not isinstance(seen.get(n), kind)}
-        assert wrong == set()
         delay = seen["delay"]
-        wrong = {n for n, kind in DELAY_FIELDS.items() if not isinstance(delay.get(n), kind)}
-        assert wrong == set()
         assert seen["node"] == follower.status()["node"]
         assert seen["match_index"] == leader["last_index"]
         assert (seen["lag_entries"], seen["lag_s"]) == (0, 0)

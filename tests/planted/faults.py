@@ -40,7 +40,7 @@ FAULTS = [
     PlantedFault(
         "a follower answers before it is durable",
         "node/follower_node.py",
-        "        self._storage.flush()\n",
+        "        self._copy.flush()\n",
         "",
         SIMULATOR,
     ),
@@ -168,7 +168,8 @@ FAULTS = [
         "        reign = leader.reign\n",
         "        reign = leader.reign\n"
         "        if index < leader.log.last_index or not leader._unsaved:\n"
-        "            return Confirmed(index, leader.quorum.size)\n",
+        "            held = leader.write_quorum\n"
+        "            return Written(key=write.key, version=index, replicas_confirmed=held)\n",
         FAULT + "test_idempotency.py::test_a_retry_waits_for_the_quorum_of_the_first_entry",
     ),
     PlantedFault(
@@ -379,9 +380,9 @@ FAULTS = [
     ),
     PlantedFault(
         "min_version waits for what is received, not applied",
-        "node/follower_node.py",
-        "self._applied_waiters.release(self._follower.applied_index)",
-        "self._applied_waiters.release(self._follower.log.last.index)",
+        "node/local_copy.py",
+        "self._applied_waiters.release(self._rules.map.position.index)",
+        "self._applied_waiters.release(self._rules.log.last.index)",
         UNIT + "test_nodes.py::test_min_version_waits_for_what_is_applied",
     ),
     PlantedFault(

@@ -29,8 +29,8 @@ def describe(world: "World") -> str:
         leader = process.leader
         lines.append(
             f"{process}: {leader.node} {leader.state_text}, {brief(leader.promise)}, log "
-            f"{brief(process.log.position)}, commit {leader.quorum.commit_index}, "
-            f"W {leader.quorum.size}, {leader.problem}, waits for {leader.waiting_for}"
+            f"{brief(process.log.position)}, commit {leader.log.commit_index}, "
+            f"W {leader.write_quorum}, {leader.problem}, waits for {leader.waiting_for}"
         )
         lines += [
             f"  {each.address}: {each.stage} {each.node} match {each.match_index} {each.problem}"

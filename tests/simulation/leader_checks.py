@@ -139,10 +139,10 @@ class LeaderChecks:
         if not leader.ready:
             process.was_ready = False
             return
-        if leader.log.map.position.index > leader.quorum.commit_index:
+        if leader.log.map.position.index > leader.log.commit_index:
             raise Violation("only confirmed values", f"{process} serves what is not")
-        if process.was_ready or leader.quorum.size == 0:
-            process.was_ready = leader.quorum.size > 0
+        if process.was_ready or leader.write_quorum == 0:
+            process.was_ready = leader.write_quorum > 0
             return
         process.was_ready = True
         first = process.log
@@ -156,7 +156,7 @@ class LeaderChecks:
 
     def _check_commit(self, process: "LeaderProcess", reign: str) -> None:
         machine, leader = process.machine, process.leader
-        commit = leader.quorum.commit_index
+        commit = leader.log.commit_index
         known = self._commits.get((reign, process), 0)
         if commit == known:
             return
@@ -173,7 +173,7 @@ class LeaderChecks:
         self._check_quorum(process, reign, tip)
 
     def _check_quorum(self, process: "LeaderProcess", reign: str, tip: History) -> None:
-        machine, size = process.machine, process.leader.quorum.size
+        machine, size = process.machine, process.leader.write_quorum
         # Not by machine: one that was emptied may be another follower's by now.
         nodes = {each.node for each in process.leader.followers.values() if each.node}
         holders, trusted = (

@@ -1,10 +1,10 @@
-"""A leader's process: the real rules, and senders that do what the replicator's do."""
+"""A leader's process: the real rules, and senders that execute the real conversations."""
 
 import gevent
 
+from kvstore.core.changes import LeaderWatch
 from kvstore.core.leader_log import LogLimits, Write
 from kvstore.core.preconditions import ALWAYS, Precondition
-from kvstore.core.records import Record, SavePromise
 from tests.simulation.machine import Machine, Process
 from tests.simulation.sender import Sender
 
@@ -21,7 +21,6 @@ class LeaderProcess(Process):
         addresses = machine.addresses or []
         self.log = machine.durable
         """The history that its log stands for, durable or not."""
-        self.storage.start(self._saved, self.after_change, gevent.spawn)
         self.leader = world.rules.leader(
             self.storage.load(),
             addresses,
@@ -35,9 +34,10 @@ class LeaderProcess(Process):
             new_id=world.new_id,
             now_ms=lambda: machine.now_ms,
         )
+        self.storage.start(self.leader.saved, self.after_change, gevent.spawn)
         self.was_ready = False
         """Whether it was when the checks last looked."""
-        self._announced = ("", 0)
+        self._watch = LeaderWatch(self.leader)
         self.senders: dict[str, Sender] = {}
 
     def start(self) -> None:
@@ -65,36 +65,21 @@ class LeaderProcess(Process):
         return missing
 
     def after_change(self) -> None:
-        """Save, and wake the senders, as the node does after every change."""
+        """Save, and act on what has changed."""
         self._follow_log()
         while records := self.leader.take_unsaved():
             self.storage.save(records)
             self._follow_log()
-        self.keep_senders()
         self.machine.world.checks.leaders.changed(self)
-        announced = (self.leader.state_text, self.leader.log.durable_index)
-        if announced != self._announced:
-            self._announced = announced
-            self._wake()
-
-    def keep_senders(self) -> None:
-        """Start a sender for every follower that the leader has got; the others end themselves."""
-        if self.senders.keys() == self.leader.followers.keys():
-            return
-        for address in self.leader.followers:
-            if address not in self.senders:
-                self.senders[address] = Sender(self, address)
-                self.senders[address].pause(0.0)
-        self._wake()
-
-    def _saved(self, record: Record) -> None:
-        self.leader.saved(record)
-        if isinstance(record, SavePromise):
+        if self._watch.look().to_say:
             self._wake()
 
     def _wake(self) -> None:
-        for sender in list(self.senders.values()):
+        for sender in self.senders.values():
             sender.wake()
+        for address in self.leader.followers:
+            if address not in self.senders:
+                self.senders[address] = Sender(self, address)
 
     def _follow_log(self) -> None:
         """Take note of what the leader has appended, or taken over."""

@@ -112,7 +112,7 @@ def force(world: World, leader: str = "leader") -> None:
 
 def commit_index(world: World, leader: str = "leader") -> int:
     """The commit index of a running leader."""
-    return world.leader(leader).leader.quorum.commit_index
+    return world.leader(leader).leader.log.commit_index
 
 
 def confirmed_keys(world: World) -> set[str]:

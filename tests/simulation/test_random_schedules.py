@@ -38,7 +38,7 @@ def test_seed_repeats_a_schedule_exactly() -> None:
 class _AnswersTooEarly(FollowerNode):
     def receive(self, message: Message) -> Answer:
         answer = self._handle(message)
-        self._after_change()
+        self._copy.follow()
         return answer
 
 

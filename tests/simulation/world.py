@@ -236,7 +236,7 @@ class World:
         followers = self.followers
         return (
             ready[0].machine.durable is log
-            and leader.quorum.commit_index == log.index
+            and leader.log.commit_index == log.index
             and leader.followers.keys() == followers.keys()
             and all(
                 progress.counts and progress.match_index == log.index

@@ -1,12 +1,15 @@
 """Settings: defaults, what is accepted, and what stops the start."""
 
+import re
+from itertools import zip_longest
 from pathlib import Path
 
 import pytest
 
-from kvstore.config import load_settings
+from kvstore.config import NAMES, VARIABLES, load_settings
 from kvstore.core.errors import SettingsError
 
+ROOT = Path(__file__).parents[2]
 LONGEST_LABEL = "a" * 63
 NO_HOSTS = [
     "a..b",
@@ -154,7 +157,7 @@ def test_what_is_no_host(host: str) -> None:
     }
     found = problems({**environ, "ROLE": "leader"})
     names = [problem.partition("=")[0] for problem in found]
-    assert names == ["HOST", "FOLLOWERS", "ADVERTISE_URL"]
+    assert names == ["HOST", "ADVERTISE_URL", "FOLLOWERS"]
     assert all("no host name" in problem or "http://host:port" in problem for problem in found)
 
 
@@ -201,3 +204,29 @@ def test_token_shows_up_nowhere() -> None:
     secret = "hunter2 with spaces"
     assert secret not in str(problems({"CLUSTER_TOKEN": secret}))
     assert "hunter2" not in repr(load_settings({"CLUSTER_TOKEN": "hunter2"}))
+
+
+def documented() -> dict[str, str]:
+    """The defaults by the names in the README's table."""
+    table = (ROOT / "README.md").read_text("utf-8").split("\n## Settings\n")[1].split("\n## ")[0]
+    defaults: dict[str, str] = {}
+    for row in re.findall(r"^\| (`.*?) \|(.*?)\|", table, re.MULTILINE):
+        names, texts = (re.sub("[` ]", "", cell).split(",") for cell in row)
+        defaults |= dict(zip_longest(names, texts[: len(names)], fillvalue=""))
+    return defaults
+
+
+def test_the_readme_lists_every_setting_and_its_default() -> None:
+    defaults = documented()
+    assert defaults.keys() == NAMES
+    for variable in VARIABLES.values():
+        if variable.default is not None:
+            assert defaults[variable.name] == str(variable.default or ""), variable
+
+
+@pytest.mark.parametrize("file", ["docker-compose.yml", "docker-compose.token.yml"])
+def test_compose_sets_nothing_that_no_node_reads(file: str) -> None:
+    text = (ROOT / file).read_text("utf-8")
+    assigned = set(re.findall(r"^[^#\n]*?\b([A-Z][A-Z_]+):(?=\s)", text, re.MULTILINE))
+    assert assigned
+    assert assigned <= NAMES

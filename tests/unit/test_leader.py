@@ -38,7 +38,7 @@ FIRST = 2
 
 
 def commit(made: Leader) -> int:
-    return made.quorum.commit_index
+    return made.log.commit_index
 
 
 @pytest.fixture

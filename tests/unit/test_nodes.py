@@ -37,6 +37,7 @@ class SlowStorage(MemoryStorage):
 def test_min_version_waits_for_what_is_applied() -> None:
     storage = SlowStorage()
     node = FollowerNode(Follower(NodeState("f"), 1000, 1 << 20), storage, timeout_s=5.0)
+    node.start()
     node.receive(claim())
     node.receive(append(begin(1)))
     storage.sync()

@@ -9,9 +9,8 @@ import psutil
 import pytest
 
 from kvstore.core.errors import DefiniteError, InvalidRequest, TooLarge, WriteRefused
-from kvstore.http import parser_pool
-from kvstore.http.parser_pool import PARSERS, SMALL_BYTES, ParserPool
-from kvstore.http.put_body import value_of
+from kvstore.http.parser_pool import PARSE_TIMEOUT_S, PARSERS, SMALL_BYTES, ParserPool
+from kvstore.http.parser_process import value_of
 from tests.support.waiting import wait_until
 
 MAX_BYTES = 1 << 20
@@ -123,23 +122,21 @@ def test_a_parser_that_dies_refuses_its_body_only(pool: ParserPool) -> None:
     assert parsers() != [first]
 
 
-def test_a_parser_that_does_not_answer_is_replaced(
-    pool: ParserPool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_parser_that_does_not_answer_is_replaced(pool: ParserPool) -> None:
     pool.value_of([LARGE], MAX_BYTES)
     (first,) = parsers()
     first.suspend()
-    monkeypatch.setattr(parser_pool, "PARSE_TIMEOUT_S", 0.05)
+    pool.parse_timeout_s = 0.05
     assert outcome([LARGE], pool) == (WriteRefused, "the body could not be parsed")
-    monkeypatch.undo()
+    pool.parse_timeout_s = PARSE_TIMEOUT_S
     assert bytes(pool.value_of([LARGE], MAX_BYTES)) == value_of(LARGE, MAX_BYTES)
     wait_for_parsers(1)
 
 
-def test_bodies_do_not_wait_for_ever(pool: ParserPool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bodies_do_not_wait_for_ever(pool: ParserPool) -> None:
     held = [gevent.spawn(pool.value_of, [LARGE], MAX_BYTES) for _ in range(PARSERS)]
     gevent.sleep(0)
-    monkeypatch.setattr(parser_pool, "WAIT_S", 0.0)
+    pool.wait_s = 0.0
     refused = (WriteRefused, "too many large bodies are being parsed")
     assert outcome([LARGE], pool) == refused
     assert {bytes(each.get()) for each in held} == {value_of(LARGE, MAX_BYTES)}

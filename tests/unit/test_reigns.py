@@ -103,10 +103,10 @@ def test_nothing_is_confirmed_and_shown_before_the_first_entry_is() -> None:
         again.check_readable()
     again.propose(write(), 0.0)
     save(again)
-    assert (again.quorum.commit_index, again.log.map.position.index) == (0, 2)
+    assert (again.log.commit_index, again.log.map.position.index) == (0, 2)
     exchange(again, "f0", others["f0"])
     assert again.ready, "one of two holds the first entry, and W is 1"
-    assert again.quorum.commit_index == 4
+    assert again.log.commit_index == 4
 
 
 def test_a_quorum_raised_from_0_needs_a_follower_that_holds_the_first_entry() -> None:
@@ -328,7 +328,7 @@ def test_followers_that_have_changed_places_count() -> None:
     talk(made, others)
     index = wrote(made)
     talk(made, others)
-    assert made.quorum.commit_index == index
+    assert made.log.commit_index == index
     assert made.promise.members == {"f0": "n1", "f1": "n0"}
 
 

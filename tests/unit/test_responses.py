@@ -3,14 +3,23 @@
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from flask import Response
 from msgspec import Raw
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
+from kvstore.api_types import Found
 from kvstore.core import errors
+from kvstore.core.entries import Item
 from kvstore.core.errors import KvstoreError
-from kvstore.http.responses import STATUS, error_response, http_error_response, json_response
+from kvstore.http.responses import (
+    LARGE_VALUE_BYTES,
+    STATUS,
+    error_response,
+    http_error_response,
+    item_response,
+)
 
 NEVER_ANSWERED = {errors.TransportError, errors.SettingsError, errors.StorageError}
 
@@ -105,6 +114,13 @@ def test_what_flask_refuses_is_json_too(
 
 
 def test_value_goes_out_as_it_is_kept() -> None:
-    response = json_response({"value": Raw(b'{"b":1,"a":1.0}')}, 200, {"ETag": '"3"'})
-    assert response.get_data() == b'{"value":{"b":1,"a":1.0}}'
+    response = item_response(Item("k", 3, Raw(b'{"b":1,"a":1.0}')), {"ETag": '"3"'})
+    assert response.get_data() == b'{"found":true,"value":{"b":1,"a":1.0},"version":3}'
     assert response.headers["ETag"] == '"3"'
+
+
+def test_large_value_goes_out_like_a_small_one() -> None:
+    value = "x" * LARGE_VALUE_BYTES
+    response = item_response(Item("k", 3, Raw(json.dumps(value).encode())), {})
+    found = Found(found=True, value=value, version=3)
+    assert response.get_data() == msgspec.json.encode(found)

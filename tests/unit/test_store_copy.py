@@ -3,33 +3,32 @@
 import json
 from itertools import pairwise
 
+import msgspec
 import pytest
 from flask import Flask
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Raw
 
+from kvstore.api_types import Store
 from kvstore.core import errors
 from kvstore.core.entries import Item, Position
 from kvstore.core.key_value_map import KeyValueMap
-from kvstore.http import admin_api, responses, store_copy
+from kvstore.http.admin_routes import COPIES, admin_routes
 from kvstore.http.responses import error_response
-from kvstore.http.store_copy import StoreCopy
-from kvstore.node import turn
+from kvstore.http.store_copy import Portions, StoreCopy
+from kvstore.node.turn import Turn
 from tests.unit.core import delete, put
 
 KEYS = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
 VALUES = st.integers() | st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
 
 
-@pytest.fixture
-def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(responses, "LARGE_VALUE_BYTES", 40)
-    monkeypatch.setattr(responses, "_PART_BYTES", 7)
-    monkeypatch.setattr(store_copy, "_RUN_ITEMS", 3)
-    monkeypatch.setattr(store_copy, "_BATCH_BYTES", 50)
-    monkeypatch.setattr(turn, "TURN_S", 0.0)
-    monkeypatch.setattr(turn, "_PAUSE_S", 0.0)
+SMALL = Portions(run_items=3, batch_bytes=50, large_bytes=40, part_bytes=7)
+
+
+def copy_in_small_portions(kv_map: KeyValueMap) -> StoreCopy:
+    return StoreCopy(kv_map, SMALL, Turn(turn_s=0.0, pause_s=0.0))
 
 
 def kv_map_of(values: dict[str, object]) -> KeyValueMap:
@@ -40,53 +39,49 @@ def kv_map_of(values: dict[str, object]) -> KeyValueMap:
     return KeyValueMap(Position(3, 100), items)
 
 
-@pytest.mark.usefixtures("small_parts")
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(deadline=None)
 @given(st.dictionaries(KEYS, VALUES, max_size=20))
 def test_a_copy_is_the_whole_map(values: dict[str, object]) -> None:
     kv_map = kv_map_of(values)
-    text = b"".join(StoreCopy(kv_map).parts())
+    text = b"".join(copy_in_small_portions(kv_map).parts())
     versions = {key: version for version, key in enumerate(values, start=1)}
-    assert list(json.loads(text).items()) == [
-        ("store", values),
-        ("versions", versions),
-        ("index", 100),
-        ("epoch", 3),
-        ("digest", kv_map.digest()),
-    ]
+    store = Store(store=values, versions=versions, index=100, epoch=3, digest=kv_map.digest())
+    assert msgspec.json.decode(text, type=Store) == store
+    assert tuple(json.loads(text)) == Store.__struct_fields__
 
 
-@pytest.mark.usefixtures("small_parts")
 def test_a_copy_keeps_its_position_while_the_map_changes() -> None:
     kv_map = kv_map_of({f"key{number}": "x" * (number % 50) for number in range(60)})
-    expected = b"".join(StoreCopy(kv_map).parts())
+    expected = b"".join(copy_in_small_portions(kv_map).parts())
     changing = []
-    for number, part in enumerate(StoreCopy(kv_map).parts(), start=101):
+    for number, part in enumerate(copy_in_small_portions(kv_map).parts(), start=101):
         changing.append(part)
         key = f"key{number % 90}"
         kv_map.apply(delete(number, key) if number % 3 == 0 else put(number, key, "7"))
     assert len(changing) > 100
     assert b"".join(changing) == expected
-    assert b"".join(StoreCopy(kv_map).parts()) != expected
+    assert b"".join(copy_in_small_portions(kv_map).parts()) != expected
 
 
-@pytest.mark.usefixtures("small_parts")
-def test_others_have_their_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_others_have_their_turns() -> None:
     parts: list[bytes] = []
     turns: list[int] = []
-    monkeypatch.setattr("gevent.sleep", lambda _: turns.append(len(parts)))
+
+    class CountedTurn(Turn):
+        def give_way(self) -> None:
+            turns.append(len(parts))
+
     kv_map = kv_map_of({f"key{number}": "x" * (number % 50) for number in range(300)})
-    for part in StoreCopy(kv_map).parts():
+    for part in StoreCopy(kv_map, SMALL, CountedTurn()).parts():
         parts += [part]
     assert turns.count(1) >= 100, "behind the first part it sorts"
     assert len(parts) > 300
     assert max(after - before for before, after in pairwise([*turns, len(parts)])) <= 4
 
 
-def test_a_reader_that_is_too_slow_loses_its_copy(monkeypatch: pytest.MonkeyPatch) -> None:
-    parts = StoreCopy(kv_map_of({"a": 1})).parts()
+def test_a_reader_that_is_too_slow_loses_its_copy() -> None:
+    parts = StoreCopy(kv_map_of({"a": 1}), start_s=-1.0).parts()
     assert next(parts) == b'{"store":{'
-    monkeypatch.setattr(store_copy, "START_S", -1.0)
     with pytest.raises(ConnectionResetError, match="too slowly"):
         next(parts)
 
@@ -95,13 +90,12 @@ class StandIn:
     map = kv_map_of({"a": 1})
 
 
-def test_so_many_copies_are_read_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(admin_api, "COPY_WAIT_S", 0.0)
+def test_so_many_copies_are_read_at_a_time() -> None:
     app = Flask(__name__)
     app.register_error_handler(errors.KvstoreError, error_response)
-    app.register_blueprint(admin_api.admin_api(StandIn(), lambda: None, 2.0))  # type: ignore[arg-type]
+    app.register_blueprint(admin_routes(StandIn(), lambda: None, copy_wait_s=0.0))  # type: ignore[arg-type]
     client = app.test_client()
-    reading = [client.get("/admin/store") for _ in range(admin_api.COPIES)]
+    reading = [client.get("/admin/store") for _ in range(COPIES)]
     refused = client.get("/admin/store")
     assert (refused.status_code, refused.headers["Retry-After"]) == (503, "1")
     reading.pop().close()

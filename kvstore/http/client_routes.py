@@ -6,8 +6,9 @@ from flask import Blueprint, Response
 from gevent.hub import get_hub
 from msgspec import Raw
 
+from kvstore.api_types import NotFound
 from kvstore.core.entries import Operation
-from kvstore.core.errors import NotLeader, OutcomeUnknown, WriteRefused
+from kvstore.core.errors import OutcomeUnknown, WriteRefused
 from kvstore.core.leader_log import Write
 from kvstore.core.preconditions import Precondition
 from kvstore.http.parser_pool import ParserPool
@@ -20,76 +21,61 @@ from kvstore.http.request_parts import (
     whole_body,
 )
 from kvstore.http.responses import is_large, item_response, json_response
-from kvstore.node.follower_node import FollowerNode
-from kvstore.node.leader_node import LeaderNode
+from kvstore.node.node import Node
 
 BODY_PER_VALUE = 3
 """A body may be larger than its value: \\u escapes take up to three times the UTF-8 bytes."""
 BODY_EXTRA_BYTES = 4096
 
 
-def client_api(
-    node: LeaderNode | FollowerNode, max_key_bytes: int, max_value_bytes: int
-) -> Blueprint:
+def client_routes(node: Node, max_key_bytes: int, max_value_bytes: int) -> Blueprint:
     """Build the routes.
 
     :param node: what serves them.
     """
-    api = Blueprint("client", __name__)
+    routes = Blueprint("client", __name__)
     parsers = ParserPool()
 
-    @api.route("/put/<key:key>", methods=["PUT", "POST"])
-    @api.route("/kv/<key:key>", methods=["PUT"])
+    @routes.route("/put/<key:key>", methods=["PUT", "POST"])
+    @routes.route("/kv/<key:key>", methods=["PUT"])
     def put(key: str) -> Response:
-        leader = _leader(node)
+        node.check_leads()
         check_key(key, max_key_bytes)
-        return _write(leader, "put", key, _read_value(parsers, max_value_bytes))
+        return _write(node, "put", key, _read_value(parsers, max_value_bytes))
 
-    @api.route("/delete/<key:key>", methods=["DELETE"])
-    @api.route("/kv/<key:key>", methods=["DELETE"])
+    @routes.route("/delete/<key:key>", methods=["DELETE"])
+    @routes.route("/kv/<key:key>", methods=["DELETE"])
     def delete(key: str) -> Response:
-        leader = _leader(node)
+        node.check_leads()
         check_key(key, max_key_bytes)
         read_body(BODY_EXTRA_BYTES)  # means nothing here, but a request counts when it is whole
-        return _write(leader, "delete", key, None)
+        return _write(node, "delete", key, None)
 
-    @api.route("/get/<key:key>")
-    @api.route("/kv/<key:key>")
+    @routes.route("/get/<key:key>")
+    @routes.route("/kv/<key:key>")
     def get(key: str) -> Response:
         check_key(key, max_key_bytes)
         wanted, known = _if_match(), version_tags("If-None-Match", weak=True)
         item = node.read(key, min_version())
         if item is None:
-            return json_response({"found": False}, 404)
+            return json_response(NotFound(found=False), 404)
         wanted.check(item.version)
         etag = {"ETag": f'"{item.version}"'}
         if known == "*" or (known is not None and item.version in known):
             return Response(status=304, headers=etag)
         return item_response(item, etag)
 
-    return api
+    return routes
 
 
-def _leader(node: LeaderNode | FollowerNode) -> LeaderNode:
-    if isinstance(node, FollowerNode):
-        raise NotLeader(node.leader)
-    return node
-
-
-def _write(leader: LeaderNode, operation: Operation, key: str, value: Raw | None) -> Response:
+def _write(node: Node, operation: Operation, key: str, value: Raw | None) -> Response:
     precondition = _precondition()
     write = Write(operation, key, value, idempotency_key())
     if write.idempotency_key is not None and value is not None and is_large(value):
         # Hashing lets go of the interpreter's lock: the loop goes on beside the thread.
         get_hub().threadpool.apply(lambda: write.fingerprint)
-    confirmed = leader.write(write, precondition)
-    body = {
-        "status": "ok",
-        "key": key,
-        "version": confirmed.version,
-        "replicas_confirmed": confirmed.replicas_confirmed,
-    }
-    return json_response(body, 200, {"ETag": f'"{confirmed.version}"'})
+    written = node.write(write, precondition)
+    return json_response(written, 200, {"ETag": f'"{written.version}"'})
 
 
 def _read_value(parsers: ParserPool, max_bytes: int) -> Raw:

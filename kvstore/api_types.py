@@ -1,0 +1,286 @@
+"""The bodies of the HTTP API, each a type: what a node answers, and what a request may hold.
+
+The routes return them, ``/openapi.json`` is generated from them and from these docstrings, and
+clients (the study, the tests) decode with them. This module imports nothing of the package, so that
+a client needs no other. The messages between nodes are in ``core/messages.py``.
+"""
+
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, Struct
+
+Index = Annotated[int, Meta(ge=0)]
+"""A position in the log, and so the version of a key; 0 = nothing yet."""
+Count = Annotated[int, Meta(ge=0)]
+Milliseconds = Annotated[float, Meta(ge=0)]
+Yes = Annotated[bool, Meta(extra_json_schema={"const": True})]
+No = Annotated[bool, Meta(extra_json_schema={"const": False})]
+
+
+# Errors
+
+
+class Error(Struct, frozen=True):
+    """Why the request was refused or failed.
+
+    :param error: for people.
+    """
+
+    error: str
+
+
+class NotLeader(Error, frozen=True):
+    """Only the leader does this.
+
+    :param leader: the leader's URL, if this node has met one.
+    """
+
+    leader: str | None
+
+
+class PreconditionFailed(Error, frozen=True):
+    """The key has another version.
+
+    :param version: the key's newest version, if it exists.
+    """
+
+    version: Index | None
+
+
+class NotApplied(Error, frozen=True):
+    """min_version was not reached within REPL_TIMEOUT.
+
+    :param applied_index: what this node has applied.
+    """
+
+    applied_index: Index
+
+
+# Writes
+
+
+class PutBody(Struct, frozen=True):
+    """What to write.
+
+    :param value: any JSON value, also null.
+    """
+
+    value: Any
+
+
+class Written(Struct, frozen=True, kw_only=True, tag_field="status", tag="ok"):
+    """Confirmed: the leader and W followers hold it.
+
+    :param version: index of the write's entry.
+    :param replicas_confirmed: followers that are known to hold it.
+    """
+
+    key: str
+    version: Index
+    replicas_confirmed: Count
+
+
+class Refused(Struct, frozen=True, kw_only=True, tag_field="status", tag="error"):
+    """Refused: nothing happened, and nothing will.
+
+    :param reason: for people.
+    """
+
+    reason: str
+    replicas_confirmed: Literal[0]
+
+
+class OutcomeOpen(Struct, frozen=True, kw_only=True, tag_field="status", tag="error"):
+    """Open: it is in the log, and may still be confirmed.
+
+    :param reason: for people.
+    :param replicas_confirmed: followers that are known to hold it so far.
+    :param version: index of the write's entry; None where this leader cannot tell now whether an
+        earlier attempt under the same idempotency key is in a log.
+    """
+
+    reason: str
+    replicas_confirmed: Count
+    version: Index | None
+
+
+# Reads
+
+
+class Found(Struct, frozen=True):
+    """The value.
+
+    :param version: index of the entry that wrote it.
+    """
+
+    found: Yes
+    value: Any
+    version: Index
+
+
+class NotFound(Struct, frozen=True):
+    """There is no such key."""
+
+    found: No
+
+
+class Store(Struct, frozen=True, kw_only=True):
+    """Everything a node serves, at one index. It is sent in parts while it is made.
+
+    :param store: values by their keys.
+    :param versions: versions by the same keys.
+    :param index: the index; the leader's is its commit index.
+    :param epoch: of the entry at the index.
+    :param digest: SHA-256 over the index and the sorted keys, versions and values.
+    """
+
+    store: dict[str, Any]
+    versions: dict[str, Index]
+    index: Index
+    epoch: Count
+    digest: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+
+
+# Operation
+
+
+class Document(Struct, frozen=True, kw_only=True):
+    """What the HTTP API is, as an OpenAPI 3.1 document."""
+
+    openapi: str
+    info: dict[str, Any]
+    paths: dict[str, Any]
+    components: dict[str, Any]
+
+
+class Quorum(Struct, frozen=True):
+    """The write quorum W: how many followers must hold a write before it is confirmed.
+
+    :param quorum: from 0 to the number of followers.
+    """
+
+    quorum: Count
+
+
+class Delay(Struct, frozen=True):
+    """The range that the simulated delays are drawn from, in milliseconds.
+
+    :param max_ms: from min_ms; below REPL_TIMEOUT.
+    """
+
+    min_ms: Milliseconds
+    max_ms: Milliseconds
+
+
+class ForceStart(Struct, frozen=True):
+    """What to decide.
+
+    :param keep: whose history to keep where two part: host:port, or self for the leader's own.
+    """
+
+    keep: str | None = None
+
+
+class Forced(Struct, frozen=True, kw_only=True, tag_field="status", tag="ok"):
+    """The takeover goes on.
+
+    :param without: addresses of the nodes that are given up.
+    :param risk: what may be lost, for people.
+    """
+
+    without: list[str]
+    risk: str
+
+
+class Live(Struct, frozen=True):
+    """The node runs."""
+
+    live: Yes
+
+
+class Readiness(Struct, frozen=True, kw_only=True):
+    """Whether the node may serve its role; further fields as in Status."""
+
+    ready: bool
+    state: str
+    waiting_for: list[str]
+    problem: str | None
+
+
+class DelayFigures(Struct, frozen=True, kw_only=True):
+    """The simulated delay before the replication requests to one follower.
+
+    :param count: requests that were delayed.
+    :param mean_drawn_ms: mean of what was drawn, in milliseconds.
+    :param mean_happened_ms: mean of what really happened, in milliseconds.
+    :param correlation: Pearson's, of the two; None while either has not varied.
+    """
+
+    count: Count
+    mean_drawn_ms: Milliseconds
+    mean_happened_ms: Milliseconds
+    correlation: float | None
+
+
+class FollowerStatus(Struct, frozen=True, kw_only=True):
+    """One follower, as the leader sees it.
+
+    :param address: as it stands in FOLLOWERS.
+    :param node: id of the node that answers there; None while none has.
+    :param state: what the leader has to say to it next, or unreachable; for people.
+    :param problem: why it does not answer, or must not be replicated to; None while all is well.
+    :param match_index: up to where it has acknowledged the log in this reign.
+    :param lag_entries: the leader's last index less the match index.
+    :param lag_s: age of the oldest entry that it lacks, in seconds.
+    :param last_contact_s: seconds since its last answer; None while there was none.
+    :param entries_sent: since this leader was started.
+    :param snapshots_sent: since this leader was started.
+    """
+
+    address: str
+    node: str | None
+    state: str
+    problem: str | None
+    match_index: Index
+    lag_entries: int
+    lag_s: float
+    last_contact_s: float | None
+    entries_sent: Count
+    snapshots_sent: Count
+    delay: DelayFigures
+
+
+class Status(Struct, frozen=True, kw_only=True):
+    """What a node is and does.
+
+    :param state: for people.
+    :param epoch: of the last reign that it knows of; 0 for none.
+    :param reign: id of the reign that it leads in or follows; None for none.
+    :param node: id of the node, kept with DATA_DIR.
+    :param cluster: id of the cluster it belongs to; None for none.
+    :param leader: URL of the leader of that reign; None while it knows none.
+    :param last_index: index of its last entry.
+    :param commit_index: up to where it knows the log to be confirmed.
+    :param applied_index: index of the map that it serves.
+    :param write_quorum: W in force; None on a follower.
+    :param waiting_for: addresses of the nodes without which it cannot go on.
+    :param problem: what an operator has to mend; None for nothing.
+    :param discarded: entries that were kept apart because another history took their place.
+    :param followers: empty on a follower.
+    """
+
+    role: Literal["leader", "follower"]
+    state: str
+    epoch: Count
+    reign: str | None
+    node: str
+    cluster: str | None
+    leader: str | None
+    last_index: Index
+    commit_index: Index
+    applied_index: Index
+    write_quorum: Count | None
+    waiting_for: list[str]
+    problem: str | None
+    discarded: Count
+    followers: list[FollowerStatus]

@@ -1,0 +1,176 @@
+"""Every operation of the API: what it may be asked, and with which bodies it answers.
+
+``/openapi.json`` is made of this table. What a body holds is said by its type, in ``api_types`` or,
+between nodes, in ``core/messages``. What an operation does is in the modules ``*_routes``.
+"""
+
+from typing import Any, NamedTuple
+
+from msgspec import Struct
+
+from kvstore import api_types as api
+from kvstore.core.messages import ANSWERS, Answer
+from kvstore.http.http_transport import PATHS
+
+Json = dict[str, Any]
+
+
+class Operation(NamedTuple):
+    """What one method does at one path.
+
+    :param answers: the body for each status; None = without one.
+    :param errors: further statuses, of those in ``ERRORS``.
+    :param parameters: names of those in :func:`parameters`.
+    :param body: what the request holds; None = nothing.
+    """
+
+    summary: str
+    answers: dict[int, type[Struct] | None]
+    errors: tuple[int, ...] = ()
+    parameters: tuple[str, ...] = ()
+    body: type[Struct] | None = None
+
+
+_WRITE: dict[int, type[Struct] | None] = {200: api.Written, 503: api.Refused, 504: api.OutcomeOpen}
+_WRITE_ERRORS = (403, 412, 413, 422)
+_WRITE_PARAMETERS = ("key", "if_match", "if_none_match", "idempotency_key")
+_PROTECTED = (401, 403)
+
+_PUT = Operation("Write a value", _WRITE, _WRITE_ERRORS, _WRITE_PARAMETERS, api.PutBody)
+_DELETE = Operation(
+    "Delete a key, also one that is not there", _WRITE, _WRITE_ERRORS, _WRITE_PARAMETERS
+)
+_GET = Operation(
+    "Read a value: the leader's newest confirmed one, or what a follower holds",
+    {200: api.Found, 304: None, 404: api.NotFound, 504: api.NotApplied},
+    (412, 503),
+    ("key", "min_version", "if_match", "if_none_match"),
+)
+_SET_QUORUM = Operation(
+    "Change W, also for pending writes", {200: api.Quorum}, (*_PROTECTED, 413), body=api.Quorum
+)
+_SET_DELAY = Operation(
+    "Change the simulated delay", {200: api.Delay}, (*_PROTECTED, 413), body=api.Delay
+)
+_FORCE_START = Operation(
+    "Decide where the leader cannot: take over without the nodes that do not answer, or after "
+    "another leader; may lose confirmed writes",
+    {200: api.Forced},
+    (*_PROTECTED, 409, 413),
+    body=api.ForceStart,
+)
+_STORE = Operation("Copy everything that this node serves", {200: api.Store}, (*_PROTECTED, 503))
+
+OPERATIONS: dict[str, dict[str, Operation]] = {
+    "/put/{key}": {"put": _PUT, "post": _PUT},
+    "/get/{key}": {"get": _GET},
+    "/delete/{key}": {"delete": _DELETE},
+    "/kv/{key}": {"get": _GET, "put": _PUT, "delete": _DELETE},
+    "/admin/set_quorum": {"post": _SET_QUORUM},
+    "/admin/set_delay": {"post": _SET_DELAY},
+    "/admin/store": {"get": _STORE},
+    "/admin/force_start": {"post": _FORCE_START},
+    "/livez": {"get": Operation("Whether the node runs", {200: api.Live})},
+    "/readyz": {
+        "get": Operation(
+            "Whether the node may serve its role", {200: api.Readiness, 503: api.Readiness}
+        )
+    },
+    "/status": {"get": Operation("What the node is and does", {200: api.Status})},
+    "/openapi.json": {"get": Operation("This document", {200: api.Document})},
+    **{
+        path: {
+            "post": Operation(
+                f"From the leader to a follower: {kind.__name__}",
+                {200: ANSWERS[kind], 409: Answer, 503: api.Refused},
+                (*_PROTECTED, 413),
+                body=kind,
+            )
+        }
+        for kind, path in PATHS.items()
+    },
+}
+"""By path and method. HEAD is answered wherever GET is."""
+
+ERRORS: dict[int, tuple[str, tuple[type[Struct], ...]]] = {
+    400: ("The request is malformed", (api.Error,)),
+    401: ("The cluster's bearer token is missing or wrong", (api.Error,)),
+    403: (
+        "This node has another role, or the caller's address may not use this route",
+        (api.NotLeader, api.Error),
+    ),
+    408: ("The request did not arrive in time", (api.Error,)),
+    409: ("There is nothing to decide", (api.Error,)),
+    412: ("The key has another version", (api.PreconditionFailed,)),
+    413: ("The body, or the value, is too large", (api.Error,)),
+    414: ("The request line is too long", (api.Error,)),
+    417: ("Expect can only be 100-continue", (api.Error,)),
+    422: ("The idempotency key was used with another payload", (api.Error,)),
+    431: ("The headers are too large", (api.Error,)),
+    503: ("This node cannot serve reads now", (api.Error,)),
+}
+EVERYWHERE = (400, 408, 414, 417, 431)
+"""Errors of every route."""
+
+_ETAG = {"ETag": {"description": "The key's version, in quotes", "schema": {"type": "string"}}}
+_RETRY_AFTER = {"Retry-After": {"description": "Seconds", "schema": {"type": "integer"}}}
+HEADERS: dict[type[Struct] | int | None, Json] = {
+    api.Written: _ETAG,
+    api.Found: _ETAG,
+    None: _ETAG,
+    api.Refused: _RETRY_AFTER,
+    api.OutcomeOpen: _RETRY_AFTER,
+    401: {"WWW-Authenticate": {"schema": {"type": "string"}}},
+    503: _RETRY_AFTER,
+}
+"""Of a body's type, or of an error's status."""
+
+
+def parameters(max_key_bytes: int) -> Json:
+    """The parameters, as OpenAPI has them.
+
+    :param max_key_bytes: limit of a key.
+    """
+    tags = {"type": "string", "pattern": r'^(\*|[ \t,]*((W/)?"[^"]*"[ \t]*(,[ \t,]*|$))*)$'}
+    rows: dict[str, tuple[str, str, str, Json, Any]] = {
+        "key": (
+            "path",
+            "key",
+            f"Any text of up to {max_key_bytes} bytes of UTF-8, percent-encoded but for slashes",
+            {"type": "string", "minLength": 1, "maxLength": max_key_bytes},
+            "colour",
+        ),
+        "min_version": (
+            "query",
+            "min_version",
+            "Wait until the node has applied this index",
+            {"type": "integer", "minimum": 0, "exclusiveMaximum": 10**18},
+            1,
+        ),
+        "if_match": ("header", "If-Match", "The versions the key may have; * = any", tags, '"7"'),
+        "if_none_match": (
+            "header",
+            "If-None-Match",
+            "The versions the key must not have; * = any",
+            tags,
+            '"7"',
+        ),
+        "idempotency_key": (
+            "header",
+            "Idempotency-Key",
+            "A write that is sent again under the same one makes no second entry",
+            {"type": "string", "pattern": "^[!-~]{1,255}$"},
+            "order-1001",
+        ),
+    }
+    return {
+        name: {
+            "in": place,
+            "name": wire_name,
+            "description": description,
+            "required": place == "path",
+            "schema": schema,
+            "example": example,
+        }
+        for name, (place, wire_name, description, schema, example) in rows.items()
+    }

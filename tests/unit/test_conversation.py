@@ -1,0 +1,216 @@
+"""The conversation with a follower: what is done next, and for how long."""
+
+from collections.abc import Callable
+from itertools import pairwise
+
+import pytest
+from msgspec.structs import replace
+
+from kvstore.core.conversation import (
+    BACKOFF_MAX_S,
+    BACKOFF_MIN_S,
+    BackOff,
+    Conversation,
+    End,
+    Send,
+    Wait,
+)
+from kvstore.core.follower import Follower
+from kvstore.core.leader import Leader
+from kvstore.core.messages import Append, Claim, Hello, Message
+from kvstore.core.progress import HEARTBEAT_S
+from tests.unit.core import cluster, handle, kept, leader, save, talk, wrote
+
+Draw = Callable[[float, float], float]
+DOUBLED_S = [BACKOFF_MIN_S * 2**number for number in range(6)]
+
+
+def shortest(low: float, _: float) -> float:
+    return low
+
+
+def longest(_: float, high: float) -> float:
+    return high
+
+
+class Executor:
+    """Executes a conversation with a follower that answers at once.
+
+    :param refused: the messages that the follower refuses.
+    """
+
+    def __init__(self, made: Leader, answering: Follower, *refused: type[Message]) -> None:
+        self.conversation = Conversation("f0", made, longest)
+        self.answering = answering
+        self.refused = refused
+        self.now_s = 0.0
+        self.sent: list[tuple[type[Message], float]] = []
+        """What was sent, and when."""
+        self._leader = made
+
+    def run(self, seconds: float) -> None:
+        end_s = self.now_s + seconds
+        while self.now_s < end_s:
+            match self.conversation.next_step(self.now_s):
+                case Send(message):
+                    self._send(message)
+                case Wait(waits_s) | BackOff(waits_s):
+                    self.now_s += waits_s
+
+    def pauses_s(self, kind: type[Message]) -> list[float]:
+        """How long it took from each message of a kind to the next."""
+        times_s = [at_s for sent, at_s in self.sent if sent is kind]
+        return [later_s - at_s for at_s, later_s in pairwise(times_s)]
+
+    def _send(self, message: Message) -> None:
+        self.sent.append((type(message), self.now_s))
+        if isinstance(message, self.refused):
+            answer = replace(self.answering.hello(Hello(epoch=0, reign="")), error="refused")
+        else:
+            answer = handle(self.answering, message)
+        self.conversation.answered(message, answer, self.now_s)
+        save(self._leader)
+
+
+def lose(conversation: Conversation) -> float:
+    """Lose the next message; how long the conversation backs off then."""
+    assert isinstance(conversation.next_step(0.0), Send)
+    conversation.lost("gone")
+    step = conversation.next_step(0.0)
+    assert isinstance(step, BackOff)
+    return step.seconds
+
+
+def hear(conversation: Conversation, answering: Follower) -> bool:
+    """Let the follower answer the next message; whether it is news that it does."""
+    step = conversation.next_step(0.0)
+    assert isinstance(step, Send)
+    return conversation.answered(step.message, handle(answering, step.message), 0.0)
+
+
+def test_the_back_off_of_losses_doubles_up_to_its_bound() -> None:
+    conversation = Conversation("f0", leader(), longest)
+    lost = [lose(conversation) for _ in range(1100)]
+    assert lost[:6] == pytest.approx(DOUBLED_S)
+    assert set(lost[6:]) == {BACKOFF_MAX_S}
+
+
+def test_the_jitter_of_the_back_off_takes_half_of_it_at_most() -> None:
+    conversation = Conversation("f0", leader(), shortest)
+    assert [lose(conversation) for _ in range(6)] == pytest.approx([s / 2 for s in DOUBLED_S])
+
+
+def test_after_an_answer_losses_are_counted_anew() -> None:
+    made, others = cluster()
+    conversation = Conversation("f0", made, longest)
+    conversation.lost("gone")
+    conversation.next_step(0.0)
+    assert lose(conversation) > BACKOFF_MIN_S
+    hear(conversation, others["f0"])
+    wrote(made)
+    assert lose(conversation) == BACKOFF_MIN_S
+
+
+def test_only_the_first_loss_and_the_first_answer_after_it_are_news() -> None:
+    made, others = cluster()
+    wrote(made)
+    conversation = Conversation("f0", made, longest)
+    assert not hear(conversation, others["f0"]), "nobody has missed it"
+    assert [conversation.lost("gone") for _ in range(3)] == [True, False, False]
+    conversation.next_step(0.0)
+    assert hear(conversation, others["f0"])
+    wrote(made)
+    assert not hear(conversation, others["f0"])
+    assert conversation.lost("gone")
+
+
+def test_a_lost_follower_does_not_count_and_is_asked_for_its_position() -> None:
+    made, _ = cluster()
+    conversation = Conversation("f0", made, longest)
+    conversation.lost("gone")
+    assert not made.followers["f0"].counts
+    assert conversation.next_step(0.0) == BackOff(BACKOFF_MIN_S)
+    step = conversation.next_step(0.0)
+    assert isinstance(step, Send)
+    assert isinstance(step.message, Hello)
+
+
+@pytest.mark.parametrize("refused", [Append, Claim])
+def test_a_follower_that_refuses_is_asked_ever_less_though_it_answers_every_hello(
+    refused: type[Message],
+) -> None:
+    made, others = cluster()
+    wrote(made)
+    if refused is Claim:
+        made = leader(kept(made))
+    executor = Executor(made, others["f0"], refused)
+    executor.run(10.0)
+    pauses_s = executor.pauses_s(refused)
+    assert pauses_s[:6] == pytest.approx(DOUBLED_S)
+    assert pauses_s[6:] == pytest.approx([BACKOFF_MAX_S] * len(pauses_s[6:]))
+    assert Hello in {kind for kind, _ in executor.sent}
+
+
+def test_after_an_accepted_message_refusals_are_counted_anew() -> None:
+    made, others = cluster()
+    wrote(made)
+    executor = Executor(made, others["f0"], Append)
+    executor.run(1.0)
+    executor.refused = ()
+    executor.run(1.0)
+    assert made.replicas(made.log.last_index) == 1
+    executor.refused, executor.sent = (Append,), []
+    wrote(made)
+    executor.run(0.1)
+    assert executor.pauses_s(Append)[:2] == pytest.approx(DOUBLED_S[:2])
+
+
+def test_one_refusal_hardly_slows_a_follower_that_catches_up() -> None:
+    made, others = cluster()
+    older = Follower(kept(others["f0"]), 1000, 1 << 20)
+    wrote(made)
+    talk(made, others)
+    wrote(made)
+    executor = Executor(made, older)
+    executor.run(HEARTBEAT_S)
+    assert [kind for kind, _ in executor.sent[:3]] == [Append, Hello, Append]
+    assert older.log.last == made.log.entries.last
+    assert executor.sent[2][1] == BACKOFF_MIN_S
+
+
+@pytest.mark.parametrize(("draw", "factor"), [(shortest, 1.0), (longest, 1.2)])
+def test_a_heartbeat_is_due_after_a_while_without_messages(draw: Draw, factor: float) -> None:
+    made, others = cluster()
+    wrote(made)
+    conversation = Conversation("f0", made, draw)
+    hear(conversation, others["f0"])
+    step = conversation.next_step(0.2)
+    assert isinstance(step, Wait)
+    assert step.seconds == pytest.approx(factor * HEARTBEAT_S - 0.2)
+    step = conversation.next_step(factor * HEARTBEAT_S)
+    assert isinstance(step, Send)
+    assert isinstance(step.message, Append)
+    assert step.message.entries == []
+
+
+def test_what_there_is_to_say_ends_a_wait_but_no_back_off() -> None:
+    made, _ = cluster()
+    conversation = Conversation("f0", made, longest)
+    assert isinstance(conversation.next_step(0.0), Wait)
+    wrote(made)
+    assert isinstance(conversation.next_step(0.0), Send)
+    conversation.lost("gone")
+    assert isinstance(conversation.next_step(0.0), BackOff)
+
+
+def test_the_conversation_with_a_follower_that_is_none_any_more_ends() -> None:
+    made, others = cluster()
+    wrote(made)
+    conversation = Conversation("f0", made, longest)
+    step = conversation.next_step(0.0)
+    assert isinstance(step, Send)
+    del made.followers["f0"]
+    assert conversation.next_step(0.0) == End()
+    conversation.answered(step.message, handle(others["f0"], step.message), 0.0)
+    conversation.lost("gone")
+    assert conversation.next_step(0.0) == End()
