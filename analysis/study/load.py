@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from analysis.nodes.errors import LoadError
-from analysis.nodes.local_node import REPO_ROOT
+from analysis.nodes.node import REPO_ROOT
 
 STALL_TIMEOUT_S = 120.0
 _POLL_INTERVAL_S = 0.1

@@ -92,7 +92,7 @@ def _run(campaign: Campaign, *, keep: bool) -> int:
         with _progress_bar(campaign.seconds) as show:
             path = run(campaign, directory, show)
         code = _check(path)
-    except (AssertionError, NodeError) as error:
+    except NodeError as error:
         print(f"FAILED: the nodes could not be started: {error}")
         return FAILED
     except KeyboardInterrupt:

@@ -8,9 +8,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import requests
-
-from analysis.nodes.errors import CopyError
+from analysis.nodes.errors import NodeError, NodeUnavailableError
+from analysis.nodes.node import Node
 from tests.chaos.client import Client, Write
 from tests.chaos.cluster import ChaosCluster
 from tests.chaos.history import Campaign, NodeCopy, describe_outcomes, shorten
@@ -18,7 +17,6 @@ from tests.chaos.nemesis import Nemesis
 from tests.chaos.recorder import Recorder
 from tests.chaos.schedule import make_schedule
 from tests.chaos.workload import Workload
-from tests.support.harness import Node
 
 _REPL_TIMEOUT_S = 1.0
 _CLIENT_TIMEOUT_S = 2.5  # longer than a node may take, if it is neither dead nor frozen
@@ -79,7 +77,7 @@ def run(campaign: Campaign, directory: Path, show: Show) -> Path:
     :param directory: for the history and the nodes' logs.
     :param show: called a few times a second.
     :return: the history file.
-    :raises AssertionError: the nodes could not be started.
+    :raises NodeError: the nodes could not be started.
     """
     path = directory / "history.jsonl"
     stopped = threading.Event()
@@ -136,7 +134,7 @@ def _finish(campaign: Campaign, cluster: ChaosCluster, recorder: Recorder) -> No
         cluster.heal()
         cluster.wait_for_convergence(_CONVERGENCE_TIMEOUT_S)
         recorder.event("all nodes are ready and hold the same index")
-    except AssertionError as error:
+    except (NodeError, TimeoutError) as error:
         recorder.problem(f"the nodes did not converge: {error}")
     reader = Client("reader", recorder, time.sleep)
     for node in cluster.nodes.values():
@@ -151,8 +149,8 @@ def _finish(campaign: Campaign, cluster: ChaosCluster, recorder: Recorder) -> No
 
 def _record_copy(node: Node, recorder: Recorder) -> None:
     try:
-        copy = node.store()
-    except (AssertionError, CopyError, requests.RequestException) as error:
+        copy = node.copy()
+    except NodeUnavailableError as error:
         recorder.problem(f"no copy of {node.name}: {error}")
         return
     recorder.copy(

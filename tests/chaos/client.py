@@ -11,10 +11,10 @@ from typing import Any
 import requests
 from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NewConnectionError
 
+from analysis.nodes.node import Node
+from analysis.nodes.node_client import key_path
 from tests.chaos.history import Attempt, Operation, Outcome, Precondition, expand, shorten
 from tests.chaos.recorder import Recorder
-from tests.support.harness import Node
-from tests.support.node_http import path
 
 REFUSALS = frozenset({400, 403, 412, 503})
 """A write answered like this has not happened and never will."""
@@ -97,7 +97,7 @@ class Client:
         """Get a key, perhaps only once the node has applied an index."""
         number = self._recorder.next_id()
         query = "" if min_version is None else f"?min_version={min_version}"
-        attempt, answer, _ = self._request(node, "GET", path("kv", key) + query, timeout_s)
+        attempt, answer, _ = self._request(node, "GET", key_path("kv", key) + query, timeout_s)
         document = _document(answer)
         outcome: Outcome = "unavailable"
         if answer is not None and answer.status_code == 200:
@@ -134,7 +134,7 @@ class Client:
         body = None if write.value is None else {"value": expand(write.value)}
         method = "DELETE" if write.value is None else "PUT"
         attempt, answer, was_sent = self._request(
-            node, method, path("kv", write.key), timeout_s, body=body, headers=headers
+            node, method, key_path("kv", write.key), timeout_s, body=body, headers=headers
         )
         if answer is None:
             return attempt, None, "open" if was_sent else "refused"

@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 
-import requests
-
+from analysis.nodes.errors import NodeUnavailableError
 from tests.chaos.cluster import ChaosCluster
 from tests.chaos.fault import Action, Fault, Way
 from tests.chaos.recorder import Recorder
@@ -178,7 +177,7 @@ class Nemesis:
     def _raise_quorum(self, fault: Fault) -> None:
         """Only ever above W: what is confirmed meanwhile is held by at least as many."""
         usual = self._cluster.write_quorum
-        quorum = self._random.randint(usual, len(self._cluster.harness.followers))
+        quorum = self._random.randint(usual, len(self._cluster.followers))
         self._try_to_set_quorum(fault, quorum)
         self._stopped.wait(fault.seconds)
         self._try_to_set_quorum(fault, usual)
@@ -187,8 +186,8 @@ class Nemesis:
         try:
             self._cluster.leader.set_quorum(quorum)
             self._recorder.event(f"W is {quorum}", fault.number)
-        except requests.RequestException as error:  # a leader that is dead or frozen now
-            self._recorder.event(f"W is not changed: {type(error).__name__}", fault.number)
+        except NodeUnavailableError as error:  # a leader that is dead or frozen now
+            self._recorder.event(f"W is not changed: {error}", fault.number)
 
     # Links
 

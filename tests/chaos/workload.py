@@ -6,11 +6,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Self
 
+from analysis.nodes.node import Node
 from tests.chaos.client import Client, Write
 from tests.chaos.cluster import ChaosCluster
 from tests.chaos.history import Campaign, Operation, Precondition
 from tests.chaos.recorder import Recorder
-from tests.support.harness import Node
 
 # What a client does next, and how often: mostly writes, because these can be lost.
 _ACTIONS = {
@@ -87,7 +87,7 @@ class _WorkingClient:
     ) -> None:
         self._name = name
         self._leader = cluster.leader
-        self._followers = cluster.harness.followers
+        self._followers = cluster.followers
         self._keys = campaign.keys
         self._random = random.Random(f"{name} {campaign.seed}")
         self._timeout_s = timeout_s

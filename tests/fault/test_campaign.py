@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from analysis.nodes.local_node import REPO_ROOT
+from analysis.nodes.node import REPO_ROOT
 from tests.chaos.__main__ import INTERRUPTED
 from tests.chaos.campaign import plan, run
 from tests.chaos.fault import LEADER

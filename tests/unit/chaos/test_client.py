@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from analysis.nodes.local_node import LocalNode
+from analysis.nodes.node import Node
 from tests.chaos.client import Client, Write
 from tests.chaos.history import Operation, Precondition, read_history
 from tests.chaos.recorder import Recorder
-from tests.support.harness import Node
 from tests.support.scripted_server import HANG_UP, Answer, ScriptedServer
 from tests.unit.chaos.samples import CAMPAIGN, IF_ABSENT
 
@@ -27,7 +26,7 @@ def recorder(tmp_path: Path) -> Iterator[Recorder]:
 
 
 def node_at(port: int) -> Node:
-    return Node(LocalNode("leader", "leader", port, {}, Path("unused")))
+    return Node("leader", "leader", port, {}, Path("unused"))
 
 
 def client(recorder: Recorder) -> Client:
