@@ -17,8 +17,8 @@ setup: ## make .venv from the pinned packages (again only when they change)
 study: setup ## local nodes, 10,000 writes for each quorum, check, plot (options: ARGS=...)
 	@$(BIN)/python -m analysis $(ARGS)
 
-test: setup ## all tests; those of the containers where a Docker engine answers
-	@$(BIN)/python -m pytest $(ARGS)
+test: setup ## all tests, on several processors; those of the containers where a Docker engine answers
+	@$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadgroup $(ARGS)
 
 chaos: setup ## a fault campaign on real nodes (options: ARGS="--seconds 120 --seed 7")
 	@$(BIN)/python -m tests.chaos $(ARGS)

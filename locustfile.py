@@ -30,7 +30,8 @@ from locust.env import Environment
 from locust.exception import StopTest, StopUser
 
 from analysis.nodes.cluster_token import token_headers
-from analysis.study.follower_lag import LagError, observe_lag
+from analysis.nodes.errors import LagError
+from analysis.study.follower_lag import observe_lag
 from analysis.study.write_plan import Write, WritePlan, why_not_confirmed
 
 logger = logging.getLogger("kvstore.load")

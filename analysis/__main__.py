@@ -5,13 +5,11 @@ import signal
 import sys
 from pathlib import Path
 
-from analysis.nodes.local_node import NodeError
-from analysis.nodes.node_client import NodeUnavailableError
+from analysis.nodes.errors import StudyError
 from analysis.report.plot import draw_plot
 from analysis.report.report import render_failure, render_report
 from analysis.report.tables import text_table, write_summary
 from analysis.report.wording import describe_curve
-from analysis.study.cluster import ClusterError
 from analysis.study.results import StudyResult
 from analysis.study.settings import StudySettings, parse_settings
 from analysis.study.study import run_study
@@ -32,7 +30,7 @@ def main() -> int:
     _clear(settings.output)
     try:
         result = run_study(settings)
-    except (ClusterError, NodeError, NodeUnavailableError) as error:
+    except StudyError as error:
         (settings.output / REPORT).write_text(
             render_failure(settings, str(error)), encoding="utf-8"
         )

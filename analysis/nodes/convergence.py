@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from analysis.nodes.copies import Copy, CopyDifference, compare_copies
-from analysis.nodes.node_client import NodeClient, NodeUnavailableError
+from analysis.nodes.errors import NodeUnavailableError
+from analysis.nodes.node_client import NodeClient
 
 _POLL_INTERVAL_S = 0.05
 

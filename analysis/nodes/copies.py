@@ -4,11 +4,9 @@ import json
 from dataclasses import dataclass
 from typing import Any, Self
 
+from analysis.nodes.errors import CopyError
+
 _SHOWN_KEYS = 5
-
-
-class CopyError(Exception):
-    """An answer of ``/admin/store`` is not a copy."""
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,13 @@
 """TCP ports that nobody listens on."""
 
+import os
 import random
 import socket
 from contextlib import suppress
 from pathlib import Path
 
 _FIRST_PORT = 10_000
+_SLICES = 8
 
 
 def free_ports(count: int) -> list[int]:
@@ -18,7 +20,10 @@ def free_ports(count: int) -> list[int]:
     :return: distinct ports in random order.
     :raises OSError: when there are not enough.
     """
-    candidates = list(range(_FIRST_PORT, _first_ephemeral_port()))
+    # Processes that were started one after the other choose from different ports, so that none
+    # takes what another has chosen and nobody listens on yet.
+    first = _FIRST_PORT + os.getpid() % _SLICES
+    candidates = list(range(first, _first_ephemeral_port(), _SLICES))
     random.shuffle(candidates)
     found: list[int] = []
     for port in candidates:

@@ -1,31 +1,98 @@
-"""What the study asks the nodes, over HTTP."""
+"""The HTTP API of a node, as the study, the tests and the fault campaign use it."""
 
+import threading
+from collections.abc import Mapping
 from typing import Any, Self
+from urllib.parse import quote
 
 import requests
 
-from analysis.nodes.cluster_token import token_headers
-from analysis.nodes.copies import Copy, CopyError
+from analysis.nodes.copies import Copy
+from analysis.nodes.errors import CopyError, NodeUnavailableError
 
-TIMEOUT_S = 5.0
 STATUS_FIELDS = frozenset({"role", "node", "last_index"})
 
 
-class NodeUnavailableError(Exception):
-    """A node gave no usable answer: none at all, an error, or something else than expected."""
-
-
 class NodeClient:
-    """One node, seen from outside, over one kept connection.
+    """One node, seen from outside; every thread has a connection of its own.
 
     :param url: base URL; a trailing slash is ignored.
+    :param headers: sent with every request.
+    :param timeout_s: how long to wait for an answer, unless a request says otherwise.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(
+        self, url: str, headers: Mapping[str, str] | None = None, timeout_s: float = 5.0
+    ) -> None:
         self.url = url.rstrip("/")
-        self._session = requests.Session()
-        self._session.headers.update(token_headers())
-        self._session.trust_env = False  # straight to the node, without a proxy
+        self._headers = dict(headers or {})
+        self._timeout_s = timeout_s
+        self._thread = threading.local()
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: Any = None,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout_s: float | None = None,
+    ) -> requests.Response:
+        """Send a request, and return its answer whatever that is.
+
+        :param path: percent-encoded, with the query.
+        :param json: a body to send as JSON; ``None`` for none.
+        :param body: a body to send as it is, instead of ``json``.
+        :param timeout_s: how long to wait for the answer; ``None`` = as long as usual.
+        :raises requests.RequestException: there is no answer; whether something happened is open.
+        """
+        return self._session().request(
+            method,
+            self.url + path,
+            json=json,
+            data=body,
+            headers=headers,
+            timeout=timeout_s or self._timeout_s,
+            allow_redirects=False,
+        )
+
+    # Keys
+
+    def put(self, key: str, value: Any, **headers: str) -> requests.Response:
+        """``PUT /put/<key>``.
+
+        :param headers: their names with ``_`` for ``-``.
+        """
+        body = {"value": value}
+        return self.request("PUT", key_path("put", key), json=body, headers=_names(headers))
+
+    def get(self, key: str, min_version: int | None = None, **headers: str) -> requests.Response:
+        """``GET /get/<key>``; headers as in :meth:`put`."""
+        query = "" if min_version is None else f"?min_version={min_version}"
+        return self.request("GET", key_path("get", key) + query, headers=_names(headers))
+
+    def delete(self, key: str, **headers: str) -> requests.Response:
+        """``DELETE /delete/<key>``; headers as in :meth:`put`."""
+        return self.request("DELETE", key_path("delete", key), headers=_names(headers))
+
+    def put_confirmed(self, key: str, value: Any) -> int:
+        """Put a value.
+
+        :return: its version.
+        :raises NodeUnavailableError: it was not confirmed.
+        """
+        return int(_document(self.put(key, value))["version"])
+
+    def delete_confirmed(self, key: str) -> int:
+        """Delete a key; like :meth:`put_confirmed`."""
+        return int(_document(self.delete(key))["version"])
+
+    # The node
+
+    def is_ready(self) -> bool:
+        """Whether ``GET /readyz`` is answered with 200; raises like :meth:`request`."""
+        return self.request("GET", "/readyz").status_code == 200
 
     def status(self) -> dict[str, Any]:
         """``GET /status``.
@@ -57,8 +124,8 @@ class NodeClient:
         self._ask("POST", "/admin/set_delay", {"min_ms": min_ms, "max_ms": max_ms})
 
     def close(self) -> None:
-        """Close the connection."""
-        self._session.close()
+        """Close the connection of the calling thread."""
+        self._session().close()
 
     def __enter__(self) -> Self:
         return self
@@ -68,11 +135,38 @@ class NodeClient:
 
     def _ask(self, method: str, path: str, body: dict[str, float] | None = None) -> dict[str, Any]:
         try:
-            answer = self._session.request(method, self.url + path, json=body, timeout=TIMEOUT_S)
-            decoded = answer.json() if answer.status_code == 200 else None
-        except (requests.RequestException, ValueError) as error:
+            answer = self.request(method, path, json=body)
+        except requests.RequestException as error:
             raise NodeUnavailableError(f"{self.url}{path}: {type(error).__name__}") from error
-        if not isinstance(decoded, dict):
-            text = answer.text.strip()[:200]
-            raise NodeUnavailableError(f"{self.url}{path}: HTTP {answer.status_code} {text}")
-        return decoded
+        return _document(answer)
+
+    def _session(self) -> requests.Session:
+        session: requests.Session | None = getattr(self._thread, "session", None)
+        if session is None:
+            session = self._thread.session = requests.Session()
+            session.headers.update(self._headers)
+            session.trust_env = False  # straight to the node, without a proxy
+        return session
+
+
+def key_path(route: str, key: str) -> str:
+    """The path of a route about one key, with every reserved character percent-encoded.
+
+    :param route: such as ``put``.
+    """
+    return f"/{route}/{quote(key, safe='')}"
+
+
+def _names(headers: dict[str, str]) -> dict[str, str]:
+    return {name.replace("_", "-"): value for name, value in headers.items()}
+
+
+def _document(answer: requests.Response) -> dict[str, Any]:
+    try:
+        document = answer.json() if answer.status_code == 200 else None
+    except ValueError:
+        document = None
+    if not isinstance(document, dict):
+        text = answer.text.strip()[:300]
+        raise NodeUnavailableError(f"{answer.url}: HTTP {answer.status_code} {text}")
+    return document

@@ -10,7 +10,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.typing import RcKeyType
 
-from analysis.report.order_statistics import mean_kth_smallest
 from analysis.report.wording import describe_delay, describe_load, describe_place
 from analysis.study.results import StudyResult
 
@@ -90,13 +89,17 @@ def _draw_average(axes: Axes, result: StudyResult) -> None:
 def delay_reference(result: StudyResult) -> list[float] | None:
     """The average at the lowest quorum, plus what the simulated delay alone adds from there on.
 
+    An otherwise idle leader waits for write quorum k as long as the k-th smallest of the followers'
+    delays: on average low + (high - low) * k / (followers + 1), and 0 for k = 0. (David and
+    Nagaraja, *Order Statistics*, section 2.)
+
     :return: milliseconds for each quorum of the curve; ``None`` when the delay is not known.
     """
     if result.settings.delay_ms is None:
         return None
     low, high = result.settings.delay_ms
-    count = result.settings.follower_count
-    expected = [mean_kth_smallest(quorum, count, low, high) for quorum, _ in result.curve]
+    step = (high - low) / (result.settings.follower_count + 1)
+    expected = [low + step * quorum if quorum > 0 else 0.0 for quorum, _ in result.curve]
     start = result.curve[0][1].mean_ms
     return [start + delay - expected[0] for delay in expected]
 

@@ -6,13 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from analysis.nodes.cluster_token import token_headers
+from analysis.nodes.errors import ClusterError, NodeUnavailableError
 from analysis.nodes.local_cluster import LocalCluster
-from analysis.nodes.node_client import NodeClient, NodeUnavailableError
+from analysis.nodes.node_client import NodeClient
 from analysis.study.settings import StudySettings
-
-
-class ClusterError(Exception):
-    """The given nodes are not one leader and all its followers."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +43,9 @@ def open_cluster(settings: StudySettings) -> Iterator[Cluster]:
             local = stack.enter_context(_local_cluster(settings, Path(data)))
             leader_url = local.leader.url
             follower_urls = tuple(node.url for node in local.followers)
-        leader = stack.enter_context(NodeClient(leader_url))
-        followers = [stack.enter_context(NodeClient(url)) for url in follower_urls]
+        headers = token_headers()
+        leader = stack.enter_context(NodeClient(leader_url, headers))
+        followers = [stack.enter_context(NodeClient(url, headers)) for url in follower_urls]
         cluster = recognise(leader, followers)
         if settings.is_local:
             yield cluster

@@ -1,21 +1,18 @@
 """How far behind the followers are when the last write is answered, and when they catch up."""
 
-import json
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Self
+
+import msgspec
+from msgspec import Struct
+
+from analysis.nodes.errors import LagError
 
 _PAUSE_S = 0.002
 
 
-class LagError(Exception):
-    """The lag could not be found out."""
-
-
-@dataclass(frozen=True)
-class FollowerLag:
+class FollowerLag(Struct, frozen=True):
     """What the leader's ``/status`` said after the last answer of a load.
 
     :param last_index: the leader's last index.
@@ -32,54 +29,58 @@ class FollowerLag:
 
     def save(self, path: Path) -> None:
         """Write this as JSON."""
-        path.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
+        path.write_bytes(msgspec.json.format(msgspec.json.encode(self)) + b"\n")
 
     @classmethod
-    def load(cls, path: Path) -> Self:
+    def load(cls, path: Path) -> "FollowerLag":
         """Read what :meth:`save` has written.
 
         :raises LagError: when the file is missing or is something else.
         """
         try:
-            return cls(**json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError) as error:
+            return msgspec.json.decode(path.read_bytes(), type=cls)
+        except (OSError, ValueError) as error:
             raise LagError(f"cannot read {path}: {error}") from error
 
 
-def observe_lag(fetch_status: Callable[[], dict[str, Any]], timeout_s: float) -> FollowerLag:
+class _Follower(Struct):
+    address: str
+    lag_entries: int
+
+
+class _Status(Struct):
+    """What of the leader's ``/status`` tells the lag."""
+
+    last_index: int
+    followers: list[_Follower]
+
+
+def observe_lag(fetch_status: Callable[[], object], timeout_s: float) -> FollowerLag:
     """Ask for the lag at once, then again and again until no follower is behind.
 
     :param fetch_status: returns the decoded answer of the leader's ``/status``.
     :param timeout_s: seconds after which the followers still behind are given up on.
     :return: the lag in the first answer and the time every follower took.
-    :raises LagError: when an answer has no list of followers with their lag.
+    :raises LagError: when an answer does not tell the lag.
     """
     started = time.monotonic()
-    status = fetch_status()
+    first = status = _parse(fetch_status())
     asked_after_s = time.monotonic() - started
-    first = _lag_entries(status)
-    caught_up: dict[str, float | None] = dict.fromkeys(first)
-    lag = first
+    caught_up: dict[str, float | None] = dict.fromkeys(node.address for node in first.followers)
     while True:
         elapsed_s = time.monotonic() - started
-        for address, entries in lag.items():
-            if entries == 0 and caught_up.get(address) is None:
-                caught_up[address] = elapsed_s
+        for node in status.followers:
+            if node.lag_entries == 0 and caught_up.get(node.address) is None:
+                caught_up[node.address] = elapsed_s
         if None not in caught_up.values() or elapsed_s > timeout_s:
-            return FollowerLag(_last_index(status), asked_after_s, first, caught_up)
+            lags = {node.address: node.lag_entries for node in first.followers}
+            return FollowerLag(first.last_index, asked_after_s, lags, caught_up)
         time.sleep(_PAUSE_S)
-        lag = _lag_entries(fetch_status())
+        status = _parse(fetch_status())
 
 
-def _lag_entries(status: dict[str, Any]) -> dict[str, int]:
+def _parse(status: object) -> _Status:
     try:
-        return {str(node["address"]): int(node["lag_entries"]) for node in status["followers"]}
-    except (KeyError, TypeError, ValueError) as error:
-        raise LagError(f"/status does not tell the followers' lag ({error!r})") from error
-
-
-def _last_index(status: dict[str, Any]) -> int:
-    try:
-        return int(status["last_index"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise LagError(f"/status does not tell the last index ({error!r})") from error
+        return msgspec.convert(status, _Status)
+    except msgspec.ValidationError as error:
+        raise LagError(f"/status does not tell the followers' lag ({error})") from error

@@ -2,22 +2,20 @@
 
 import csv
 import math
-from collections.abc import Sequence
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-REQUIRED_COLUMNS = frozenset({"timestamp", "response_time_ms", "exception"})
+from analysis.nodes.errors import RequestLogError
 
 # Student's t for a two-sided 95 % interval with BATCHES - 1 degrees of freedom.
 BATCHES = 20
 _STUDENT_T_95 = 2.093
 
-
-class RequestLogError(Exception):
-    """A log of requests is missing, damaged or empty."""
+_TIMES = ("timestamp", "response_time_ms")
 
 
 @dataclass(frozen=True)
@@ -77,60 +75,38 @@ def read_request_log(path: Path) -> RequestLog:
     """
     started: list[float] = []
     response: list[float] = []
-    failures: dict[str, int] = {}
-    line = 0
+    failures: Counter[str] = Counter()
     try:
         with path.open(newline="", encoding="utf-8") as file:
-            rows = csv.DictReader(file, strict=True)
-            missing = REQUIRED_COLUMNS - set(rows.fieldnames or ())
-            if missing:
-                raise RequestLogError(f"{path}: no column {', '.join(sorted(missing))}")
-            for row in rows:
-                line = rows.line_num
-                exception, started_s, response_ms = _parse(row)
-                if exception:
-                    failures[exception] = failures.get(exception, 0) + 1
-                else:
-                    started.append(started_s)
-                    response.append(response_ms)
-    except OSError as error:
+            for line, row in enumerate(csv.DictReader(file, strict=True), start=2):
+                try:
+                    started_s, response_ms = (_time(row, name) for name in _TIMES)
+                    if failure := _cell(row, "exception"):
+                        failures[failure] += 1
+                        continue
+                except ValueError as error:
+                    raise RequestLogError(f"{path}: damaged at line {line}: {error}") from error
+                started.append(started_s)
+                response.append(response_ms)
+    except (OSError, csv.Error, ValueError) as error:
         raise RequestLogError(f"cannot read {path}: {error}") from error
-    except (csv.Error, ValueError) as error:
-        raise RequestLogError(f"{path}: damaged at line {line}: {error}") from error
     if not started and not failures:
         raise RequestLogError(f"{path}: no requests")
-    return RequestLog(np.array(started), np.array(response), failures)
+    return RequestLog(np.array(started), np.array(response), dict(failures))
 
 
-def _parse(row: dict[str, str | None]) -> tuple[str, float, float]:
-    exception = row["exception"]
-    if exception is None:
-        raise ValueError("the row is cut off")
-    return exception, _number(row["timestamp"]), _number(row["response_time_ms"])
+def _cell(row: dict[str, str | None], name: str) -> str:
+    text = row.get(name)
+    if text is None:
+        raise ValueError(f"no {name}")
+    return text
 
 
-def _number(text: str | None) -> float:
-    value = float(text or "")
+def _time(row: dict[str, str | None], name: str) -> float:
+    value = float(_cell(row, name))
     if not math.isfinite(value) or value < 0:
-        raise ValueError(f"{text!r} is not a time")
+        raise ValueError(f"{value} is not a time")
     return value
-
-
-def percentile(ascending: Sequence[float] | NDArray[np.float64], percent: float) -> float:
-    """The nearest-rank percentile: the smallest value that at least so many per cent do not exceed.
-
-    It is one of the measured values; nothing is interpolated.
-
-    :param ascending: at least one value, in ascending order.
-    :param percent: above 0, up to 100.
-    :return: the percentile in the values' unit.
-    :raises ValueError: without values, or for another percentage.
-    """
-    if len(ascending) == 0:
-        raise ValueError("no values")
-    if not 0 < percent <= 100:
-        raise ValueError(f"no percentile {percent}")
-    return float(ascending[math.ceil(percent / 100 * len(ascending)) - 1])
 
 
 def summarise(log: RequestLog) -> LatencySummary | None:
@@ -141,16 +117,17 @@ def summarise(log: RequestLog) -> LatencySummary | None:
     """
     if len(log.response_ms) == 0:
         return None
-    ascending = np.sort(log.response_ms)
+    # The nearest-rank percentiles: measured values, nothing is interpolated.
+    p50_ms, p95_ms, p99_ms = np.percentile(log.response_ms, (50, 95, 99), method="inverted_cdf")
     ended_s = log.started_s + log.response_ms / 1000
     return LatencySummary(
-        writes=len(ascending),
-        mean_ms=float(ascending.mean()),
+        writes=len(log.response_ms),
+        mean_ms=float(log.response_ms.mean()),
         mean_ci95_ms=mean_ci95(log.response_ms),
-        p50_ms=percentile(ascending, 50),
-        p95_ms=percentile(ascending, 95),
-        p99_ms=percentile(ascending, 99),
-        max_ms=float(ascending[-1]),
+        p50_ms=float(p50_ms),
+        p95_ms=float(p95_ms),
+        p99_ms=float(p99_ms),
+        max_ms=float(log.response_ms.max()),
         duration_s=float(ended_s.max() - log.started_s.min()),
     )
 

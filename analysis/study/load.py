@@ -8,15 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from analysis.nodes.local_node import REPO_ROOT
+from analysis.nodes.errors import LoadError
+from analysis.nodes.node import REPO_ROOT
 
 STALL_TIMEOUT_S = 120.0
 _POLL_INTERVAL_S = 0.1
 _STOP_TIMEOUT_S = 5.0
-
-
-class LoadError(Exception):
-    """The load did not end well: the message says how, and where its log is."""
 
 
 @dataclass(frozen=True)

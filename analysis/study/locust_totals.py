@@ -4,14 +4,11 @@ import csv
 from dataclasses import dataclass
 from pathlib import Path
 
+from analysis.nodes.errors import TotalsError
 from analysis.study.latency import RequestLog
 
 # Locust's log rounds every time to 0.01 ms, so the two averages may differ by half of that.
 _ROUNDING_MS = 0.006
-
-
-class TotalsError(Exception):
-    """Locust's CSV of totals is missing or damaged."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from analysis.nodes.local_node import REPO_ROOT
+from analysis.nodes.node import REPO_ROOT
 
 PACKAGES = ("flask", "gunicorn", "gevent", "geventhttpclient", "locust", "numpy", "matplotlib")
 

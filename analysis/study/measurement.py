@@ -4,18 +4,17 @@ from dataclasses import replace
 
 from analysis.nodes.convergence import CopyCheck, check_copies
 from analysis.nodes.copies import Copy
-from analysis.nodes.node_client import NodeUnavailableError
+from analysis.nodes.errors import LoadError, StudyError
 from analysis.study.cluster import Cluster
 from analysis.study.delay_report import delay_between
-from analysis.study.follower_lag import FollowerLag, LagError
-from analysis.study.latency import LatencySummary, RequestLogError, read_request_log, summarise
-from analysis.study.load import LoadError, LoadSpec, run_load
-from analysis.study.locust_totals import TotalsError, read_locust_totals, why_disagreeing
+from analysis.study.follower_lag import FollowerLag
+from analysis.study.latency import LatencySummary, read_request_log, summarise
+from analysis.study.load import LoadSpec, run_load
+from analysis.study.locust_totals import read_locust_totals, why_disagreeing
 from analysis.study.progress import Progress
 from analysis.study.results import FollowerResult, QuorumResult
 from analysis.study.settings import StudySettings
 from analysis.study.write_plan import WritePlan
-from analysis.study.written import why_not_written
 
 
 def measure(
@@ -44,7 +43,7 @@ def measure(
         problems += _why_not_written(
             cluster.leader.copy(), spec, before["last_index"], after["last_index"]
         )
-    except (LoadError, LagError, NodeUnavailableError) as error:
+    except StudyError as error:
         problems.append(str(error))
     if spec.request_log.exists():
         latency = _read_latency(spec, problems)
@@ -86,7 +85,7 @@ def _read_latency(spec: LoadSpec, problems: list[str]) -> LatencySummary | None:
     try:
         log = read_request_log(spec.request_log)
         disagreement = why_disagreeing(read_locust_totals(spec.stats_csv), log)
-    except (RequestLogError, TotalsError) as error:
+    except LoadError as error:
         problems.append(str(error))
         return None
     problems += [f"{count} failed writes: {reason}" for reason, count in log.failures.items()]
@@ -104,7 +103,7 @@ def _why_not_written(copy: Copy, spec: LoadSpec, before_index: int, after_index:
     if grown != spec.writes:
         problems.append(f"the leader's log grew by {grown} entries, not by {spec.writes}")
     plan = WritePlan(spec.writes, spec.keys, spec.key_prefix, spec.seed)
-    return problems + why_not_written(copy, plan, before_index)
+    return problems + plan.why_not_in(copy, before_index)
 
 
 def _follower_results(

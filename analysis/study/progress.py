@@ -2,8 +2,7 @@
 
 import sys
 from collections.abc import Sequence
-from types import TracebackType
-from typing import Never, Self
+from typing import Never
 
 from tqdm import tqdm
 
@@ -13,7 +12,7 @@ _LOG_INTERVAL_S = 5.0
 
 
 class Progress:
-    """Shows the write quorum in hand, its writes, and the writes of the whole study.
+    """Shows the write quorum being measured, its writes, and the writes of the whole study.
 
     :param order: write quorums in the order in which they are measured.
     :param writes: writes for each of them.
@@ -53,13 +52,6 @@ class Progress:
         if answered in (0, self._writes):
             self._bar.refresh()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Leave the bar as it stands."""
         self._bar.close()

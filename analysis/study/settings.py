@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from analysis.nodes.local_node import REPO_ROOT
+from analysis.nodes.node import REPO_ROOT
 
 LOCAL_FOLLOWERS = 5
 DEFAULT_DELAY_MS = (0.1, 1.0)

@@ -2,6 +2,7 @@
 
 import random
 import time
+from contextlib import closing
 from datetime import UTC, datetime
 
 from analysis.study.cluster import open_cluster
@@ -20,9 +21,8 @@ def run_study(settings: StudySettings) -> StudyResult:
 
     :param settings: what to do.
     :return: everything found out, problems included.
-    :raises ClusterError: when the given nodes are not a leader and all its followers.
-    :raises NodeUnavailableError: when one of them does not answer at the beginning.
-    :raises NodeError: when the local nodes do not start.
+    :raises StudyError: when the nodes do not start, do not answer, or are not a leader and all its
+        followers.
     """
     machine = describe_machine()
     started_at = datetime.now(UTC).astimezone().isoformat(timespec="seconds")
@@ -30,7 +30,7 @@ def run_study(settings: StudySettings) -> StudyResult:
     order = list(settings.quorums)
     random.Random(settings.seed).shuffle(order)
     measured: list[QuorumResult] = []
-    with Progress(order, settings.writes) as progress:
+    with closing(Progress(order, settings.writes)) as progress:
         progress.say("starting the nodes")
         with open_cluster(settings) as cluster:
             for write_quorum in order:

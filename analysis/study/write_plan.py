@@ -5,6 +5,8 @@ import random
 from dataclasses import dataclass
 from urllib.parse import quote
 
+from analysis.nodes.copies import Copy
+
 
 @dataclass(frozen=True)
 class Write:
@@ -52,6 +54,29 @@ class WritePlan:
         for value, key_number in enumerate(self._order):
             values.setdefault(self._keys[key_number], set()).add(value)
         return values
+
+    def why_not_in(self, copy: Copy, before_index: int) -> list[str]:
+        """Look for every key of the plan in the leader's copy after the load.
+
+        A key must be there, with a value that was written to it, and with a version of the load.
+
+        :param copy: the leader's copy.
+        :param before_index: the leader's last index before the load.
+        :return: what is wrong, empty when nothing is.
+        """
+        missing = foreign = old = 0
+        for key, values in self.values_by_key().items():
+            if key not in copy.store:
+                missing += 1
+            else:
+                foreign += type(copy.store[key]) is not int or copy.store[key] not in values
+                old += copy.versions.get(key, 0) <= before_index
+        problems = {
+            "keys are missing on the leader": missing,
+            "keys on the leader have a value that was not written to them": foreign,
+            "keys on the leader have a version from before the load": old,
+        }
+        return [f"{count} {what}" for what, count in problems.items() if count]
 
     @property
     def is_complete(self) -> bool:

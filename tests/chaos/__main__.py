@@ -11,12 +11,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 
-from analysis.nodes.local_node import NodeError
-from tests.chaos.campaign import Options, plan, run
-from tests.chaos.history import HistoryError, read_history
-from tests.chaos.judgement import Judgement, judge
-from tests.chaos.progress import ProgressLine
-from tests.chaos.verdict import verdict_lines
+from tqdm import tqdm
+
+from analysis.nodes.errors import NodeError
+from tests.chaos.campaign import Show, plan, run
+from tests.chaos.history import Campaign, HistoryError, read_history
+from tests.chaos.judgement import judge, verdict_lines
 
 _RESULTS = Path("results/chaos")
 _SEARCH_S = 120.0
@@ -34,25 +34,17 @@ def main(arguments: list[str] | None = None) -> int:
     :return: the exit code: 0 passed, 1 failed, 2 wrong use, 3 undecided, 130 interrupted.
     """
     parser = _parser()
-    given = parser.parse_args(arguments)
-    if given.command == "check":
-        try:
-            return _check(given.file)
-        except HistoryError as error:
-            parser.error(str(error))
-    if not 1 <= given.write_quorum <= given.followers:
-        parser.error("--write-quorum must be from 1 to the number of followers")
-    options = Options(
-        seconds=given.seconds,
-        seed=random.randrange(1_000_000) if given.seed is None else given.seed,
-        followers=given.followers,
-        clients=given.clients,
-        write_quorum=given.write_quorum,
-        keys=given.keys,
-    )
+    given = vars(parser.parse_args(arguments))
+    keep = given.pop("keep")
+    try:
+        if given.pop("command") == "check":
+            return _check(given["file"])
+        campaign = plan(**{"seed": random.randrange(1_000_000), **given})
+    except (HistoryError, ValueError) as error:
+        parser.error(str(error))
     try:
         with _ended_by_signals():
-            return _run(options, keep=given.keep)
+            return _run(campaign, keep=keep)
     except KeyboardInterrupt:
         print("interrupted; all nodes are gone", file=sys.stderr)
         return INTERRUPTED
@@ -63,17 +55,14 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m tests.chaos",
         description="Clients work while nodes are killed, frozen, emptied and cut off; then "
         "everything that was answered is checked.",
+        argument_default=argparse.SUPPRESS,  # what is not given is left to the plan
     )
-    defaults = Options(seed=0)
-    parser.add_argument("--seconds", type=_positive, default=defaults.seconds, metavar="S")
-    parser.add_argument("--seed", type=int, help="default: a new one, which is printed")
-    parser.add_argument("--followers", type=_count, default=defaults.followers, metavar="N")
-    parser.add_argument("--clients", type=_count, default=defaults.clients, metavar="N")
-    parser.add_argument("--write-quorum", type=_count, default=defaults.write_quorum, metavar="W")
-    parser.add_argument("--keys", type=_count, default=defaults.keys, metavar="N")
-    parser.add_argument(
-        "--keep", action="store_true", help="keep the history also when all is well"
-    )
+    add = parser.add_argument
+    add("--seconds", type=_positive, metavar="S")
+    add("--seed", type=int, help="default: a new one, which is printed")
+    for name in ("--followers", "--clients", "--write-quorum", "--keys"):
+        add(name, type=_count, metavar="N")
+    add("--keep", action="store_true", default=False, help="keep the history also when all is well")
     commands = parser.add_subparsers(dest="command", metavar="check FILE")
     check = commands.add_parser("check", help="check a kept history again, without any node")
     check.add_argument("file", type=Path)
@@ -94,16 +83,16 @@ def _count(text: str) -> int:
     return number
 
 
-def _run(options: Options, *, keep: bool) -> int:
+def _run(campaign: Campaign, *, keep: bool) -> int:
     started = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
-    directory = _RESULTS / f"{started}-seed{options.seed}"
+    directory = _RESULTS / f"{started}-seed{campaign.seed}"
     directory.mkdir(parents=True)
-    print(f"repeat with: {options.command}", flush=True)
+    print(f"repeat with: {campaign.command}", flush=True)
     try:
-        with ProgressLine(options.seconds) as progress:
-            path = run(plan(options), directory, progress.show)
+        with _progress_bar(campaign.seconds) as show:
+            path = run(campaign, directory, show)
         code = _check(path)
-    except (AssertionError, NodeError) as error:
+    except NodeError as error:
         print(f"FAILED: the nodes could not be started: {error}")
         return FAILED
     except KeyboardInterrupt:
@@ -114,8 +103,26 @@ def _run(options: Options, *, keep: bool) -> int:
         shutil.rmtree(directory)
     else:
         print(f"history: {path}\ncheck again with: python -m tests.chaos check {path}")
-        print(f"repeat with: {options.command}")
+        print(f"repeat with: {campaign.command}")
     return code
+
+
+@contextmanager
+def _progress_bar(seconds: float) -> Iterator[Show]:
+    """A line that is drawn anew on a terminal, and now and then elsewhere."""
+    on_terminal = sys.stderr.isatty()
+    with tqdm(
+        total=seconds,
+        dynamic_ncols=on_terminal,
+        mininterval=0.2 if on_terminal else 5.0,
+        bar_format="{n:.0f} of {total:g} s |{bar:20}| {desc}",
+    ) as bar:
+
+        def show(elapsed_s: float, text: str) -> None:
+            bar.set_description_str(text, refresh=False)
+            bar.update(elapsed_s - bar.n)
+
+        yield show
 
 
 def _check(path: Path) -> int:
@@ -123,10 +130,6 @@ def _check(path: Path) -> int:
     judgement = judge(history, _SEARCH_S)
     for line in verdict_lines(history, judgement):
         print(line)
-    return _code(judgement)
-
-
-def _code(judgement: Judgement) -> int:
     if judgement.findings:
         return FAILED
     return UNDECIDED if judgement.undecided else PASSED

@@ -5,24 +5,18 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import requests
-
-from analysis.nodes.copies import CopyError
+from analysis.nodes.errors import NodeError, NodeUnavailableError
+from analysis.nodes.node import Node
 from tests.chaos.client import Client, Write
 from tests.chaos.cluster import ChaosCluster
-from tests.chaos.faults import FaultMaker
-from tests.chaos.history import Campaign, NodeCopy
-from tests.chaos.long_values import shorten
+from tests.chaos.history import Campaign, NodeCopy, describe_outcomes, shorten
+from tests.chaos.nemesis import Nemesis
 from tests.chaos.recorder import Recorder
 from tests.chaos.schedule import make_schedule
 from tests.chaos.workload import Workload
-from tests.support.harness import Node
-
-HISTORY_NAME = "history.jsonl"
-LOGS_NAME = "logs"
 
 _REPL_TIMEOUT_S = 1.0
 _CLIENT_TIMEOUT_S = 2.5  # longer than a node may take, if it is neither dead nor frozen
@@ -32,76 +26,60 @@ _BALLAST_KEYS = 12
 _BALLAST_LENGTH = 200_000
 
 
-@dataclass(frozen=True, kw_only=True)
-class Options:
+Show = Callable[[float, str], None]
+"""Gets the seconds since the first operation, and how the campaign stands."""
+
+
+def plan(
+    *,
+    seed: int,
+    seconds: float = 60.0,
+    followers: int = 5,
+    clients: int = 8,
+    write_quorum: int = 2,
+    keys: int = 5,
+) -> Campaign:
     """What a campaign is to do.
 
-    :param seconds: how long clients work and faults happen.
     :param seed: decides the faults, and what each client does.
+    :param seconds: how long clients work and faults happen.
     :param write_quorum: W, from 1 to the number of followers.
     :param keys: number of keys.
+    :raises ValueError: W is another number.
     """
-
-    seconds: float = 60.0
-    seed: int
-    followers: int = 5
-    clients: int = 8
-    write_quorum: int = 2
-    keys: int = 5
-
-    @property
-    def command(self) -> str:
-        """What repeats the campaign."""
-        return (
-            f"python -m tests.chaos --seed {self.seed} --seconds {self.seconds:g} "
-            f"--followers {self.followers} --clients {self.clients} "
-            f"--write-quorum {self.write_quorum} --keys {self.keys}"
-        )
-
-
-@dataclass(frozen=True)
-class Tick:
-    """How a running campaign stands."""
-
-    elapsed_s: float
-    outcomes: dict[str, int]
-    faults: list[str]
-
-
-def plan(options: Options) -> Campaign:
-    """Everything that the seed decides."""
+    if not 1 <= write_quorum <= followers:
+        raise ValueError("the write quorum must be from 1 to the number of followers")
     settings = {
         "REPL_TIMEOUT": f"{_REPL_TIMEOUT_S:g}",
         "MIN_DELAY": "0",
         "MAX_DELAY": "3",
         # With a short log a follower that was away needs a snapshot.
-        "LOG_RETAIN": random.Random(f"settings {options.seed}").choice(("20", "200", "20000")),
+        "LOG_RETAIN": random.Random(f"settings {seed}").choice(("20", "200", "20000")),
     }
     return Campaign(
-        command=options.command,
-        seed=options.seed,
-        seconds=options.seconds,
-        followers=options.followers,
-        clients=options.clients,
-        write_quorum=options.write_quorum,
-        keys=[f"key{number}" for number in range(1, options.keys + 1)],
+        command=f"python -m tests.chaos --seed {seed} --seconds {seconds:g} --followers {followers}"
+        f" --clients {clients} --write-quorum {write_quorum} --keys {keys}",
+        seed=seed,
+        seconds=seconds,
+        followers=followers,
+        clients=clients,
+        write_quorum=write_quorum,
+        keys=[f"key{number}" for number in range(1, keys + 1)],
         ballast=[f"ballast{number}" for number in range(1, _BALLAST_KEYS + 1)],
         node_settings=settings,
-        schedule=make_schedule(
-            options.seed, options.seconds, options.followers, options.write_quorum
-        ),
+        schedule=make_schedule(seed, seconds, followers, write_quorum),
     )
 
 
-def run(campaign: Campaign, directory: Path, show: Callable[[Tick], None]) -> Path:
+def run(campaign: Campaign, directory: Path, show: Show) -> Path:
     """Run a campaign; returns when all its nodes are gone.
 
     :param directory: for the history and the nodes' logs.
     :param show: called a few times a second.
     :return: the history file.
-    :raises AssertionError: the nodes could not be started.
+    :raises NodeError: the nodes could not be started.
     """
-    path = directory / HISTORY_NAME
+    path = directory / "history.jsonl"
     stopped = threading.Event()
     with (
         tempfile.TemporaryDirectory(prefix="kvstore-chaos-") as scratch,
@@ -113,7 +91,7 @@ def run(campaign: Campaign, directory: Path, show: Callable[[Tick], None]) -> Pa
             _disturb(campaign, cluster, recorder, stopped, show)
             _finish(campaign, cluster, recorder)
         finally:
-            cluster.keep_logs(directory / LOGS_NAME)
+            cluster.keep_logs(directory / "logs")
     return path
 
 
@@ -129,25 +107,24 @@ def _disturb(
     cluster: ChaosCluster,
     recorder: Recorder,
     stopped: threading.Event,
-    show: Callable[[Tick], None],
+    show: Show,
 ) -> None:
-    maker = FaultMaker(cluster, campaign.schedule, recorder, campaign.seed, stopped)
-    making = threading.Thread(target=maker.run, daemon=True)
+    nemesis = Nemesis(cluster, campaign.schedule, recorder, campaign.seed, stopped)
     start_s = time.monotonic()
-    try:
-        with Workload(cluster, recorder, campaign, _CLIENT_TIMEOUT_S) as workload:
-            making.start()
-            while (elapsed_s := time.monotonic() - start_s) < campaign.seconds:
-                show(Tick(elapsed_s, dict(recorder.outcomes), maker.current))
-                if stopped.wait(_TICK_S) or workload.failures:
-                    break
-        for failure in workload.failures:
-            recorder.problem(failure)
-    finally:
-        # Before the nodes are killed: a fault that is being undone starts nodes.
-        stopped.set()
-        if making.ident is not None:
-            making.join()
+    with ThreadPoolExecutor(1) as threads:
+        try:
+            with Workload(cluster, recorder, campaign, _CLIENT_TIMEOUT_S) as workload:
+                threads.submit(nemesis.run)
+                while (elapsed_s := time.monotonic() - start_s) < campaign.seconds:
+                    faults = "; ".join(nemesis.in_flight) or "no fault"
+                    show(elapsed_s, f"{describe_outcomes(recorder.outcomes)} | {faults}")
+                    if stopped.wait(_TICK_S) or workload.failures:
+                        break
+            for failure in workload.failures:
+                recorder.problem(failure)
+        finally:
+            # Before the nodes are killed: a fault that is being undone starts nodes.
+            stopped.set()
 
 
 def _finish(campaign: Campaign, cluster: ChaosCluster, recorder: Recorder) -> None:
@@ -157,7 +134,7 @@ def _finish(campaign: Campaign, cluster: ChaosCluster, recorder: Recorder) -> No
         cluster.heal()
         cluster.wait_for_convergence(_CONVERGENCE_TIMEOUT_S)
         recorder.event("all nodes are ready and hold the same index")
-    except AssertionError as error:
+    except (NodeError, TimeoutError) as error:
         recorder.problem(f"the nodes did not converge: {error}")
     reader = Client("reader", recorder, time.sleep)
     for node in cluster.nodes.values():
@@ -172,8 +149,8 @@ def _finish(campaign: Campaign, cluster: ChaosCluster, recorder: Recorder) -> No
 
 def _record_copy(node: Node, recorder: Recorder) -> None:
     try:
-        copy = node.store()
-    except (AssertionError, CopyError, requests.RequestException) as error:
+        copy = node.copy()
+    except NodeUnavailableError as error:
         recorder.problem(f"no copy of {node.name}: {error}")
         return
     recorder.copy(

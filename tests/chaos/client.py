@@ -1,4 +1,4 @@
-"""One call of a client on one node, and what its answer means.
+"""One operation of a client on one node, and what its answer means.
 
 A write that got no answer, or 504, is open: it may take effect at any later time, or never. It is
 refused only if the node has said so, or could not be reached at all.
@@ -11,11 +11,10 @@ from typing import Any
 import requests
 from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NewConnectionError
 
-from tests.chaos.history import Attempt, Call, Outcome, Precondition
-from tests.chaos.long_values import expand, shorten
+from analysis.nodes.node import Node
+from analysis.nodes.node_client import key_path
+from tests.chaos.history import Attempt, Operation, Outcome, Precondition, expand, shorten
 from tests.chaos.recorder import Recorder
-from tests.support.harness import Node
-from tests.support.node_http import path
 
 REFUSALS = frozenset({400, 403, 412, 503})
 """A write answered like this has not happened and never will."""
@@ -39,9 +38,9 @@ class Write:
 
 
 class Client:
-    """One client, which makes one call at a time.
+    """One client, with one operation at a time.
 
-    :param recorder: gets every call.
+    :param recorder: gets every operation.
     :param pause: waits, for at most the seconds given.
     """
 
@@ -50,7 +49,7 @@ class Client:
         self._recorder = recorder
         self._pause = pause
 
-    def write(self, node: Node, write: Write, timeout_s: float, attempts: int = 1) -> Call:
+    def write(self, node: Node, write: Write, timeout_s: float, attempts: int = 1) -> Operation:
         """Put or delete.
 
         :param timeout_s: how long the client waits for an answer.
@@ -74,7 +73,7 @@ class Client:
                 outcome, document = "open", {"version": open_version}
                 break
             self._pause(_PAUSE_BEFORE_REPEAT_S)
-        call = Call(
+        operation = Operation(
             id=number,
             client=self.name,
             node=node.name,
@@ -89,21 +88,23 @@ class Client:
             replicas=document.get("replicas_confirmed") if outcome == "confirmed" else None,
             precondition=write.precondition,
         )
-        self._recorder.call(call)
-        return call
+        self._recorder.operation(operation)
+        return operation
 
-    def read(self, node: Node, key: str, timeout_s: float, min_version: int | None = None) -> Call:
+    def read(
+        self, node: Node, key: str, timeout_s: float, min_version: int | None = None
+    ) -> Operation:
         """Get a key, perhaps only once the node has applied an index."""
         number = self._recorder.next_id()
         query = "" if min_version is None else f"?min_version={min_version}"
-        attempt, answer, _ = self._request(node, "GET", path("kv", key) + query, timeout_s)
+        attempt, answer, _ = self._request(node, "GET", key_path("kv", key) + query, timeout_s)
         document = _document(answer)
         outcome: Outcome = "unavailable"
         if answer is not None and answer.status_code == 200:
             outcome = "found"
         elif answer is not None and answer.status_code == 404:
             outcome = "absent"
-        call = Call(
+        operation = Operation(
             id=number,
             client=self.name,
             node=node.name,
@@ -117,8 +118,8 @@ class Client:
             version=document.get("version") if outcome == "found" else None,
             min_version=min_version,
         )
-        self._recorder.call(call)
-        return call
+        self._recorder.operation(operation)
+        return operation
 
     def _try_write(
         self, node: Node, write: Write, timeout_s: float
@@ -133,7 +134,7 @@ class Client:
         body = None if write.value is None else {"value": expand(write.value)}
         method = "DELETE" if write.value is None else "PUT"
         attempt, answer, was_sent = self._request(
-            node, method, path("kv", write.key), timeout_s, body=body, headers=headers
+            node, method, key_path("kv", write.key), timeout_s, body=body, headers=headers
         )
         if answer is None:
             return attempt, None, "open" if was_sent else "refused"

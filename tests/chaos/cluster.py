@@ -1,30 +1,24 @@
-"""The nodes of a campaign: the harness's cluster, and what a campaign needs beyond it."""
+"""The nodes of a campaign: a cluster, what the faults do to it, and the watch over both."""
 
-import os
 import shutil
-import signal
 import threading
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import psutil
 import requests
 
+from analysis.nodes.node import Node
 from tests.chaos.fault import LEADER
 from tests.chaos.history import Campaign
 from tests.chaos.losses import Losses
 from tests.chaos.recorder import Recorder
-from tests.support.harness import ClusterHarness, Node
+from tests.support.cluster import Cluster
 from tests.support.tcp_proxy import TcpProxy
-from tests.support.waiting import wait_until
 
 _LOOK_INTERVAL_S = 0.1
 _ASK_TIMEOUT_S = 2.0
 _CONFIRMATION_TIMEOUT_S = 1.0
-_DEATH_TIMEOUT_S = 20.0
-_SERVE_TIMEOUT_S = 30.0
-_LOG_EXCERPT = 3000
 
 
 class ChaosCluster:
@@ -46,17 +40,16 @@ class ChaosCluster:
         self._recorder = recorder
         self._stopped = stopped
         self._copies = directory / "copies"
-        self._logs = directory / "logs"
-        self.harness = ClusterHarness(
+        self._cluster = Cluster(
             campaign.followers,
-            self._logs,
-            settings=campaign.node_settings,
-            leader_settings={"WRITE_QUORUM": str(campaign.write_quorum)},
+            directory,
             proxied=True,
-            data_root=directory / "data",
+            durable=True,
+            WRITE_QUORUM=campaign.write_quorum,
+            **campaign.node_settings,
         )
-        self.nodes = {node.name: node for node in self.harness.nodes}
-        self.in_hand = {name: threading.Lock() for name in self.nodes}
+        self.nodes = {node.name: node for node in self._cluster.nodes}
+        self.reserved = {name: threading.Lock() for name in self.nodes}
         """Held by whoever kills, freezes or starts a node."""
         self._losses = Losses(self.write_quorum, LEADER, campaign.followers)
         self._left = threading.Event()
@@ -65,56 +58,47 @@ class ChaosCluster:
     @property
     def leader(self) -> Node:
         """The one leader."""
-        return self.nodes[LEADER]
+        return self._cluster.leader
+
+    @property
+    def followers(self) -> list[Node]:
+        """All the others."""
+        return self._cluster.followers
 
     def link(self, follower: str) -> TcpProxy:
         """The proxy before a follower."""
-        return self.harness.link(self.nodes[follower])
+        return self._cluster.link(self.nodes[follower])
 
-    # What is done to nodes; the caller holds them in hand
+    # What is done to nodes; the caller has reserved them
 
     def crash(self, names: list[str], *, on_confirmation: bool = False) -> None:
         """Kill nodes, all at the same moment, and wait until nothing of them is left.
 
         :param on_confirmation: wait for the moment at which a client's write is confirmed.
         """
-        running = [node for name in names if (node := self.nodes[name]).process.is_running]
-        processes = [process for node in running for process in node.processes]
+        running = [node for name in names if (node := self.nodes[name]).is_running]
         if on_confirmation:
             self._recorder.wait_for_confirmation(_CONFIRMATION_TIMEOUT_S)
         for node in running:
-            os.killpg(node.process.pid, signal.SIGKILL)
+            node.kill()
             self._recorder.killed(node.name)
         for node in running:
             node.crash()
 
-        def why_not() -> str | None:
-            alive = [process.pid for process in processes if _is_alive(process)]
-            return f"killed processes still run: {alive}" if alive else None
-
-        # The arbiters are gone; a worker may take a moment longer, and holds port and directory.
-        wait_until(why_not, _DEATH_TIMEOUT_S)
-
     def start(self, name: str) -> None:
         """Start a dead node again without waiting for it."""
-        self.nodes[name].process.start()
+        self.nodes[name].launch()
 
     def wait_until_serving(self, name: str) -> None:
         """Wait until a node answers; it need not be ready.
 
-        :raises AssertionError: it ended, or did not answer in time.
+        :raises NodeError: it ended, or did not answer in time.
         """
-        node = self.nodes[name]
-
-        def why_not() -> str | None:
-            assert node.process.is_running, f"{name} ended:\n{node.process.log_tail()}"
-            return None if node.request("GET", "/livez", timeout_s=_ASK_TIMEOUT_S).ok else "dead"
-
-        wait_until(why_not, _SERVE_TIMEOUT_S)
+        self.nodes[name].wait_until_serving()
 
     def terminate(self, name: str) -> None:
         """End a node with SIGTERM; one that does not end is a problem."""
-        code = self.nodes[name].process.stop()
+        code = self.nodes[name].stop()
         if code != 0:
             self._recorder.problem(f"{name} exited with {code} after SIGTERM")
 
@@ -137,7 +121,7 @@ class ChaosCluster:
         """Copy the directory of a dead node."""
         copy = self._copies / name
         shutil.rmtree(copy, ignore_errors=True)
-        self.nodes[name].copy_directory(copy)
+        shutil.copytree(self.nodes[name].directory, copy)
 
     def put_back(self, name: str) -> None:
         """Put a dead node, which may lose its copy, back to the copy of its directory."""
@@ -152,11 +136,10 @@ class ChaosCluster:
 
     def heal(self) -> None:
         """End all faults: links, frozen nodes, dead nodes."""
-        for follower in self.harness.followers:
-            self.harness.heal(follower)
+        self._cluster.heal(*self.followers)
         for name, node in self.nodes.items():
-            with self.in_hand[name]:
-                if node.process.is_running:
+            with self.reserved[name]:
+                if node.is_running:
                     node.thaw()
                 else:
                     self.start(name)
@@ -165,32 +148,29 @@ class ChaosCluster:
     def wait_for_convergence(self, timeout_s: float) -> None:
         """Wait until all nodes are ready and hold the same.
 
-        :raises AssertionError: after the time, with the last reason.
+        :raises TimeoutError: after the time, with the last reason.
         """
-        self.harness.wait_for_replication(timeout_s=timeout_s)
+        self._cluster.wait_for_replication(timeout_s=timeout_s)
         for node in self.nodes.values():
             node.wait_until_ready(timeout_s)
 
     def internal_errors(self) -> list[str]:
         """An excerpt for each node that has logged a stack trace."""
-        found = []
-        for name, node in self.nodes.items():
-            log = node.process.log_path.read_text("utf-8", errors="replace")
-            at = log.find("Traceback")
-            if at >= 0:
-                found.append(f"{name} has logged an error:\n{log[at : at + _LOG_EXCERPT]}")
-        return found
+        errors = self._cluster.internal_errors()
+        return [f"{name} has logged an error:\n{excerpt}" for name, excerpt in errors.items()]
 
     def keep_logs(self, directory: Path) -> None:
         """Copy the nodes' logs."""
-        shutil.copytree(self._logs, directory, dirs_exist_ok=True)
+        directory.mkdir(exist_ok=True)
+        for node in self.nodes.values():
+            shutil.copy(node.log_path, directory)
 
     def __enter__(self) -> Self:
         try:
-            self.harness.start()
+            self._cluster.start()
             self._watching.start()
         except BaseException:
-            self.harness.stop()
+            self._cluster.stop()
             raise
         return self
 
@@ -204,7 +184,7 @@ class ChaosCluster:
         try:
             self._watching.join()
         finally:
-            self.harness.stop()
+            self._cluster.stop()
 
     # Watching
 
@@ -214,12 +194,12 @@ class ChaosCluster:
             self._look_for_restored_copies()
 
     def _look_for_the_dead(self) -> None:
-        for name, lock in self.in_hand.items():
+        for name, lock in self.reserved.items():
             if lock.acquire(blocking=False):
                 try:
-                    process = self.nodes[name].process
-                    if not process.is_running and not self._stopped.is_set():
-                        self._recorder.problem(f"{name} died by itself:\n{process.log_tail()}")
+                    node = self.nodes[name]
+                    if not node.is_running and not self._stopped.is_set():
+                        self._recorder.problem(f"{name} died by itself:\n{node.log_tail()}")
                         self._stopped.set()
                 finally:
                     lock.release()
@@ -231,7 +211,7 @@ class ChaosCluster:
         try:
             leader, followers = self._status(LEADER), {}
             for name in waiting.keys() - {LEADER}:
-                address, status = self.harness.address(self.nodes[name]), self._status(name)
+                address, status = self._cluster.address(self.nodes[name]), self._status(name)
                 followers[name] = (address, status["node"], status["applied_index"])
             self._losses.look(waiting, leader, followers)
         except (requests.RequestException, ValueError):
@@ -241,10 +221,3 @@ class ChaosCluster:
         answer = self.nodes[name].request("GET", "/status", timeout_s=_ASK_TIMEOUT_S)
         status: dict[str, Any] = answer.json()
         return status
-
-
-def _is_alive(process: psutil.Process) -> bool:
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False

@@ -1,21 +1,28 @@
-"""What happened in a campaign: every call, every fault, and what the nodes held at the end.
+"""What happened in a campaign: every operation, every fault, and what the nodes held at the end.
 
 A history is a file of JSON lines, written while the campaign runs: first the campaign's settings
-and schedule, then calls and events as they ended, last the copies and the end. All times are
+and schedule, then operations and events as they ended, last the copies and the end. All times are
 nanoseconds of one monotonic clock, from the start of the campaign.
+
+An operation is what Jepsen calls so: something that one client asks of one node, from its
+invocation to its completion. Jepsen's *ok* is here ``confirmed``, ``found`` or ``absent``, *fail*
+is ``refused`` and ``unavailable``, *info* is ``open``.
 """
 
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
 
 from tests.chaos.fault import Fault
-from tests.chaos.operations import Kind, Value
 
+Kind = Literal["put", "delete", "read"]
 Outcome = Literal["confirmed", "refused", "open", "found", "absent", "unavailable"]
+Value = str | None
+"""What a key holds; ``None`` = it does not exist, as at the beginning."""
 
 
 class Campaign(Struct, frozen=True, kw_only=True, tag="campaign", tag_field="record"):
@@ -51,7 +58,7 @@ class Precondition(Struct, frozen=True):
 
 
 class Attempt(Struct, frozen=True, array_like=True):
-    """One request of a call, which is repeated under an idempotency key while its outcome is open.
+    """One request of an operation, which is repeated under an idempotency key while it is open.
 
     :param answer: the status, or why there is none.
     """
@@ -61,16 +68,19 @@ class Attempt(Struct, frozen=True, array_like=True):
     answer: int | str
 
 
-class Call(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="call", tag_field="record"):
-    """One call of a client, with all its requests.
+class Operation(
+    Struct, frozen=True, kw_only=True, omit_defaults=True, tag="operation", tag_field="record"
+):
+    """What a client asked of a node, with all its requests, and what came of it.
 
-    :param client: who called; one call at a time.
-    :param node: name of the node that was called.
+    :param client: who asked; one operation at a time.
+    :param node: name of the node that was asked.
     :param value: what a put wrote, or what a read returned.
     :param start_ns: when the first request was sent.
     :param end_ns: when the last request was answered, or given up.
-    :param outcome: of a write ``confirmed``, ``refused`` (nothing happened) or ``open``; of a read
-        ``found``, ``absent`` or ``unavailable`` (it says nothing).
+    :param outcome: of a write ``confirmed``, ``refused`` (nothing happened) or ``open`` (it takes
+        effect at any time from its start on, or never); of a read ``found``, ``absent`` or
+        ``unavailable`` (it says nothing).
     :param version: in the answer; of an open write, where it is known.
     :param replicas: followers that held a confirmed write, as answered.
     :param min_version: that a read asked for.
@@ -96,9 +106,36 @@ class Call(Struct, frozen=True, kw_only=True, omit_defaults=True, tag="call", ta
         """Whether it is a put or a delete."""
         return self.kind != "read"
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it need not take effect, and may do so after its end."""
+        return self.outcome == "open"
+
+    @property
+    def observes(self) -> Precondition | None:
+        """What the key must hold for this operation; ``None`` when it may hold anything."""
+        if self.kind == "read":
+            return Precondition(self.version, self.value)
+        return self.precondition
+
+    def describe(self) -> str:
+        """For people, on one line."""
+        what = f"{self.kind} {self.key}" + (f"={self.value}" if self.kind == "put" else "")
+        if self.precondition is not None:
+            wanted = self.precondition.version
+            what += " if absent" if wanted is None else f" if version {wanted}"
+        if self.min_version is not None:
+            what += f" from version {self.min_version}"
+        outcome = f"found {self.value}" if self.outcome == "found" else self.outcome
+        if self.version is not None:
+            outcome += f", version {self.version}"
+        answers = " then ".join(str(attempt.answer) for attempt in self.attempts)
+        times = f"{self.start_ns / 1e9:.4f} to {self.end_ns / 1e9:.4f} s"
+        return f"#{self.id} {self.client} {what} on {self.node}, {times}: {outcome} ({answers})"
+
 
 class Event(Struct, frozen=True, kw_only=True, tag="event", tag_field="record"):
-    """Something was done to the nodes, or came of it.
+    """Something was done to the nodes, or came of it; for people who read the file.
 
     :param fault: number of the fault in the schedule; ``None`` for none.
     """
@@ -143,7 +180,7 @@ class End(Struct, frozen=True, kw_only=True, tag="end", tag_field="record"):
     problems: list[str]
 
 
-Record = Campaign | Call | Event | Killed | Emptied | NodeCopy | End
+Record = Campaign | Operation | Event | Killed | Emptied | NodeCopy | End
 
 encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Record).decode
@@ -157,22 +194,24 @@ class HistoryError(Exception):
 class History:
     """A whole history, read back.
 
-    :param calls: in the order of their starts.
+    :param operations: in the order of their starts.
     :param end: ``None`` when the campaign was interrupted; there may be no copies then.
     """
 
     campaign: Campaign
-    calls: list[Call] = field(default_factory=list)
-    events: list[Event] = field(default_factory=list)
+    operations: list[Operation]
     killed: list[Killed] = field(default_factory=list)
     emptied: list[Emptied] = field(default_factory=list)
     copies: list[NodeCopy] = field(default_factory=list)
     end: End | None = None
 
-    @property
-    def last_ns(self) -> int:
-        """When the last call ended."""
-        return max((call.end_ns for call in self.calls), default=0)
+    def writes(self) -> dict[str, list[Operation]]:
+        """The puts and deletes of each key that may have taken effect."""
+        writes = defaultdict(list)
+        for op in self.operations:
+            if op.is_write and op.outcome != "refused":
+                writes[op.key].append(op)
+        return writes
 
 
 def read_history(path: Path) -> History:
@@ -180,26 +219,39 @@ def read_history(path: Path) -> History:
 
     :raises HistoryError: it is none.
     """
+    records: dict[type[Record], list[Any]] = defaultdict(list)
     try:
-        first, *records = [_decode(line) for line in path.read_bytes().splitlines()]
+        for line in path.read_bytes().splitlines():
+            record = _decode(line)
+            records[type(record)].append(record)
+        (campaign,) = records[Campaign]
     except (OSError, ValueError) as error:
         raise HistoryError(f"{path} is not a history: {error}") from error
-    if not isinstance(first, Campaign):
-        raise HistoryError(f"{path} does not begin with the campaign")
-    history = History(first)
-    for record in records:
-        match record:
-            case Call():
-                history.calls.append(record)
-            case Event():
-                history.events.append(record)
-            case Killed():
-                history.killed.append(record)
-            case Emptied():
-                history.emptied.append(record)
-            case NodeCopy():
-                history.copies.append(record)
-            case End():
-                history.end = record
-    history.calls.sort(key=lambda call: call.start_ns)
-    return history
+    return History(
+        campaign,
+        sorted(records[Operation], key=lambda op: op.start_ns),
+        records[Killed],
+        records[Emptied],
+        records[NodeCopy],
+        next(iter(records[End]), None),
+    )
+
+
+def describe_outcomes(outcomes: Counter[str]) -> str:
+    """How many operations ended in which outcome, for people."""
+    return ", ".join(f"{count:,} {name}" for name, count in sorted(outcomes.items()))
+
+
+# Long values are written down briefly: ``name+1000`` stands for itself and 1,000 dots behind it.
+
+
+def expand(value: str) -> str:
+    """The value as it is sent."""
+    _, plus, count = value.rpartition("+")
+    return value + "." * int(count) if plus and count.isdigit() else value
+
+
+def shorten(value: str) -> str:
+    """The value as it is written down; one that is not what it says is told apart."""
+    short = value.rstrip(".")
+    return short if expand(short) == value else f"{short} and {len(value) - len(short)} dots"

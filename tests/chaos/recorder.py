@@ -9,13 +9,13 @@ from types import TracebackType
 from typing import Self
 
 from tests.chaos.history import (
-    Call,
     Campaign,
     Emptied,
     End,
     Event,
     Killed,
     NodeCopy,
+    Operation,
     Record,
     encode,
 )
@@ -31,13 +31,12 @@ class Recorder:
     def __init__(self, path: Path, campaign: Campaign) -> None:
         self.path = path
         self.outcomes: Counter[str] = Counter()
-        """How many calls ended in which outcome so far."""
-        self.problems: list[str] = []
-        self._confirmed = threading.Condition()
+        """How many operations ended in which outcome so far."""
+        self._problems: list[str] = []
         self._origin_ns = time.monotonic_ns()
         self._ids = itertools.count(1)
         self._lock = threading.Lock()
-        path.parent.mkdir(parents=True, exist_ok=True)
+        self._confirmed = threading.Condition(self._lock)
         self._file = path.open("wb")
         self._write(campaign)
 
@@ -46,17 +45,16 @@ class Recorder:
         return time.monotonic_ns() - self._origin_ns
 
     def next_id(self) -> int:
-        """A number for a call that begins."""
+        """A number for an operation that begins."""
         return next(self._ids)
 
-    def call(self, call: Call) -> None:
-        """A call has ended."""
+    def operation(self, operation: Operation) -> None:
+        """An operation has ended."""
+        self._write(operation)
         with self._lock:
-            self.outcomes[call.outcome] += 1
-        if call.outcome == "confirmed":
-            with self._confirmed:
+            self.outcomes[operation.outcome] += 1
+            if operation.outcome == "confirmed":
                 self._confirmed.notify_all()
-        self._write(call)
 
     def wait_for_confirmation(self, timeout_s: float) -> None:
         """Return at the moment when the next write is confirmed, or after the time."""
@@ -78,7 +76,7 @@ class Recorder:
     def problem(self, text: str) -> None:
         """Something went wrong with a node that no fault explains."""
         with self._lock:
-            self.problems.append(text)
+            self._problems.append(text)
         self.event(f"problem: {text}")
 
     def copy(self, copy: NodeCopy) -> None:
@@ -87,7 +85,7 @@ class Recorder:
 
     def end(self) -> None:
         """The campaign has come to its end."""
-        self._write(End(at_ns=self.now_ns(), problems=list(self.problems)))
+        self._write(End(at_ns=self.now_ns(), problems=list(self._problems)))
 
     def _write(self, record: Record) -> None:
         line = encode(record) + b"\n"

@@ -1,165 +1,146 @@
 """Rules about versions: one order of all writes, and no way back in it."""
 
-import heapq
 from collections import defaultdict
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from itertools import combinations
+from typing import NamedTuple
 
+from tests.chaos.checks import Finding
 from tests.chaos.fault import LEADER
-from tests.chaos.findings import Finding
-from tests.chaos.history import Call, History
+from tests.chaos.history import History, Operation
 
 
-@dataclass(frozen=True, slots=True)
-class _Sighting:
+class _Sighting(NamedTuple):
     """An answer that says which version a write has.
 
+    :param write: its key, and its value or the delete's number.
     :param losses_ns: when the write may have been lost, because it was not confirmed yet: then both
         its version and its value may be used again.
     """
 
-    call: Call
-    what: tuple[str, str]
+    op: Operation
+    write: tuple[str, str]
     version: int
     losses_ns: list[int]
 
 
 def ambiguous_versions(history: History) -> Iterator[Finding]:
     """A write has one version, and a version belongs to one write."""
-    by_what: dict[tuple[str, str], dict[int, list[_Sighting]]] = defaultdict(dict)
-    by_version: dict[int, dict[tuple[str, str], list[_Sighting]]] = defaultdict(dict)
+    by_write: dict[object, dict[object, list[_Sighting]]] = defaultdict(lambda: defaultdict(list))
+    by_version: dict[object, dict[object, list[_Sighting]]] = defaultdict(lambda: defaultdict(list))
     for sighting in _sightings(history):
-        by_what[sighting.what].setdefault(sighting.version, []).append(sighting)
-        by_version[sighting.version].setdefault(sighting.what, []).append(sighting)
+        by_write[sighting.write][sighting.version].append(sighting)
+        by_version[sighting.version][sighting.write].append(sighting)
     for rule, groups in (
-        ("write with two versions", by_what.values()),
+        ("write with two versions", by_write.values()),
         ("version of two writes", by_version.values()),
     ):
         for group in groups:
             for some, others in combinations(group.values(), 2):
-                yield from _judge_pairs(rule, some, others)
+                yield from _contradiction(rule, some, others)
 
 
 def _sightings(history: History) -> Iterator[_Sighting]:
     killed = [killed.at_ns for killed in history.killed if killed.node == LEADER]
     emptied = [emptied.at_ns for emptied in history.emptied if emptied.node == LEADER]
-    for call in history.calls:
-        if call.version is None:
+    for op in history.operations:
+        if op.version is None:
             continue
         losses_ns: list[int] = []
-        if call.outcome == "open":
+        if op.is_open:
             losses_ns = killed + emptied  # it need not be durable on the leader
-        elif call.node != LEADER:
+        elif op.node != LEADER:
             losses_ns = emptied  # a follower shows what the leader has on its disk
-        write = f"delete #{call.id}" if call.kind == "delete" else str(call.value)
-        yield _Sighting(call, (call.key, write), call.version, losses_ns)
+        write = f"delete #{op.id}" if op.kind == "delete" else str(op.value)
+        yield _Sighting(op, (op.key, write), op.version, losses_ns)
 
 
-def _judge_pairs(rule: str, some: list[_Sighting], others: list[_Sighting]) -> Iterator[Finding]:
+def _contradiction(rule: str, some: list[_Sighting], others: list[_Sighting]) -> Iterator[Finding]:
     for one in some:
         for other in others:
-            first, second = sorted((one, other), key=lambda sighting: sighting.call.start_ns)
-            lost = any(
-                first.call.start_ns <= at_ns <= second.call.end_ns for at_ns in first.losses_ns
-            )
-            if not lost:
-                text = f"{first.what[1]} has version {first.version}, "
-                text += f"{second.what[1]} has version {second.version}"
-                yield Finding(rule, text, [first.call, second.call])
+            first, second = sorted((one, other), key=lambda sighting: sighting.op.start_ns)
+            if not any(first.op.start_ns <= at <= second.op.end_ns for at in first.losses_ns):
+                text = f"{first.write[1]} has version {first.version}, "
+                text += f"{second.write[1]} has version {second.version}"
+                yield Finding(rule, text, [first.op, second.op])
                 return
 
 
 def disordered_versions(history: History) -> Iterator[Finding]:
     """A write that began after another was confirmed has a greater version, whatever its key."""
-    confirmed = [call for call in history.calls if call.is_write and call.outcome == "confirmed"]
-    running: list[tuple[int, int, Call]] = []
-    newest: Call | None = None
-    for call in confirmed:
-        while running and running[0][0] < call.start_ns:
-            _, _, ended = heapq.heappop(running)
-            if newest is None or _version(ended) > _version(newest):
-                newest = ended
-        if newest is not None and _version(call) <= _version(newest):
-            yield Finding(
-                "versions out of order", "the later write has no greater version", [newest, call]
-            )
-        heapq.heappush(running, (call.end_ns, call.id, call))
+    confirmed = [op for op in history.operations if op.outcome == "confirmed"]
+    for before, write in _steps_back(confirmed):
+        text = "the later write has no greater version"
+        yield Finding("versions out of order", text, [before, write])
 
 
 def reads_that_go_back(history: History) -> Iterator[Finding]:
     """On a node that keeps its state, no key goes back to an older version."""
-    lives: dict[tuple[str, str, int], list[Call]] = defaultdict(list)
     emptied = defaultdict(list)
     for loss in history.emptied:
         emptied[loss.node].append(loss.at_ns)
-    for call in history.calls:
-        if call.outcome in ("found", "absent"):
-            life = sum(at_ns < call.start_ns for at_ns in emptied[call.node])
-            lives[call.node, call.key, life].append(call)
+    lives: dict[tuple[str, str, int], list[Operation]] = defaultdict(list)
+    for op in history.operations:
+        if op.outcome in ("found", "absent"):
+            life = sum(at_ns < op.start_ns for at_ns in emptied[op.node])
+            lives[op.node, op.key, life].append(op)
     for reads in lives.values():
-        yield from _judge_reads(reads)
+        for before, read in _steps_back(reads):
+            yield Finding("node went back", "a later read has an older version", [before, read])
 
 
-@dataclass(frozen=True, slots=True)
-class _Floor:
-    """The lowest version that a later read may return, and the read that says so."""
+def _steps_back(operations: Sequence[Operation]) -> Iterator[tuple[Operation, Operation]]:
+    """Operations whose versions are too low, each with one that had ended before and says so.
 
-    version: int
-    read: Call
-
-
-def _judge_reads(reads: list[Call]) -> Iterator[Finding]:
-    running: list[tuple[int, int, _Floor]] = []
-    floor: _Floor | None = None
-    for read in reads:
-        while running and running[0][0] < read.start_ns:
-            _, _, ended = heapq.heappop(running)
-            if floor is None or ended.version > floor.version:
-                floor = ended
-        if floor is not None and read.outcome == "found" and _version(read) < floor.version:
-            yield Finding("node went back", "a later read has an older version", [floor.read, read])
-        if read.outcome == "found":
-            own = _Floor(_version(read), read)
-        elif floor is not None:
-            # What was there has been deleted since, under a greater version.
-            own = _Floor(floor.version + (floor.read.outcome == "found"), read)
+    :param operations: confirmed writes, or reads of one key on one node, by their starts.
+    """
+    by_end = sorted(operations, key=lambda op: op.end_ns, reverse=True)
+    lowest: dict[int, int] = {}  # for each operation, the lowest version that may follow on it
+    floor: tuple[int, Operation] | None = None
+    for op in operations:
+        while by_end and by_end[-1].end_ns < op.start_ns:
+            ended = by_end.pop()
+            if floor is None or lowest[ended.id] > floor[0]:
+                floor = lowest[ended.id], ended
+        if op.version is not None:
+            if floor is not None and op.version < floor[0]:
+                yield floor[1], op
+            lowest[op.id] = op.version + op.is_write
+        elif floor is None:
+            lowest[op.id] = 0
         else:
-            continue
-        heapq.heappush(running, (read.end_ns, read.id, own))
+            # What was there has been deleted since, under a greater version.
+            lowest[op.id] = floor[0] + (floor[1].outcome == "found")
 
 
 def unmet_minimum_versions(history: History) -> Iterator[Finding]:
     """A node that has applied an index has applied everything up to it, of every key."""
-    writes: dict[str, list[Call]] = defaultdict(list)
-    for call in history.calls:
-        if call.is_write and call.outcome != "refused":
-            writes[call.key].append(call)
-    for read in history.calls:
-        if read.min_version is not None and read.outcome in ("found", "absent"):
-            yield from _judge_minimum(read, read.min_version, writes[read.key])
+    writes = history.writes()
+    for read in history.operations:
+        if read.min_version is None or read.outcome not in ("found", "absent"):
+            continue
+        applied = [
+            op
+            for op in writes.get(read.key, ())
+            if op.outcome == "confirmed" and _version(op) <= read.min_version
+        ]
+        newest = max(applied, key=_version, default=None)
+        if newest is not None and not _may_follow(read, newest, writes[read.key]):
+            text = f"{read.min_version} was asked for"
+            yield Finding("applied index skips a write", text, [newest, read])
 
 
-def _judge_minimum(read: Call, minimum: int, writes: list[Call]) -> Iterator[Finding]:
-    applied = [
-        call
-        for call in writes
-        if call.outcome == "confirmed" and call.version is not None and call.version <= minimum
-    ]
-    newest = max(applied, key=_version, default=None)
-    if newest is None:
-        return
-    if read.outcome == "found" and _version(read) < _version(newest) + (newest.kind == "delete"):
-        yield Finding("applied index skips a write", f"{minimum} was asked for", [newest, read])
-    if read.outcome == "absent" and not any(
-        call.kind == "delete"
-        and (call.version is None or call.version >= _version(newest))
-        and call.start_ns <= read.end_ns
-        for call in writes
-    ):
-        yield Finding("applied index skips a write", "no delete explains this", [newest, read])
+def _may_follow(read: Operation, newest: Operation, writes: list[Operation]) -> bool:
+    """Whether a node that has applied a write may answer a read of its key like this."""
+    if read.outcome == "found":
+        return _version(read) >= _version(newest) + (newest.kind == "delete")
+    return any(
+        op.kind == "delete"
+        and (op.version is None or op.version >= _version(newest))
+        and op.start_ns <= read.end_ns
+        for op in writes
+    )
 
 
-def _version(call: Call) -> int:
-    assert call.version is not None, f"call {call.id} has no version"
-    return call.version
+def _version(op: Operation) -> int:
+    return op.version or 0

@@ -1,15 +1,16 @@
-"""Clients that write, read and delete a few keys, so that their calls overlap."""
+"""Clients that write, read and delete a few keys, so that their operations overlap."""
 
 import random
 import threading
+from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Self
 
+from analysis.nodes.node import Node
 from tests.chaos.client import Client, Write
 from tests.chaos.cluster import ChaosCluster
-from tests.chaos.history import Call, Campaign, Precondition
+from tests.chaos.history import Campaign, Operation, Precondition
 from tests.chaos.recorder import Recorder
-from tests.support.harness import Node
 
 # What a client does next, and how often: mostly writes, because these can be lost.
 _ACTIONS = {
@@ -23,7 +24,7 @@ _ACTIONS = {
 }
 _REPEATS = 0.4  # of writes: those with an idempotency key, repeated while their outcome is open
 _REPEAT_ATTEMPTS = 4
-_IMPATIENCE = 0.06  # of calls: those whose client hangs up long before the node gives up
+_IMPATIENCE = 0.06  # of operations: those whose client hangs up long before the node gives up
 _LONGEST_PAUSE_S = 0.02
 _PAUSE_AFTER_REFUSAL_S = 0.05
 
@@ -40,24 +41,18 @@ class Workload:
         self, cluster: ChaosCluster, recorder: Recorder, campaign: Campaign, timeout_s: float
     ) -> None:
         self._stopped = threading.Event()
-        self._clients = [
-            _WorkingClient(
-                f"client{number}",
-                cluster,
-                recorder,
-                campaign,
-                timeout_s=timeout_s,
-                stopped=self._stopped,
+        self._threads = ThreadPoolExecutor(campaign.clients)
+        self._clients = {
+            name: _WorkingClient(
+                name, cluster, recorder, campaign, timeout_s=timeout_s, stopped=self._stopped
             )
-            for number in range(1, campaign.clients + 1)
-        ]
-        self._threads = [
-            threading.Thread(target=client.work, daemon=True) for client in self._clients
-        ]
+            for name in (f"client{number}" for number in range(1, campaign.clients + 1))
+        }
+        self._working: dict[str, Future[None]] = {}
 
     def __enter__(self) -> Self:
-        for thread in self._threads:
-            thread.start()
+        for name, client in self._clients.items():
+            self._working[name] = self._threads.submit(client.work)
         return self
 
     def __exit__(
@@ -67,13 +62,16 @@ class Workload:
         traceback: TracebackType | None,
     ) -> None:
         self._stopped.set()
-        for thread in self._threads:
-            thread.join()
+        self._threads.shutdown()
 
     @property
     def failures(self) -> list[str]:
         """Why clients have stopped working; empty while none has."""
-        return [client.failure for client in self._clients if client.failure is not None]
+        return [
+            f"{name} failed: {working.exception()!r}"
+            for name, working in self._working.items()
+            if working.done() and working.exception() is not None
+        ]
 
 
 class _WorkingClient:
@@ -87,10 +85,9 @@ class _WorkingClient:
         timeout_s: float,
         stopped: threading.Event,
     ) -> None:
-        self.failure: str | None = None
         self._name = name
         self._leader = cluster.leader
-        self._followers = cluster.harness.followers
+        self._followers = cluster.followers
         self._keys = campaign.keys
         self._random = random.Random(f"{name} {campaign.seed}")
         self._timeout_s = timeout_s
@@ -101,15 +98,12 @@ class _WorkingClient:
         """The newest confirmed version that this client has seen, of any key."""
 
     def work(self) -> None:
-        """Make calls until told to stop."""
-        try:
-            while not self._stopped.is_set():
-                if self._act() in ("refused", "unavailable"):
-                    # A node that is down or not ready answers at once; do not ask without a pause.
-                    self._pause(_PAUSE_AFTER_REFUSAL_S)
-                self._pause(self._random.uniform(0.0, _LONGEST_PAUSE_S))
-        except Exception as error:  # noqa: BLE001 (whatever ends a client ends the campaign)
-            self.failure = f"{self._name} failed: {error!r}"
+        """Begin one operation after the other until told to stop."""
+        while not self._stopped.is_set():
+            if self._act() in ("refused", "unavailable"):
+                # A node that is down or not ready answers at once; do not ask without a pause.
+                self._pause(_PAUSE_AFTER_REFUSAL_S)
+            self._pause(self._random.uniform(0.0, _LONGEST_PAUSE_S))
 
     def _act(self) -> str:
         key = self._random.choice(self._keys)
@@ -147,20 +141,20 @@ class _WorkingClient:
 
     def _write(self, node: Node, write: Write) -> str:
         attempts = 1 if write.idempotency_key is None else _REPEAT_ATTEMPTS
-        call = self._client.write(node, write, self._patience_s(), attempts)
-        if call.outcome == "confirmed":
-            self._note(call)
-        return call.outcome
+        op = self._client.write(node, write, self._patience_s(), attempts)
+        if op.outcome == "confirmed":
+            self._note(op)
+        return op.outcome
 
-    def _read(self, node: Node, key: str, min_version: int | None = None) -> Call:
-        call = self._client.read(node, key, self._patience_s(), min_version)
+    def _read(self, node: Node, key: str, min_version: int | None = None) -> Operation:
+        op = self._client.read(node, key, self._patience_s(), min_version)
         if node is self._leader:
-            self._note(call)
-        return call
+            self._note(op)
+        return op
 
-    def _note(self, call: Call) -> None:
-        if call.version is not None:
-            self._newest = max(self._newest, call.version)
+    def _note(self, op: Operation) -> None:
+        if op.version is not None:
+            self._newest = max(self._newest, op.version)
 
     def _patience_s(self) -> float:
         if self._random.random() < _IMPATIENCE:

@@ -8,11 +8,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from analysis.nodes.copies import Copy, compare_copies
+from analysis.nodes.convergence import check_copies
+from analysis.nodes.copies import Copy
 from analysis.nodes.free_ports import free_ports
-from analysis.nodes.local_node import NODE_VARIABLES
-from tests.support.node_http import NodeHttp
-from tests.support.waiting import wait_until
+from analysis.nodes.node_client import NodeClient
+from analysis.nodes.waiting import wait_until
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 FOLLOWERS = tuple(f"follower{number}" for number in range(1, 6))
@@ -20,6 +20,9 @@ NODES = ("leader", *FOLLOWERS)
 
 _COMMAND_TIMEOUT_S = 600.0
 _CATCH_UP_TIMEOUT_S = 60.0
+_ANSWER_TIMEOUT_S = 30.0
+_PASSED_ON = ("PATH", "HOME", "TMPDIR", "DOCKER_", "BUILDKIT_", "XDG_", "HTTP_PROXY", "HTTPS_PROXY")
+"""Beginnings of variables that the engine's programs get: none that the compose file passes on."""
 
 
 @dataclass(frozen=True)
@@ -83,9 +86,9 @@ class ComposeProject:
         """Remove containers, networks, volumes and images, whatever state they are in."""
         self.compose("--profile", "*", "down", "--volumes", "--remove-orphans", "--rmi", "all")
 
-    def node(self, name: str) -> NodeHttp:
+    def node(self, name: str) -> NodeClient:
         """A node through its published port."""
-        return NodeHttp(f"http://127.0.0.1:{self.ports[name]}")
+        return NodeClient(f"http://127.0.0.1:{self.ports[name]}", timeout_s=_ANSWER_TIMEOUT_S)
 
     def wait_for_replication(self) -> Copy:
         """Wait until all copies are equal in keys, values, versions, index and epoch.
@@ -93,22 +96,16 @@ class ComposeProject:
         :return: the copy they all hold.
         :raises AssertionError: when they still differ at the deadline, with the difference.
         """
-        wait_until(self._why_not_equal, _CATCH_UP_TIMEOUT_S)
-        return self.node("leader").store()
+        leader, *followers = map(self.node, NODES)
+        checks = check_copies(leader, followers, _CATCH_UP_TIMEOUT_S)
+        assert [check.problem for check in checks if not check.is_equal] == []
+        return leader.copy()
 
     def _why_not_healthy(self, node: str) -> str | None:
         if not self.node(node).is_ready():
             return f"{node} is not ready"
         health = self.inspect(node)["State"]["Health"]["Status"]
         return None if health == "healthy" else f"{node} is {health} to the engine"
-
-    def _why_not_equal(self) -> str | None:
-        copy = self.node("leader").store()
-        for node in FOLLOWERS:
-            difference = compare_copies(copy, self.node(node).store())
-            if not difference.is_empty:
-                return f"{node}: {difference.describe()}"
-        return None
 
 
 def why_no_engine() -> str | None:
@@ -124,10 +121,11 @@ def why_no_engine() -> str | None:
 def _run(
     command: list[str], directory: Path = REPOSITORY, environment: dict[str, str] | None = None
 ) -> str:
+    passed_on = {k: v for k, v in os.environ.items() if k.upper().startswith(_PASSED_ON)}
     done = subprocess.run(
         command,
         cwd=directory,
-        env=_without_settings() | (environment or {}),
+        env=passed_on | (environment or {}),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -136,12 +134,3 @@ def _run(
     )
     assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr.strip()}"
     return done.stdout
-
-
-def _without_settings() -> dict[str, str]:
-    # What the compose file passes on from its environment would change the cluster under test.
-    return {
-        name: value
-        for name, value in os.environ.items()
-        if name not in NODE_VARIABLES and not name.startswith("COMPOSE_")
-    }

@@ -9,13 +9,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from analysis.nodes.local_node import REPO_ROOT
+from analysis.nodes.node import REPO_ROOT
 from tests.chaos.__main__ import INTERRUPTED
-from tests.chaos.campaign import Options, plan, run
+from tests.chaos.campaign import plan, run
 from tests.chaos.fault import LEADER
 from tests.chaos.history import History, read_history
-from tests.chaos.judgement import judge
-from tests.chaos.verdict import verdict_lines
+from tests.chaos.judgement import judge, verdict_lines
 from tests.support.waiting import wait_until
 
 FIXED_SEED = 915  # its schedule has nearly every kind of fault
@@ -25,14 +24,14 @@ SEARCH_S = 60.0
 
 
 def _run_campaign(seed: int, directory: Path, capsys: pytest.CaptureFixture[str]) -> History:
-    options = Options(seed=seed, seconds=SECONDS, followers=3)
+    campaign = plan(seed=seed, seconds=SECONDS, followers=3)
     with capsys.disabled():
-        print(f"\nfault campaign: {options.command}", flush=True)
-    path = run(plan(options), directory, lambda _tick: None)
+        print(f"\nfault campaign: {campaign.command}", flush=True)
+    path = run(campaign, directory, lambda *_: None)
     history = read_history(path)
     judgement = judge(history, SEARCH_S)
     verdict = "\n".join(verdict_lines(history, judgement))
-    assert judgement.passed, f"{verdict}\nhistory: {path}\nrepeat with: {options.command}"
+    assert judgement.passed, f"{verdict}\nhistory: {path}\nrepeat with: {campaign.command}"
     return history
 
 

@@ -4,35 +4,29 @@ import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 
+from analysis.nodes.node import Node
 from tests.conftest import StartCluster
-from tests.support.harness import PATIENT, ClusterHarness, Node
-from tests.support.open_writes import write_unnoticed
-from tests.support.waiting import wait_until
+from tests.support.cluster import PATIENT, Cluster
+from tests.support.open_writes import write_and_freeze
+from tests.support.waiting import at_least, containing, wait_for_status, wait_until
 
 # A write waits this long for its quorum; a frozen follower is noticed after half of it.
-QUORUM_2 = {"WRITE_QUORUM": "2", "REPL_TIMEOUT": "1"}
+QUORUM_2: dict[str, Any] = {"WRITE_QUORUM": 2, "REPL_TIMEOUT": 1}
 
 
 def put(
     node: Node, value: Any, idempotency_key: str, key: str = "k", **headers: str
 ) -> requests.Response:
-    """``PUT /kv/<key>``.
-
-    :param headers: their names with ``_`` for ``-``.
-    """
-    names = {name.replace("_", "-"): text for name, text in headers.items()}
-    names["Idempotency-Key"] = idempotency_key
-    return node.request("PUT", f"/kv/{key}", json={"value": value}, headers=names)
+    return node.put(key, value, Idempotency_Key=idempotency_key, **headers)
 
 
 def delete(node: Node, idempotency_key: str, key: str = "k") -> requests.Response:
-    return node.request("DELETE", f"/kv/{key}", headers={"Idempotency-Key": idempotency_key})
+    return node.delete(key, Idempotency_Key=idempotency_key)
 
 
 def confirmed(answer: requests.Response) -> int:
@@ -51,39 +45,16 @@ def left_open(answer: requests.Response) -> int:
     return version
 
 
+def freeze_with_open(
+    cluster: Cluster, followers: list[Node], *writes: Callable[[], requests.Response]
+) -> list[int]:
+    """Freeze followers, and leave writes open; returns their versions."""
+    return [left_open(answer) for answer in write_and_freeze(cluster, followers, *writes)]
+
+
 def last_index(node: Node) -> int:
     index: int = node.status()["last_index"]
     return index
-
-
-def freeze(followers: list[Node]) -> None:
-    for follower in followers:
-        follower.freeze()
-
-
-def thaw(followers: list[Node]) -> None:
-    for follower in followers:
-        follower.thaw()
-
-
-def write_and_freeze(
-    leader: Node, followers: list[Node], *writes: Callable[[], requests.Response]
-) -> list[int]:
-    """Freeze followers, and write before the leader has noticed: the outcomes stay open.
-
-    :param writes: sent at the same time, each under an idempotency key.
-    :return: their versions.
-    """
-
-    def restore() -> None:
-        thaw(followers)
-        for follower in followers:
-            leader.wait_for_follower(follower.process.address, "streaming")
-
-    return [
-        left_open(answer)
-        for answer in write_unnoticed(partial(freeze, followers), restore, *writes)
-    ]
 
 
 def wait_until_refusing(leader: Node) -> None:
@@ -96,15 +67,7 @@ def wait_until_refusing(leader: Node) -> None:
     wait_until(why_not)
 
 
-def wait_until_confirmed(leader: Node, index: int) -> None:
-    def why_not() -> str | None:
-        commit_index = leader.status()["commit_index"]
-        return None if commit_index >= index else f"the commit index is {commit_index}"
-
-    wait_until(why_not)
-
-
-def assert_in_order(cluster: ClusterHarness, leader: Node | None = None) -> None:
+def assert_in_order(cluster: Cluster, leader: Node | None = None) -> None:
     cluster.wait_for_replication(leader)
     cluster.assert_copies_equal(leader)
 
@@ -112,8 +75,14 @@ def assert_in_order(cluster: ClusterHarness, leader: Node | None = None) -> None
 # While all is well
 
 
-def test_the_same_request_makes_one_entry(start_cluster: StartCluster) -> None:
-    leader = start_cluster(1).leader
+@pytest.fixture(scope="module")
+def healthy(start_shared_cluster: StartCluster) -> Cluster:
+    """A cluster to which nothing happens, each of whose writes is confirmed in the end."""
+    return start_shared_cluster(2, WRITE_QUORUM=2, **PATIENT)
+
+
+def test_the_same_request_makes_one_entry(healthy: Cluster) -> None:
+    leader = healthy.leader
     first = put(leader, {"a": [1, "é"]}, "one")
     version = confirmed(first)
     assert put(leader, {"a": [1, "é"]}, "one").json() == first.json()
@@ -126,40 +95,37 @@ def test_the_same_request_makes_one_entry(start_cluster: StartCluster) -> None:
     assert confirmed(put(leader, {"a": [1, "é"]}, "three")) == deleted + 1, "another key is new"
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "body"),
-    [
+def test_the_payload_counts_and_not_how_it_was_written(healthy: Cluster) -> None:
+    leader = healthy.leader
+    version = confirmed(put(leader, "é", "payload"))
+    for method, path, body in (
         ("PUT", "/put/k", b'{"value":"\xc3\xa9"}'),
         ("POST", "/put/k", b'{"value":"\xc3\xa9"}'),
         ("PUT", "/kv/k", b' { "value" : "\\u00e9" } '),
         ("PUT", "/kv/%6B", b'{"ignored": 1, "value":"\xc3\xa9"}'),
-    ],
-)
-def test_the_payload_counts_and_not_how_it_was_written(
-    start_cluster: StartCluster, method: str, path: str, body: bytes
-) -> None:
-    leader = start_cluster(0).leader
-    version = confirmed(put(leader, "é", "one"))
-    again = leader.request(method, path, body=body, headers={"Idempotency-Key": "one"})
-    assert confirmed(again) == version
+    ):
+        again = leader.request(method, path, body=body, headers={"Idempotency-Key": "payload"})
+        assert confirmed(again) == version
     assert last_index(leader) == version
 
 
-def test_many_at_a_time_make_one_entry(start_cluster: StartCluster) -> None:
-    cluster = start_cluster(2, leader_settings={**QUORUM_2, **PATIENT})
+def test_many_at_a_time_make_one_entry(healthy: Cluster) -> None:
     with ThreadPoolExecutor(20) as pool:
-        answers = list(pool.map(lambda _: put(cluster.leader, 1, "one"), range(100)))
+        answers = list(pool.map(lambda _: put(healthy.leader, 1, "many"), range(100)))
     [version] = {confirmed(answer) for answer in answers}
-    assert last_index(cluster.leader) == version
-    assert_in_order(cluster)
+    assert last_index(healthy.leader) == version
+    assert_in_order(healthy)
+
+
+# While the outcome is open
 
 
 def test_another_payload_is_refused(start_cluster: StartCluster) -> None:
     """Other value, other key, other operation; while the first is pending, and when it is not."""
-    cluster = start_cluster(2, leader_settings=QUORUM_2)
+    cluster = start_cluster(2, **QUORUM_2)
     leader = cluster.leader
     confirmed(put(leader, 1, "done"))
-    [index] = write_and_freeze(leader, cluster.followers, partial(put, leader, 1, "pending"))
+    [index] = freeze_with_open(cluster, cluster.followers, partial(put, leader, 1, "pending"))
     for idempotency_key in ("done", "pending"):
         for answer in (
             put(leader, 2, idempotency_key),
@@ -171,41 +137,37 @@ def test_another_payload_is_refused(start_cluster: StartCluster) -> None:
             assert answer.status_code == 422
             assert answer.json() == {"error": "the idempotency key was used with another payload"}
     assert last_index(leader) == index
-    thaw(cluster.followers)
-    wait_until_confirmed(leader, index)
+    cluster.thaw(*cluster.followers)
+    wait_for_status(leader, commit_index=at_least(index))
     assert confirmed(put(leader, 1, "pending")) == index
     assert_in_order(cluster)
 
 
 def test_a_refused_write_does_not_use_its_key_up(start_cluster: StartCluster) -> None:
-    cluster = start_cluster(2, leader_settings=QUORUM_2)
+    cluster = start_cluster(2, **QUORUM_2)
     leader = cluster.leader
     version = confirmed(put(leader, 1, "first"))
     assert put(leader, 2, "next", If_Match='"99"').status_code == 412
-    freeze(cluster.followers)
-    wait_until_refusing(leader)
-    assert put(leader, 3, "next").status_code == 503
-    thaw(cluster.followers)
+    with cluster.frozen(*cluster.followers):
+        wait_until_refusing(leader)
+        assert put(leader, 3, "next").status_code == 503
     wait_until(lambda: None if leader.put("other", 1).ok else "still refusing")
     assert confirmed(put(leader, 4, "next", If_Match=f'"{version}"')) > version
     assert leader.get("k").json()["value"] == 4
 
 
-# While the outcome is open
-
-
 def test_a_retry_waits_for_the_quorum_of_the_first_entry(start_cluster: StartCluster) -> None:
-    cluster = start_cluster(3, leader_settings=QUORUM_2)
+    cluster = start_cluster(3, **QUORUM_2)
     leader, frozen = cluster.leader, cluster.followers[:2]
-    [version] = write_and_freeze(leader, frozen, partial(put, leader, 1, "one"))
+    [version] = freeze_with_open(cluster, frozen, partial(put, leader, 1, "one"))
     again = put(leader, 1, "one")
     assert left_open(again) == version
     assert again.json()["replicas_confirmed"] == 1
     assert last_index(leader) == version, "no second entry"
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(put, leader, 1, "one")
-        thaw(frozen)
-        wait_until_confirmed(leader, version)
+        cluster.thaw(*frozen)
+        wait_for_status(leader, commit_index=at_least(version))
         # Either this retry has waited long enough, or the next one finds it confirmed.
         outcome = waiting.result()
     if outcome.status_code == 504:
@@ -218,88 +180,63 @@ def test_a_retry_waits_for_the_quorum_of_the_first_entry(start_cluster: StartClu
 
 def test_a_known_entry_is_never_refused(start_cluster: StartCluster) -> None:
     """Neither for too few followers (503) nor for its precondition (412), which it broke itself."""
-    cluster = start_cluster(3, leader_settings=QUORUM_2)
+    cluster = start_cluster(3, **QUORUM_2)
     leader, frozen = cluster.leader, cluster.followers[:2]
     old = confirmed(put(leader, "old", "first"))
     second = partial(put, leader, "new", "second", If_Match=f'"{old}"')
     third = partial(put, leader, 1, "third", key="fresh", If_None_Match="*")
-    version, created = write_and_freeze(leader, frozen, second, third)
+    version, created = freeze_with_open(cluster, frozen, second, third)
     wait_until_refusing(leader)
     assert put(leader, "x", "fourth", If_Match=f'"{old}"').status_code == 503
-    for _ in range(2):
-        assert left_open(second()) == version
-        assert left_open(third()) == created
-    thaw(frozen)
+    assert [left_open(second()), left_open(third())] == [version, created]
+    cluster.thaw(*frozen)
     cluster.wait_for_replication()
     assert put(leader, "x", "fourth", If_Match=f'"{old}"').status_code == 412
-    assert confirmed(second()) == version
-    assert confirmed(third()) == created
+    assert [confirmed(second()), confirmed(third())] == [version, created]
     assert leader.get("k").json() == {"found": True, "value": "new", "version": version}
     assert_in_order(cluster)
 
 
 def test_a_retry_after_a_lost_connection(start_cluster: StartCluster) -> None:
-    cluster = start_cluster(2, leader_settings={**QUORUM_2, "REPL_TIMEOUT": "30"})
+    cluster = start_cluster(2, WRITE_QUORUM=2, REPL_TIMEOUT=30)
     leader = cluster.leader
-    index = last_index(leader)
-    freeze(cluster.followers)
+    index = last_index(leader) + 1
     request = (
         b"PUT /kv/k HTTP/1.1\r\nHost: node\r\nIdempotency-Key: one\r\n"
         b'Content-Length: 11\r\n\r\n{"value":1}'
     )
-    with socket.create_connection(leader.endpoint, timeout=10) as connection:
+    with (
+        cluster.frozen(*cluster.followers),
+        socket.create_connection(leader.endpoint, timeout=10) as connection,
+    ):
         connection.sendall(request)
-        wait_until(lambda: None if last_index(leader) > index else "not in the log")
-    thaw(cluster.followers)
-    assert confirmed(put(leader, 1, "one")) == index + 1
-    assert last_index(leader) == index + 1
+        wait_for_status(leader, last_index=index)
+    assert confirmed(put(leader, 1, "one")) == index
+    assert last_index(leader) == index
     assert_in_order(cluster)
 
 
 # Over the end of a reign
 
 
-def kill_all_and_restart(cluster: ClusterHarness) -> None:
-    for node in cluster.nodes:
-        node.crash()
-    for node in cluster.nodes:
-        node.restart()
-
-
-def kill_the_leader_and_restart(cluster: ClusterHarness) -> None:
-    cluster.leader.crash()
-    cluster.leader.restart()
-
-
 @pytest.mark.parametrize(
-    ("kill_and_restart", "durable"),
-    [
-        (kill_the_leader_and_restart, False),
-        (kill_the_leader_and_restart, True),
-        (kill_all_and_restart, True),
-    ],
+    ("killed", "durable"), [("the leader", False), ("the leader", True), ("all", True)]
 )
 def test_a_key_survives_the_leader(
-    start_cluster: StartCluster,
-    tmp_path: Path,
-    kill_and_restart: Callable[[ClusterHarness], None],
-    *,
-    durable: bool,
+    start_cluster: StartCluster, killed: str, *, durable: bool
 ) -> None:
     """From the leader's own disk, or taken over from a follower that held the entry."""
-    cluster = start_cluster(
-        3, leader_settings=QUORUM_2, data_root=tmp_path / "data" if durable else None
-    )
-    leader, frozen = cluster.leader, cluster.followers[:2]
+    cluster = start_cluster(3, durable=durable, **QUORUM_2)
+    leader, *frozen, third = cluster.nodes
     done = confirmed(put(leader, 1, "done", key="a"))
     gone = confirmed(delete(leader, "gone", key="b"))
-    [version] = write_and_freeze(leader, frozen, partial(put, leader, 1, "open"))
-    wait_until(
-        lambda: None if last_index(cluster.followers[2]) == version else "not on the third follower"
-    )
-    if kill_and_restart is kill_the_leader_and_restart:
-        thaw(frozen)
-    kill_and_restart(cluster)
+    [version] = freeze_with_open(cluster, frozen, partial(put, leader, 1, "open"))
+    wait_for_status(third, last_index=version)
+    if killed == "all":
+        cluster.restart()
+    else:
+        cluster.thaw(*frozen)
+        leader.restart()
     leader.wait_until_ready()
     index = last_index(leader)
     assert index == version + 1, "the new reign's first entry follows"
@@ -312,20 +249,17 @@ def test_a_key_survives_the_leader(
     assert_in_order(cluster)
 
 
-def test_a_restarted_leader_knows_what_it_cannot_confirm_yet(
-    start_cluster: StartCluster, tmp_path: Path
-) -> None:
+def test_a_restarted_leader_knows_what_it_cannot_confirm_yet(start_cluster: StartCluster) -> None:
     """Before it has followers it refuses new writes, but not those it has in its log."""
-    cluster = start_cluster(2, leader_settings=QUORUM_2, data_root=tmp_path / "data")
+    cluster = start_cluster(2, durable=True, **QUORUM_2)
     leader = cluster.leader
     write = partial(put, leader, 1, "open", If_None_Match="*")
-    [version] = write_and_freeze(leader, cluster.followers, write)
-    leader.crash()
+    [version] = freeze_with_open(cluster, cluster.followers, write)
     leader.restart()
     assert leader.put("other", 1).status_code == 503
     assert left_open(write()) == version
     assert put(leader, 2, "open").status_code == 422
-    thaw(cluster.followers)
+    cluster.thaw(*cluster.followers)
     leader.wait_until_ready()
     assert confirmed(write()) == version
     assert last_index(leader) == version + 1, "the new reign's first entry follows"
@@ -333,19 +267,18 @@ def test_a_restarted_leader_knows_what_it_cannot_confirm_yet(
 
 
 def test_a_second_leader_knows_the_keys_of_the_first(start_cluster: StartCluster) -> None:
-    cluster = start_cluster(3, leader_settings=QUORUM_2)
+    cluster = start_cluster(3, **QUORUM_2)
     first, second = cluster.leader, cluster.add_leader("second")
     done = confirmed(put(first, 1, "done"))
     cluster.wait_for_replication()
-    first.freeze()
-    second.start()
-    second.wait_until_ready()
-    assert confirmed(put(second, 1, "done")) == done
-    assert put(second, 2, "done").status_code == 422
-    assert last_index(second) == done + 1, "its own first entry"
-    new = confirmed(put(second, 3, "new"))
-    first.thaw()
-    first.wait_for_state("deposed")
+    with cluster.frozen(first):
+        second.start()
+        second.wait_until_ready()
+        assert confirmed(put(second, 1, "done")) == done
+        assert put(second, 2, "done").status_code == 422
+        assert last_index(second) == done + 1, "its own first entry"
+        new = confirmed(put(second, 3, "new"))
+    wait_for_status(first, state="deposed")
     assert left_open(put(first, 1, "done")) == done
     unknown = put(first, 3, "new")
     assert (unknown.status_code, unknown.json()["version"]) == (504, None), "it cannot know"
@@ -355,33 +288,30 @@ def test_a_second_leader_knows_the_keys_of_the_first(start_cluster: StartCluster
 
 
 @pytest.mark.parametrize("durable", [True, False], ids=["durable", "memory only"])
-def test_a_key_survives_a_snapshot(
-    start_cluster: StartCluster, tmp_path: Path, *, durable: bool
-) -> None:
+def test_a_key_survives_a_snapshot(start_cluster: StartCluster, *, durable: bool) -> None:
     """The only copy left came to its node as a snapshot: the log had been cut long before."""
-    cluster = start_cluster(
-        1, settings={"LOG_RETAIN": "5"}, data_root=tmp_path / "data" if durable else None
-    )
+    cluster = start_cluster(1, durable=durable, LOG_RETAIN=5)
     leader, follower = cluster.leader, cluster.followers[0]
     version = confirmed(put(leader, 1, "one"))
     gone = confirmed(delete(leader, "two", key="never there"))
     for number in range(50):
         leader.put_confirmed("other", number)
     follower.empty()
-    follower.restart()
-    leader.wait_for_problem("force_start")
-    leader.force_start()
-    follower.wait_until_ready()
+    follower.start()
+    wait_for_status(leader, problem=containing("force_start"))
+    cluster.force_start()
     cluster.wait_for_replication()
-    assert leader.follower_status(follower.process.address)["snapshots_sent"] == 1
+    assert cluster.follower_status(follower)["snapshots_sent"] == 1
     index = last_index(leader)
     if durable:
-        restart(follower)
+        follower.restart()
     leader.empty()
-    restart(leader)
+    leader.start()
+    leader.wait_until_ready()
     assert last_index(leader) == index + 1, "the leader has the follower's state, and begins"
     if durable:
-        restart(leader)
+        leader.restart()
+        leader.wait_until_ready()
         assert last_index(leader) == index + 2
     index = last_index(leader)
     assert confirmed(put(leader, 1, "one")) == version
@@ -389,10 +319,3 @@ def test_a_key_survives_a_snapshot(
     assert put(leader, 2, "one").status_code == 422
     assert last_index(leader) == index
     assert_in_order(cluster)
-
-
-def restart(node: Node) -> None:
-    """Kill a node, start it again, and wait until it is ready."""
-    node.crash()
-    node.restart()
-    node.wait_until_ready()

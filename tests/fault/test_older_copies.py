@@ -6,13 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from analysis.nodes.local_node import REPO_ROOT
+from analysis.nodes.node import REPO_ROOT, Node
 from tests.conftest import StartCluster
 from tests.support.background_load import BackgroundLoad
-from tests.support.harness import ClusterHarness, Node
+from tests.support.cluster import Cluster
+from tests.support.waiting import containing, wait_for_status
 from tests.support.write_record import WriteRecord
-
-QUORUM_2 = {"WRITE_QUORUM": "2"}
 
 
 def back_up(node: Node, backup: Path) -> Path:
@@ -34,7 +33,7 @@ def back_up(node: Node, backup: Path) -> Path:
 def test_a_leader_put_back_to_a_backup_loses_nothing(
     start_cluster: StartCluster, tmp_path: Path
 ) -> None:
-    cluster = start_cluster(3, leader_settings=QUORUM_2, data_root=tmp_path / "data")
+    cluster = start_cluster(3, durable=True, WRITE_QUORUM=2)
     leader, record = cluster.leader, WriteRecord()
     with BackgroundLoad(leader, record) as load:
         load.wait_for_confirmed(50)
@@ -43,11 +42,10 @@ def test_a_leader_put_back_to_a_backup_loses_nothing(
     cluster.wait_for_replication()
     before = cluster.assert_copies_equal()
     leader.put_back(backup)
-    epoch = cluster.followers[0].status()["epoch"]
-    leader.restart()
+    leader.start()
     leader.wait_until_ready()
-    assert leader.store().versions == before.versions, "it is not ready before it holds everything"
-    assert leader.status()["epoch"] == epoch + 1, "it has taken over"
+    assert leader.copy().versions == before.versions, "it is not ready before it holds everything"
+    assert leader.status()["epoch"] == before.epoch + 1, "it has taken over"
     record.put_each(leader, "after", 5)
     cluster.assert_nothing_lost(record)
 
@@ -55,7 +53,7 @@ def test_a_leader_put_back_to_a_backup_loses_nothing(
 def test_an_old_leader_gives_way_to_the_only_follower_that_holds_more(
     start_cluster: StartCluster, tmp_path: Path
 ) -> None:
-    cluster = start_cluster(3, data_root=tmp_path / "data")
+    cluster = start_cluster(3, durable=True)
     leader, *others, holder = cluster.nodes
     record = WriteRecord()
     record.put_each(leader, "both", 5)
@@ -66,11 +64,10 @@ def test_an_old_leader_gives_way_to_the_only_follower_that_holds_more(
     record.put_each(leader, "holder", 5)
     holder.crash()
     leader.put_back(backup)
-    for node in (leader, *others):
-        node.restart()
+    cluster.restart(leader, *others)
     leader.wait_until_ready()
     leader.put_confirmed("old copy", "nothing is promised for it")
-    holder.restart()
+    holder.start()
     holder.wait_until_ready()
     assert len(cluster.assert_nothing_lost(record).store) == 10
     assert [node.status()["discarded"] for node in cluster.nodes] == [2, 2, 2, 0]
@@ -82,7 +79,7 @@ def test_an_old_leader_gives_way_to_the_only_follower_that_holds_more(
 def test_a_follower_put_back_to_a_backup_goes_on_from_there(
     start_cluster: StartCluster, tmp_path: Path
 ) -> None:
-    cluster = start_cluster(2, leader_settings=QUORUM_2, data_root=tmp_path / "data")
+    cluster = start_cluster(2, durable=True, WRITE_QUORUM=2)
     leader, follower, record = cluster.leader, cluster.followers[0], WriteRecord()
     record.put_each(leader, "before", 5)
     backup = back_up(follower, tmp_path / "backup")
@@ -90,35 +87,32 @@ def test_a_follower_put_back_to_a_backup_goes_on_from_there(
     cluster.wait_for_replication()
     follower.put_back(backup)
     assert leader.put("key", 1).status_code in (503, 504), "what it held counts no more"
-    follower.restart()
-    leader.wait_for_follower(cluster.address(follower), "streaming")
+    follower.start()
+    cluster.wait_until_streaming(follower)
     record.put_each(leader, "again", 5)
     cluster.assert_nothing_lost(record)
     assert [f["snapshots_sent"] for f in leader.status()["followers"]] == [0, 0]
 
 
 def test_back_to_the_backup_on_purpose(start_cluster: StartCluster, tmp_path: Path) -> None:
-    cluster = start_cluster(2, leader_settings=QUORUM_2, data_root=tmp_path / "data")
+    cluster = start_cluster(2, durable=True, WRITE_QUORUM=2)
     leader, record = cluster.leader, WriteRecord()
     record.put_each(leader, "before", 5)
     cluster.wait_for_replication()
-    backup, store = back_up(leader, tmp_path / "backup"), leader.store().store
+    backup, store = back_up(leader, tmp_path / "backup"), leader.copy().store
     WriteRecord().put_each(leader, "unwanted", 5)
-    for node in cluster.nodes:
-        assert node.process.stop() == 0
+    assert [node.stop() for node in cluster.nodes] == [0, 0, 0]
     leader.put_back(backup)
     for follower in cluster.followers:
         follower.empty()
-        follower.restart()
-    leader.restart()
+    cluster.restart()
     for follower in cluster.followers:
-        leader.wait_for_follower(cluster.address(follower), "unknown")
-    leader.wait_for_problem("force_start")
+        cluster.wait_for_follower(follower, state="unknown")
+    wait_for_status(leader, problem=containing("force_start"))
     assert not leader.is_ready()
-    leader.force_start()
+    cluster.force_start()
     cluster.wait_until_ready()
     assert cluster.assert_nothing_lost(record).store == store
-    leader.crash()
     leader.restart()
     leader.wait_until_ready()
     record.put_each(leader, "after", 5)
@@ -129,11 +123,11 @@ def test_back_to_the_backup_on_purpose(start_cluster: StartCluster, tmp_path: Pa
 
 
 @pytest.fixture
-def lone_copy(start_cluster: StartCluster, tmp_path: Path) -> tuple[ClusterHarness, WriteRecord]:
+def lone_copy(start_cluster: StartCluster) -> tuple[Cluster, WriteRecord]:
     """A cluster without its leader: the first follower is dead, and its directory alone holds five
     confirmed writes; the second is dead, the third too, and emptied.
     """
-    cluster = start_cluster(3, data_root=tmp_path / "data")
+    cluster = start_cluster(3, durable=True)
     record = WriteRecord()
     keeper, *others = cluster.followers
     cluster.wait_for_replication()
@@ -146,40 +140,38 @@ def lone_copy(start_cluster: StartCluster, tmp_path: Path) -> tuple[ClusterHarne
     return cluster, record
 
 
-def start_as_leader(cluster: ClusterHarness, follower: Node, followers: list[Node]) -> Node:
+def start_as_leader(cluster: Cluster, follower: Node, followers: list[Node]) -> Node:
     """Start one of the followers, which is dead, as the leader of these."""
-    follower.process.role = "leader"
-    follower.process.settings["FOLLOWERS"] = ",".join(node.process.address for node in followers)
-    follower.restart()
+    follower.role = "leader"
+    cluster.set_followers(follower, followers)
+    follower.start()
     cluster.followers = followers
     return follower
 
 
 def test_a_followers_directory_takes_over_with_its_own_state(
-    lone_copy: tuple[ClusterHarness, WriteRecord],
+    lone_copy: tuple[Cluster, WriteRecord],
 ) -> None:
     cluster, record = lone_copy
     keeper, *others = cluster.followers
     leader = start_as_leader(cluster, keeper, [*others, cluster.leader])
-    cluster.leader.process.role = "follower"
+    cluster.leader.role = "follower"
     cluster.leader.empty()
-    leader.wait_until_waiting_for([node.process.address for node in cluster.followers])
-    for node in cluster.followers:
-        node.restart()
+    wait_for_status(leader, waiting_for=[node.address for node in cluster.followers])
+    cluster.restart(*cluster.followers)
     leader.wait_until_ready()
     record.put_each(leader, "after", 5)
     assert len(cluster.assert_nothing_lost(record, leader).store) == 10
 
 
 def test_a_followers_directory_without_followers_asks_those_that_it_remembers(
-    lone_copy: tuple[ClusterHarness, WriteRecord],
+    lone_copy: tuple[Cluster, WriteRecord],
 ) -> None:
     cluster, record = lone_copy
     keeper, *others = cluster.followers
-    remembered = sorted(node.process.address for node in others)
     leader = start_as_leader(cluster, keeper, [])
-    leader.wait_until_waiting_for(remembered)
-    leader.force_start(remembered)
+    wait_for_status(leader, waiting_for=sorted(node.address for node in others))
+    cluster.force_start(leader, without=others)
     leader.wait_until_ready()
     assert leader.status()["followers"] == []
     record.put_each(leader, "alone", 5)
@@ -188,31 +180,27 @@ def test_a_followers_directory_without_followers_asks_those_that_it_remembers(
 
 @pytest.mark.parametrize("holder", ["up", "down at first"])
 def test_a_shortened_list_of_followers_loses_nothing(
-    start_cluster: StartCluster, tmp_path: Path, holder: str
+    start_cluster: StartCluster, holder: str
 ) -> None:
     """The only copy is with the one that the new list does not name."""
-    cluster = start_cluster(3, data_root=tmp_path / "data")
-    *others, keeper = cluster.followers
-    leader, record = cluster.leader, WriteRecord()
+    cluster = start_cluster(3, durable=True)
+    leader, *others, keeper = cluster.nodes
+    record = WriteRecord()
     cluster.wait_for_replication()
     for other in others:
         other.crash()
     record.put_each(leader, "key", 5)
     leader.empty()
-    for other in others:
-        other.restart()
     if holder == "down at first":
         keeper.crash()
-    cluster.followers = others
-    leader.process.settings["FOLLOWERS"] = ",".join(node.process.address for node in others)
-    leader.restart()
+    cluster.set_followers(leader, others)
+    cluster.restart(leader, *others)
     if holder == "down at first":
-        leader.wait_until_waiting_for([keeper.process.address])
+        wait_for_status(leader, waiting_for=[keeper.address])
         assert not leader.is_ready()
-        keeper.restart()
+        keeper.start()
+    cluster.followers = others
     leader.wait_until_ready()
     assert len(cluster.assert_nothing_lost(record).store) == 5
-    assert [f["address"] for f in leader.status()["followers"]] == [
-        node.process.address for node in others
-    ]
+    assert [f["address"] for f in leader.status()["followers"]] == [f.address for f in others]
     assert keeper.status()["last_index"] < leader.status()["last_index"]

@@ -1,14 +1,12 @@
 """One cluster for all tests of a module; they leave it healthy and with the settings they found."""
 
-from collections.abc import Iterator
-
 import pytest
 
-from tests.support.harness import ClusterHarness
+from tests.conftest import StartCluster
+from tests.support.cluster import Cluster
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterHarness]:
+def cluster(start_shared_cluster: StartCluster) -> Cluster:
     """A leader and five followers with the default settings."""
-    with ClusterHarness(5, tmp_path_factory.mktemp("cluster")) as harness:
-        yield harness
+    return start_shared_cluster(5)

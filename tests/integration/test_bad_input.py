@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from analysis.nodes.node import Node
+from analysis.nodes.node_client import key_path
 from tests.conftest import StartCluster
 from tests.support.bad_messages import (
     BAD_MESSAGES,
@@ -33,37 +35,34 @@ from tests.support.bad_requests import (
     request,
     with_headers,
 )
-from tests.support.harness import ClusterHarness, Node
+from tests.support.cluster import Cluster
 from tests.support.http_stream import HttpResponse, exchange, read_response
-from tests.support.node_http import path
 from tests.support.waiting import wait_until
 
 
 @pytest.fixture(scope="module")
-def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterHarness]:
+def pair(start_shared_cluster: StartCluster) -> Iterator[Cluster]:
     """A leader and a follower that hold a key; at the end they still take writes."""
-    with ClusterHarness(1, tmp_path_factory.mktemp("pair")) as harness:
-        harness.leader.put_confirmed("known", {"a": [1, None, "é"]})
-        harness.wait_for_replication()
-        yield harness
-        harness.leader.put_confirmed("after", "all of it")
-        harness.wait_for_replication()
-        harness.assert_copies_equal()
+    pair = start_shared_cluster(1)
+    pair.leader.put_confirmed("known", {"a": [1, None, "é"]})
+    pair.wait_for_replication()
+    yield pair
+    pair.leader.put_confirmed("after", "all of it")
+    pair.wait_for_replication()
+    pair.assert_copies_equal()
 
 
 @pytest.fixture(scope="module")
-def durable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterHarness]:
+def durable(start_shared_cluster: StartCluster) -> Cluster:
     """A leader and a follower that keep what they have on disk."""
-    directory = tmp_path_factory.mktemp("durable")
-    with ClusterHarness(1, directory, data_root=directory / "data") as harness:
-        yield harness
+    return start_shared_cluster(1, durable=True)
 
 
 def state(node: Node) -> dict[str, Any]:
     """Everything about a node that a bad request must not change."""
     status = node.status()
     names = ["epoch", "reign", "node", "cluster", "leader", "state", "last_index", "write_quorum"]
-    return {"digest": node.store().digest, **{n: status[n] for n in [*names, "problem"]}}
+    return {"digest": node.copy().digest, **{n: status[n] for n in [*names, "problem"]}}
 
 
 def assert_error(answer: HttpResponse, status: int, leader: str) -> None:
@@ -80,7 +79,7 @@ def assert_error(answer: HttpResponse, status: int, leader: str) -> None:
     assert ("\r\nAllow: " in answer.head) == (status == 405)
 
 
-def send_everywhere(pair: ClusterHarness, bad: Bad) -> None:
+def send_everywhere(pair: Cluster, bad: Bad) -> None:
     before = [state(node) for node in pair.nodes]
     for node in pair.nodes:
         assert_error(exchange(node.endpoint, bad.raw), bad.status(node), pair.leader.url)
@@ -89,34 +88,34 @@ def send_everywhere(pair: ClusterHarness, bad: Bad) -> None:
 
 
 @pytest.mark.parametrize("name", NO_HTTP)
-def test_no_http(pair: ClusterHarness, name: str) -> None:
+def test_no_http(pair: Cluster, name: str) -> None:
     send_everywhere(pair, NO_HTTP[name])
 
 
 @pytest.mark.parametrize("name", BAD_TARGETS)
-def test_bad_target(pair: ClusterHarness, name: str) -> None:
+def test_bad_target(pair: Cluster, name: str) -> None:
     send_everywhere(pair, BAD_TARGETS[name])
 
 
 @pytest.mark.parametrize("name", BAD_WRITES)
-def test_bad_write(pair: ClusterHarness, name: str) -> None:
+def test_bad_write(pair: Cluster, name: str) -> None:
     send_everywhere(pair, BAD_WRITES[name])
 
 
 @pytest.mark.parametrize("route", ["", "/hello", "/claim", "/snapshot", "/fetch"])
 @pytest.mark.parametrize("name", NO_MESSAGES)
-def test_no_message(pair: ClusterHarness, name: str, route: str) -> None:
+def test_no_message(pair: Cluster, name: str, route: str) -> None:
     send_everywhere(pair, Bad(request("POST", f"/replicate{route}", NO_MESSAGES[name])))
 
 
 @pytest.mark.parametrize("name", BAD_MESSAGES)
-def test_bad_message(pair: ClusterHarness, name: str) -> None:
+def test_bad_message(pair: Cluster, name: str) -> None:
     route, changes = BAD_MESSAGES[name]
     send_everywhere(pair, Bad(message(pair.followers[0], route, changes)))
 
 
 @pytest.mark.parametrize("name", CONTRADICTIONS)
-def test_message_that_contradicts_itself(pair: ClusterHarness, name: str) -> None:
+def test_message_that_contradicts_itself(pair: Cluster, name: str) -> None:
     route, changes = CONTRADICTIONS[name]
     send_everywhere(pair, Bad(message(pair.followers[0], route, changes), leader=403, follower=400))
 
@@ -133,7 +132,7 @@ def test_messages_are_good_without_what_makes_them_bad(start_cluster: StartClust
 
 
 @pytest.mark.parametrize("name", REFUSED_MESSAGES)
-def test_refused_message(pair: ClusterHarness, name: str) -> None:
+def test_refused_message(pair: Cluster, name: str) -> None:
     """Well-formed, but not from the leader that the follower follows, or not for it."""
     follower = pair.followers[0]
     raw = message(follower, *REFUSED_MESSAGES[name])
@@ -149,10 +148,10 @@ def test_refused_message(pair: ClusterHarness, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", JUST_GOOD)
-def test_what_is_just_good(durable: ClusterHarness, name: str) -> None:
+def test_what_is_just_good(durable: Cluster, name: str) -> None:
     """The limits are no narrower than they are said to be."""
     key, body = JUST_GOOD[name]
-    written = exchange(durable.leader.endpoint, request("PUT", path("put", key), body))
+    written = exchange(durable.leader.endpoint, request("PUT", key_path("put", key), body))
     assert written.status == 200, written.raw
     assert written.json()["key"] == key
     durable.wait_for_replication()
@@ -161,19 +160,16 @@ def test_what_is_just_good(durable: ClusterHarness, name: str) -> None:
     assert durable.assert_copies_equal().versions[key] == written.json()["version"]
 
 
-def test_what_is_just_good_is_read_back_from_disk(durable: ClusterHarness) -> None:
-    before = [node.store() for node in durable.nodes]
-    for node in durable.nodes:
-        node.crash()
-    for node in durable.nodes:
-        node.restart()
+def test_what_is_just_good_is_read_back_from_disk(durable: Cluster) -> None:
+    before = [node.copy() for node in durable.nodes]
+    durable.restart()
     durable.wait_until_ready()
-    assert [node.store().versions for node in durable.nodes] == [b.versions for b in before]
-    assert [node.store().store for node in durable.nodes] == [b.store for b in before]
+    assert [node.copy().versions for node in durable.nodes] == [b.versions for b in before]
+    assert [node.copy().store for node in durable.nodes] == [b.store for b in before]
 
 
 @pytest.mark.parametrize("name", CUT_OFF)
-def test_request_that_is_cut_off(pair: ClusterHarness, name: str) -> None:
+def test_request_that_is_cut_off(pair: Cluster, name: str) -> None:
     """What ended early is not executed, whatever it had said so far."""
     before = [state(node) for node in pair.nodes]
     for node in pair.nodes:
@@ -186,7 +182,7 @@ def test_request_that_is_cut_off(pair: ClusterHarness, name: str) -> None:
 
 
 @pytest.mark.parametrize("sent", [b"G", b"GET /livez HTTP/1.1\r\nHost: no", b"\r\n", b""])
-def test_head_that_is_cut_off(pair: ClusterHarness, sent: bytes) -> None:
+def test_head_that_is_cut_off(pair: Cluster, sent: bytes) -> None:
     for node in pair.nodes:
         with socket.create_connection(node.endpoint, timeout=10) as connection:
             connection.sendall(sent)
@@ -195,7 +191,7 @@ def test_head_that_is_cut_off(pair: ClusterHarness, sent: bytes) -> None:
         assert node.request("GET", "/livez").json() == {"live": True}
 
 
-def test_rest_of_a_refused_body_is_no_request(pair: ClusterHarness) -> None:
+def test_rest_of_a_refused_body_is_no_request(pair: Cluster) -> None:
     """What follows a refusal on its connection is the rest of the body, whatever it looks like."""
     inner = request("PUT", "/put/smuggled", BODY)
     before = [state(node) for node in pair.nodes]
@@ -213,7 +209,7 @@ def test_rest_of_a_refused_body_is_no_request(pair: ClusterHarness) -> None:
     assert [state(node) for node in pair.nodes] == before
 
 
-def test_answer_arrives_although_the_body_goes_on(pair: ClusterHarness) -> None:
+def test_answer_arrives_although_the_body_goes_on(pair: Cluster) -> None:
     """A refusal reaches a client that sends its whole body before it reads."""
     size = 1 << 24
     head = with_headers("Host: node", f"Content-Length: {size}", body=b"")
@@ -226,7 +222,7 @@ def test_answer_arrives_although_the_body_goes_on(pair: ClusterHarness) -> None:
             assert_error(read_response(connection), status, pair.leader.url)
 
 
-def test_a_connection_goes_on_after_an_error(pair: ClusterHarness) -> None:
+def test_a_connection_goes_on_after_an_error(pair: Cluster) -> None:
     """A refusal of a request that was read as a whole costs the client no connection."""
     with socket.create_connection(pair.leader.endpoint, timeout=10) as connection:
         for raw, status in ((put(b"{}"), 400), (request("GET", "/no"), 404), (put(BODY), 200)):

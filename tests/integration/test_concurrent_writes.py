@@ -1,24 +1,28 @@
 """Many clients at a time: there is one order, and every copy follows it."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.support.harness import ClusterHarness, Node
+from analysis.nodes.node import Node
+from tests.support.cluster import Cluster
 from tests.support.write_record import WriteRecord
 
 CLIENTS = 20
 WRITES_EACH = 25
 
 
-@pytest.fixture(autouse=True)
-def _delayed(cluster: ClusterHarness) -> Iterator[None]:
-    """Delays that differ so much that requests to different followers overtake each other."""
-    cluster.leader.set_delay(0, 30)
-    yield
-    cluster.leader.set_delay(0.1, 1)
+def run_clients(write: Callable[[int, int], object]) -> None:
+    """Let every client make its writes; its number and the write's are passed on."""
+
+    def work(client: int) -> None:
+        for number in range(WRITES_EACH):
+            write(client, number)
+
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        list(pool.map(work, range(CLIENTS)))
 
 
 def watch_versions(node: Node, key: str, stopped: threading.Event) -> list[int]:
@@ -32,78 +36,61 @@ def watch_versions(node: Node, key: str, stopped: threading.Event) -> list[int]:
 
 
 @pytest.mark.parametrize("quorum", [1, 3, 5])
-def test_one_key(cluster: ClusterHarness, quorum: int) -> None:
-    cluster.leader.set_quorum(quorum)
-    record = WriteRecord()
-    key = f"hot{quorum}"
+def test_one_key(cluster: Cluster, quorum: int) -> None:
+    leader, key, record = cluster.leader, f"hot{quorum}", WriteRecord()
+    leader.set_quorum(quorum)
+    # Delays that differ so much that requests to different followers overtake each other.
+    leader.set_delay(0, 30)
 
-    def write(client: int) -> None:
-        for number in range(WRITES_EACH):
-            assert record.put(cluster.leader, key, [client, number]) == 200
+    def write(client: int, number: int) -> None:
+        assert record.put(leader, key, [client, number]) == 200
 
     stopped = threading.Event()
-    with ThreadPoolExecutor(CLIENTS + 2) as pool:
-        watched = [cluster.leader, cluster.followers[4]]
+    with ThreadPoolExecutor(2) as pool:
+        watched = [leader, cluster.followers[4]]
         readers = [pool.submit(watch_versions, node, key, stopped) for node in watched]
         try:
-            for client in [pool.submit(write, client) for client in range(CLIENTS)]:
-                client.result()
+            run_clients(write)
         finally:
             stopped.set()
         for reader in readers:
             versions = reader.result()
             assert versions == sorted(versions), "a key went back to an older version"
 
-    cluster.wait_for_replication()
-    copy = cluster.assert_copies_equal()
-    assert record.missing_from(copy) == []
+    copy = cluster.assert_nothing_lost(record)
     versions = [write.version for write in record.confirmed]
     assert len(set(versions)) == CLIENTS * WRITES_EACH
     assert copy.versions[key] == max(versions)
 
 
-def test_many_keys(cluster: ClusterHarness) -> None:
-    cluster.leader.set_quorum(2)
-    record = WriteRecord()
-    before = cluster.leader.status()["last_index"]
+def test_many_keys(cluster: Cluster) -> None:
+    leader, record = cluster.leader, WriteRecord()
+    leader.set_quorum(2)
+    leader.set_delay(0, 30)
+    before = leader.status()["last_index"]
 
-    def write(client: int) -> None:
-        for number in range(WRITES_EACH):
-            key = f"key{(client * 7 + number) % 40}"
-            if number % 5 == 4:
-                assert record.delete(cluster.leader, key) == 200
-            else:
-                assert record.put(cluster.leader, key, [client, number]) == 200
+    def write(client: int, number: int) -> None:
+        key = f"key{(client * 7 + number) % 40}"
+        if number % 5 == 4:
+            assert record.delete(leader, key) == 200
+        else:
+            assert record.put(leader, key, [client, number]) == 200
 
-    with ThreadPoolExecutor(CLIENTS) as pool:
-        for client in [pool.submit(write, client) for client in range(CLIENTS)]:
-            client.result()
-
-    cluster.wait_for_replication()
-    copy = cluster.assert_copies_equal()
-    assert record.missing_from(copy) == []
+    run_clients(write)
+    cluster.assert_nothing_lost(record)
     versions = sorted(write.version for write in record.confirmed)
     assert versions == list(range(before + 1, before + CLIENTS * WRITES_EACH + 1))
 
 
-def test_several_entries_travel_in_one_request(cluster: ClusterHarness) -> None:
+def test_several_entries_travel_in_one_request(cluster: Cluster) -> None:
     cluster.leader.set_quorum(1)
     # So long that every client has its next write in the log before the next request leaves.
     cluster.leader.set_delay(100, 100)
-    followers = cluster.leader.status()["followers"]
-
-    def write(client: int) -> None:
-        for number in range(WRITES_EACH):
-            cluster.leader.put_confirmed(f"grouped{client}", number)
-
-    with ThreadPoolExecutor(CLIENTS) as pool:
-        for client in [pool.submit(write, client) for client in range(CLIENTS)]:
-            client.result()
-
+    before = [cluster.follower_status(follower) for follower in cluster.followers]
+    run_clients(lambda client, number: cluster.leader.put(f"grouped{client}", number))
     cluster.wait_for_replication()
-    for before in followers:
-        after = cluster.leader.follower_status(before["address"])
-        entries = after["entries_sent"] - before["entries_sent"]
-        requests = after["delay"]["count"] - before["delay"]["count"]
+    for follower, old in zip(cluster.followers, before, strict=True):
+        new = cluster.follower_status(follower)
+        entries = new["entries_sent"] - old["entries_sent"]
         assert entries == CLIENTS * WRITES_EACH
-        assert requests < entries / 2
+        assert new["delay"]["count"] - old["delay"]["count"] < entries / 2

@@ -1,6 +1,5 @@
 """Many connections at a time."""
 
-import resource
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -9,10 +8,10 @@ from contextlib import ExitStack, suppress
 import pytest
 
 from tests.conftest import StartCluster
+from tests.support.descriptors import descriptors
 from tests.support.http_stream import HttpResponse, read_response
 
 CONNECTIONS = 12_000
-_OWN_DESCRIPTORS = 500
 _TIMEOUT_S = 60.0
 
 LIVEZ = b"GET /livez HTTP/1.1\r\nHost: test\r\n\r\n"
@@ -21,14 +20,8 @@ PUT = b'PUT /put/key HTTP/1.1\r\nHost: test\r\nContent-Length: 11\r\n\r\n{"value
 
 @pytest.fixture(autouse=True)
 def _descriptors() -> Iterator[None]:
-    """Let this process open that many sockets."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    needed = CONNECTIONS + _OWN_DESCRIPTORS
-    if hard != resource.RLIM_INFINITY and hard < needed:
-        pytest.skip(f"this machine allows {hard} descriptors for a process, {needed} are needed")
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, needed), hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    with descriptors(CONNECTIONS + 500):
+        yield
 
 
 def ask(connection: socket.socket, request: bytes) -> HttpResponse:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import StartCluster
-from tests.support.harness import ClusterHarness
+from tests.support.cluster import Cluster
 
 REQUESTS = 1_000
 ATTEMPTS = 3
@@ -17,7 +17,7 @@ MAX_WAIT_MS = 0.05
 """A leader that waited longer for a processor, in the mean of its requests, was disturbed."""
 
 
-def delays_of_an_idle_cluster(cluster: ClusterHarness) -> list[dict[str, Any]]:
+def delays_of_an_idle_cluster(cluster: Cluster) -> list[dict[str, Any]]:
     """One write after the other: each is one replication request to each follower.
 
     Where the tests may do so, other programs are kept from disturbing the leader.
@@ -31,9 +31,9 @@ def delays_of_an_idle_cluster(cluster: ClusterHarness) -> list[dict[str, Any]]:
     return [follower["delay"] for follower in cluster.leader.status()["followers"]]
 
 
-def waited_for_processor_ms(cluster: ClusterHarness) -> float:
+def waited_for_processor_ms(cluster: Cluster) -> float:
     """How long the leader's loop was ready to run, and another program ran instead."""
-    _, worker = cluster.leader.processes
+    _, worker, *_ = cluster.leader.processes
     schedstat = Path(f"/proc/{worker.pid}/schedstat")
     return int(schedstat.read_text("ascii").split()[1]) / 1e6 if schedstat.exists() else 0.0
 
@@ -56,7 +56,7 @@ def test_delays_that_happen_are_those_that_were_drawn(tmp_path: Path) -> None:
     """
     reasons = []
     for attempt in range(ATTEMPTS):
-        with ClusterHarness(1, tmp_path / str(attempt)) as cluster:
+        with Cluster(1, tmp_path / str(attempt)) as cluster:
             before_ms = waited_for_processor_ms(cluster)
             reason = why_not_precise(delays_of_an_idle_cluster(cluster))
             waited_ms = (waited_for_processor_ms(cluster) - before_ms) / REQUESTS
@@ -69,34 +69,38 @@ def test_delays_that_happen_are_those_that_were_drawn(tmp_path: Path) -> None:
     pytest.fail(f"not precise in {len(reasons)} attempts that nothing disturbed: {reasons}")
 
 
-def test_a_write_takes_as_long_as_its_delay(start_cluster: StartCluster) -> None:
-    cluster = start_cluster(2, leader_settings={"WRITE_QUORUM": "2"})
+@pytest.fixture(scope="module")
+def cluster(start_shared_cluster: StartCluster) -> Cluster:
+    """A leader and two followers without a delay; W=2."""
+    return start_shared_cluster(2, WRITE_QUORUM=2, MIN_DELAY=0, MAX_DELAY=0)
+
+
+def drawn(cluster: Cluster, write_count: int) -> list[float]:
+    """For each follower, the mean of the delays drawn while so many writes are made, in ms."""
+
+    def drawn_before() -> list[tuple[int, float]]:
+        cluster.wait_for_replication()
+        delays = [follower["delay"] for follower in cluster.leader.status()["followers"]]
+        return [(delay["count"], delay["count"] * delay["mean_drawn_ms"]) for delay in delays]
+
+    before = drawn_before()
+    for number in range(write_count):
+        cluster.leader.put_confirmed("key", number)
+    after = drawn_before()
+    return [(a[1] - b[1]) / (a[0] - b[0]) for a, b in zip(after, before, strict=True)]
+
+
+def test_a_write_takes_as_long_as_its_delay(cluster: Cluster) -> None:
+    assert drawn(cluster, 1) == [0, 0]
     cluster.leader.set_delay(150, 150)
     start_s = time.perf_counter()
     cluster.leader.put_confirmed("key", 1)
     assert time.perf_counter() - start_s >= 0.15
 
 
-def test_new_delays_are_drawn_from_the_new_range(start_cluster: StartCluster) -> None:
-    cluster = start_cluster(1, leader_settings={"MIN_DELAY": "0", "MAX_DELAY": "0"})
-    address = cluster.address(cluster.followers[0])
-    cluster.leader.put_confirmed("key", 1)
-    before = cluster.leader.follower_status(address)["delay"]
-    assert before["mean_drawn_ms"] == 0
-
+def test_every_follower_has_delays_of_its_own_from_the_range_in_force(cluster: Cluster) -> None:
     cluster.leader.set_delay(20, 30)
-    for number in range(10):
-        cluster.leader.put_confirmed("key", number)
-    cluster.wait_for_replication()
-    after = cluster.leader.follower_status(address)["delay"]
-    drawn_ms = after["mean_drawn_ms"] * after["count"] - before["mean_drawn_ms"] * before["count"]
-    assert 20 <= drawn_ms / (after["count"] - before["count"]) <= 30
-
-
-def test_delays_differ_between_followers(start_cluster: StartCluster) -> None:
-    cluster = start_cluster(2, leader_settings={"WRITE_QUORUM": "2"})
-    for number in range(50):
-        cluster.leader.put_confirmed("key", number)
-    followers = cluster.leader.status()["followers"]
-    first, second = (follower["delay"]["mean_drawn_ms"] for follower in followers)
+    first, second = drawn(cluster, 10)
+    assert 20 <= first <= 30
+    assert 20 <= second <= 30
     assert first != second

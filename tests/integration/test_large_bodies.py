@@ -9,12 +9,12 @@ import psutil
 import pytest
 import requests
 
+from analysis.nodes.node import Node
 from kvstore.http.admin_routes import COPIES
 from kvstore.http.parser_pool import PARSERS
 from tests.conftest import StartCluster
-from tests.support.harness import ClusterHarness
+from tests.support.cluster import Cluster
 from tests.support.http_stream import read_response
-from tests.support.node import Node
 from tests.support.waiting import wait_until
 
 MEBIBYTE = 1 << 20
@@ -80,16 +80,18 @@ def test_a_parser_that_is_killed_loses_one_request(
     leader.put_confirmed("large", [*ZEROS, 1])
 
 
-def test_a_parser_ends_with_its_node_even_while_it_is_stopped(start_cluster: StartCluster) -> None:
+def test_a_parser_ends_with_its_worker_even_while_it_is_stopped(
+    start_cluster: StartCluster,
+) -> None:
     leader = start_cluster(0).leader
     leader.put_confirmed("large", ZEROS)
-    (process,) = parsers(leader)
-    process.suspend()
-    leader.crash()
-    wait_until(lambda: str(process) if process.is_running() else None)
+    _, worker, parser = leader.processes
+    parser.suspend()
+    worker.kill()
+    wait_until(lambda: str(parser) if parser.is_running() else None)
 
 
-def test_a_large_write_can_be_repeated(cluster: ClusterHarness) -> None:
+def test_a_large_write_can_be_repeated(cluster: Cluster) -> None:
     leader = cluster.leader
     first, again = (leader.put("repeated", ZEROS, Idempotency_Key="a") for _ in range(2))
     assert first.status_code == again.status_code == 200
@@ -98,7 +100,7 @@ def test_a_large_write_can_be_repeated(cluster: ClusterHarness) -> None:
 
 
 @pytest.mark.parametrize("route", ["get", "kv"])
-def test_a_large_value_comes_back_whole(cluster: ClusterHarness, route: str) -> None:
+def test_a_large_value_comes_back_whole(cluster: Cluster, route: str) -> None:
     leader = cluster.leader
     value = "é" * (MEBIBYTE // 2 - 1)
     version = leader.put_confirmed("long", value)
@@ -113,7 +115,7 @@ def test_a_large_value_comes_back_whole(cluster: ClusterHarness, route: str) -> 
 
 
 @pytest.mark.parametrize("minor", [0, 1])
-def test_the_store_is_one_json_object_in_every_http(cluster: ClusterHarness, minor: int) -> None:
+def test_the_store_is_one_json_object_in_every_http(cluster: Cluster, minor: int) -> None:
     cluster.leader.put_confirmed("slow/\u00e9", {"b": [1.0, None], "a": ZEROS[9:]})
     with socket.create_connection(cluster.leader.endpoint, 30) as connection:
         connection.sendall(GET_STORE % minor)

@@ -1,12 +1,11 @@
 """What a client can hold of a node is bounded: time, connections, pending writes, memory."""
 
-import resource
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 from itertools import cycle
 from pathlib import Path
 from typing import Self
@@ -14,17 +13,17 @@ from typing import Self
 import psutil
 import pytest
 
+from analysis.nodes.node import Node
 from kvstore.core.leader_log import LogLimits
 from kvstore.http.parser_pool import SMALL_BYTES
 from kvstore.http.request_parts import BODY_TIMEOUT_S, LARGE_BODIES
 from kvstore.http.worker import HEAD_TIMEOUT_S
 from tests.conftest import StartCluster
-from tests.support.harness import Node
+from tests.support.descriptors import descriptors
 from tests.support.http_stream import HttpResponse, exchange, read_response
 from tests.support.waiting import wait_until
 
 MAX_PENDING = 12_000
-MAX_PENDING_BYTES = 256 << 20
 MEBIBYTE = 1 << 20
 
 LARGE_VALUE = "x" * (MEBIBYTE - 2)
@@ -36,8 +35,7 @@ UNBOUNDED_S = 90.0
 
 def worker(node: Node) -> psutil.Process:
     """The process that holds the node's state."""
-    (process,) = psutil.Process(node.process.pid).children()
-    return process
+    return node.processes[1]
 
 
 def serves(node: Node, connection: socket.socket) -> bool:
@@ -58,7 +56,7 @@ def wait_for_connection(node: Node, connection: socket.socket, *, there: bool) -
 
 def unread_bytes(node: Node, connections: list[socket.socket]) -> list[int]:
     """How much of what was sent to a node over each connection it has not read yet."""
-    server = f":{node.process.port:04X}"
+    server = f":{node.port:04X}"
     unread: dict[str, int] = {}
     for line in Path("/proc/net/tcp").read_text("ascii").splitlines()[1:]:
         _, local, remote, _, queues = line.split()[:5]
@@ -72,6 +70,12 @@ def unread_bytes(node: Node, connections: list[socket.socket]) -> list[int]:
 def put(key: str, body: bytes, *headers: str) -> bytes:
     head = [f"PUT /put/{key} HTTP/1.1", "Host: node", f"Content-Length: {len(body)}", *headers]
     return "\r\n".join(head).encode() + b"\r\n\r\n" + body
+
+
+@pytest.fixture(scope="module")
+def alone(start_shared_cluster: StartCluster) -> Node:
+    """A leader without followers."""
+    return start_shared_cluster(0).leader
 
 
 # Slow clients
@@ -155,11 +159,10 @@ def test_slow_clients_are_left(start_cluster: StartCluster) -> None:
     assert set(cluster.assert_copies_equal().store) == {"large", "meanwhile"}
 
 
-def test_a_client_that_reads_slowly_gets_its_whole_answer(start_cluster: StartCluster) -> None:
-    leader = start_cluster(0).leader
-    leader.put_confirmed("large", LARGE_VALUE)
-    wanted = 8 * len(exchange(leader.endpoint, GET_LARGE).raw)
-    with socket.create_connection(leader.endpoint, timeout=10) as connection:
+def test_a_client_that_reads_slowly_gets_its_whole_answer(alone: Node) -> None:
+    alone.put_confirmed("large", LARGE_VALUE)
+    wanted = 8 * len(exchange(alone.endpoint, GET_LARGE).raw)
+    with socket.create_connection(alone.endpoint, timeout=10) as connection:
         connection.sendall(GET_LARGE * 8)
         received = 0
         while received < wanted:
@@ -167,7 +170,7 @@ def test_a_client_that_reads_slowly_gets_its_whole_answer(start_cluster: StartCl
 
 
 def test_an_idle_connection_is_closed(start_cluster: StartCluster) -> None:
-    leader = start_cluster(0, settings={"GUNICORN_CMD_ARGS": "--keep-alive 1"}).leader
+    leader = start_cluster(0, GUNICORN_CMD_ARGS="--keep-alive 1").leader
     for used in (False, True):
         with socket.create_connection(leader.endpoint, timeout=UNBOUNDED_S) as connection:
             if used:
@@ -178,8 +181,7 @@ def test_an_idle_connection_is_closed(start_cluster: StartCluster) -> None:
 
 def test_connections_over_the_bound_wait_for_a_place(start_cluster: StartCluster) -> None:
     bound = 8
-    settings = {"GUNICORN_CMD_ARGS": f"--worker-connections {bound}"}
-    leader = start_cluster(0, settings=settings).leader
+    leader = start_cluster(0, GUNICORN_CMD_ARGS=f"--worker-connections {bound}").leader
     with ExitStack() as stack:
         served = [
             stack.enter_context(socket.create_connection(leader.endpoint, timeout=UNBOUNDED_S))
@@ -195,24 +197,23 @@ def test_connections_over_the_bound_wait_for_a_place(start_cluster: StartCluster
         assert read_response(late).status == 200
 
 
-def test_large_bodies_wait_for_a_place(start_cluster: StartCluster) -> None:
+def test_large_bodies_wait_for_a_place(alone: Node) -> None:
     """So many at a time are read; the rest stay in the network, and small ones pass by."""
-    leader = start_cluster(0).leader
     large = put("large", b'{"value":"' + b"x" * SMALL_BYTES + b'"}')
     with ExitStack() as stack:
         reading = [
-            stack.enter_context(socket.create_connection(leader.endpoint, timeout=UNBOUNDED_S))
+            stack.enter_context(socket.create_connection(alone.endpoint, timeout=UNBOUNDED_S))
             for _ in range(LARGE_BODIES)
         ]
         for connection in reading:
             connection.sendall(large[:-1])
-        wait_until_read(leader, reading, 0)
-        late = stack.enter_context(socket.create_connection(leader.endpoint, timeout=UNBOUNDED_S))
+        wait_until_read(alone, reading, 0)
+        late = stack.enter_context(socket.create_connection(alone.endpoint, timeout=UNBOUNDED_S))
         late.sendall(large)
         # Once its head has been read, only the missing place keeps the node from reading on.
-        wait_until_read(leader, [late], len(large) - 1)
-        assert leader.put("small", 1).status_code == 200
-        assert unread_bytes(leader, [late])[0] > SMALL_BYTES // 2
+        wait_until_read(alone, [late], len(large) - 1)
+        assert alone.put("small", 1).status_code == 200
+        assert unread_bytes(alone, [late])[0] > SMALL_BYTES // 2
         reading.pop().sendall(large[-1:])
         assert read_response(late).status == 200
         for connection in reading:
@@ -231,19 +232,6 @@ def wait_until_read(node: Node, connections: list[socket.socket], left: int) -> 
 
 
 # Pending writes
-
-
-@contextmanager
-def descriptors(count: int) -> Iterator[None]:
-    """Let this process open that many sockets."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard != resource.RLIM_INFINITY and hard < count:
-        pytest.skip(f"this machine allows {hard} descriptors for a process, {count} are needed")
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, count), hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def send_writes(
@@ -279,12 +267,11 @@ def assert_overloaded(leader: Node, answer: HttpResponse) -> None:
 def test_no_more_than_12_000_writes_are_pending(start_cluster: StartCluster) -> None:
     """The next one is refused and no entry; a retry of a pending one is no new write."""
     # Frozen, the follower counts as reachable for half of this time.
-    cluster = start_cluster(1, settings={"REPL_TIMEOUT": str(2 * UNBOUNDED_S)})
+    cluster = start_cluster(1, REPL_TIMEOUT=2 * UNBOUNDED_S)
     leader, follower = cluster.leader, cluster.followers[0]
     assert LogLimits(retain=1).max_pending == MAX_PENDING
     with descriptors(MAX_PENDING + 500), ExitStack() as stack:
-        follower.freeze()
-        stack.callback(follower.thaw)
+        stack.enter_context(cluster.frozen(follower))
         first = put("first", b'{"value":1}', "Idempotency-Key: first")
         waiting = send_writes(stack, leader, iter([first]), 1)
         waiting += send_writes(stack, leader, cycle([put("k", b'{"value":1}')]), MAX_PENDING - 1)
@@ -305,32 +292,11 @@ def test_no_more_than_12_000_writes_are_pending(start_cluster: StartCluster) -> 
     cluster.assert_copies_equal()
 
 
-def test_pending_writes_are_bounded_in_bytes(start_cluster: StartCluster) -> None:
-    cluster = start_cluster(1, settings={"REPL_TIMEOUT": str(2 * UNBOUNDED_S)})
-    leader, follower = cluster.leader, cluster.followers[0]
-    assert LogLimits(retain=1).max_pending_bytes == MAX_PENDING_BYTES
-    large = put("k", b'{"value":"' + b"x" * (MEBIBYTE - 150) + b'"}')
-    before = leader.status()["last_index"]
-    with ExitStack() as stack:
-        follower.freeze()
-        stack.callback(follower.thaw)
-        # An entry is a little larger than its value, but no mebibyte.
-        count = MAX_PENDING_BYTES // MEBIBYTE
-        waiting = send_writes(stack, leader, cycle([large]), count + 1)
-        assert_overloaded(leader, exchange(leader.endpoint, put("small", b'{"value":1}')))
-        assert leader.status()["last_index"] == before + count + 1
-        follower.thaw()
-        assert {read_response(connection).status for connection in waiting} == {200}
-    cluster.wait_for_replication()
-    assert set(cluster.assert_copies_equal().store) == {"k"}
-
-
 # Memory
 
-FROZEN_S = 60.0
-WARM_UP_S = 15.0
+FROZEN_S = 20.0
+WARM_UP_S = 5.0
 VALUE_BYTES = 8192
-RETAINED = {"LOG_RETAIN": "1000"}
 MAX_GROWTH_BYTES = 24 << 20
 
 
@@ -368,25 +334,12 @@ class Writers:
                     self._stopped.wait(0.005)
 
 
-def test_memory_stays_flat_while_all_followers_are_frozen(
-    start_cluster: StartCluster, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    """A minute under load: with W=0, where every write is taken, and with W=2, where none is."""
-    data_root = tmp_path_factory.mktemp("data")
-    clusters = {
-        w: start_cluster(
-            5,
-            settings=RETAINED,
-            leader_settings={"WRITE_QUORUM": str(w)},
-            data_root=data_root / f"W{w}",
-        )
-        for w in (0, 2)
-    }
+def test_memory_stays_flat_while_all_followers_are_frozen(start_cluster: StartCluster) -> None:
+    """Under load: with W=0, where every write is taken, and with W=2, where none is."""
+    clusters = {w: start_cluster(2, durable=True, LOG_RETAIN=1000, WRITE_QUORUM=w) for w in (0, 2)}
     with ExitStack() as stack:
         for cluster in clusters.values():
-            for follower in cluster.followers:
-                follower.freeze()
-                stack.callback(follower.thaw)
+            stack.enter_context(cluster.frozen(*cluster.followers))
         writers = {
             w: stack.enter_context(Writers(c.leader, clients=4)) for w, c in clusters.items()
         }
@@ -398,7 +351,7 @@ def test_memory_stays_flat_while_all_followers_are_frozen(
     for cluster in clusters.values():
         cluster.wait_for_replication()
         cluster.assert_copies_equal()
-    kept = sum(path.stat().st_size for path in (data_root / "W0" / "leader").iterdir())
+    kept = sum(path.stat().st_size for path in clusters[0].leader.directory.iterdir())
     assert kept < MAX_GROWTH_BYTES
 
 

@@ -4,22 +4,22 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from msgspec import StructMeta
 
+from analysis.nodes.node import Node
 from kvstore import api_types
 from kvstore.app import create_app, create_node
 from kvstore.config import load_settings
 from kvstore.http.responses import STATUS
 from tests.conftest import StartCluster
 from tests.support.bad_requests import BAD_TARGETS, BAD_WRITES, NO_HTTP
-from tests.support.harness import ClusterHarness, Node
+from tests.support.cluster import Cluster
 
-SHORT_WAITS = {"REPL_TIMEOUT": "0.3"}
+SHORT_WAITS = {"REPL_TIMEOUT": 0.3}
 SEED = 1
 MAX_EXAMPLES = 5
 """Random requests for each operation, beside those that are derived from the document."""
@@ -41,14 +41,13 @@ checks.positive_data_acceptance.enabled = false
 
 
 @pytest.fixture(scope="module")
-def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterHarness]:
+def pair(start_shared_cluster: StartCluster) -> Cluster:
     """A leader and a follower."""
-    with ClusterHarness(1, tmp_path_factory.mktemp("pair"), settings=SHORT_WAITS) as harness:
-        yield harness
+    return start_shared_cluster(1, **SHORT_WAITS)
 
 
 @pytest.fixture(scope="module")
-def document(pair: ClusterHarness) -> dict[str, Any]:
+def document(pair: Cluster) -> dict[str, Any]:
     documents = [node.request("GET", "/openapi.json").json() for node in pair.nodes]
     assert documents[0] == documents[1]
     found: dict[str, Any] = documents[0]
@@ -145,7 +144,7 @@ def assert_every_answer_is_described(node: Node, directory: Path) -> None:
     assert node.request("GET", "/livez").json() == {"live": True}
 
 
-def test_a_leader_gives_no_other_answer(pair: ClusterHarness, tmp_path: Path) -> None:
+def test_a_leader_gives_no_other_answer(pair: Cluster, tmp_path: Path) -> None:
     pair.leader.put_confirmed("colour", "the key of the document's examples")
     assert_every_answer_is_described(pair.leader, tmp_path)
     pair.leader.set_quorum(1)
@@ -156,5 +155,5 @@ def test_a_leader_gives_no_other_answer(pair: ClusterHarness, tmp_path: Path) ->
 
 def test_a_follower_gives_no_other_answer(start_cluster: StartCluster, tmp_path: Path) -> None:
     """Its leader may be deposed by this: what is sent is also made of what the answers held."""
-    pair = start_cluster(1, settings=SHORT_WAITS)
+    pair = start_cluster(1, **SHORT_WAITS)
     assert_every_answer_is_described(pair.followers[0], tmp_path)

@@ -6,106 +6,88 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from analysis.nodes.node import Node
 from tests.conftest import StartCluster
-from tests.support.harness import PATIENT, ClusterHarness, Node
-from tests.support.waiting import wait_until
+from tests.support.cluster import PATIENT, Cluster
+from tests.support.waiting import at_least, containing, wait_for_status, wait_until
 
 EXIT_TIMEOUT_S = 60.0
 
 
 def wait_for_log(node: Node, text: str, times: int = 1) -> None:
     def why_not() -> str | None:
-        found = node.process.log_path.read_text("utf-8").count(text)
+        found = node.log().count(text)
         return None if found >= times else f"{node.name} has logged {text!r} {found} times"
 
     wait_until(why_not)
 
 
 @pytest.fixture
-def patient_pair(start_cluster: StartCluster) -> ClusterHarness:
-    """A leader and one follower behind a proxy; W=1; what is on its way has a lot of time."""
-    return start_cluster(1, settings=PATIENT, proxied=True)
-
-
-@pytest.fixture
-def pair(start_cluster: StartCluster) -> ClusterHarness:
+def pair(start_cluster: StartCluster) -> Cluster:
     """A leader and one follower behind a proxy; W=1."""
     return start_cluster(1, proxied=True)
 
 
-def test_sigterm_finishes_the_requests_in_hand(patient_pair: ClusterHarness) -> None:
-    pair = patient_pair
-    follower = pair.followers[0]
+def test_sigterm_finishes_what_is_on_its_way(start_cluster: StartCluster) -> None:
+    pair = start_cluster(1, proxied=True, **PATIENT)
+    leader, follower = pair.nodes
     with ThreadPoolExecutor(5) as pool:
         pair.link(follower).stall()
-        before = pair.leader.status()["last_index"]
-        writes = [pool.submit(pair.leader.put, f"in hand {n}", n) for n in range(5)]
-        pair.leader.wait_for_last_index(before + 5)
-        pair.leader.process.terminate()
-        wait_for_log(pair.leader, "Handling signal: term")
+        before = leader.status()["last_index"]
+        writes = [pool.submit(leader.put, f"on its way {n}", n) for n in range(5)]
+        wait_for_status(leader, last_index=at_least(before + 5))
+        leader.terminate()
+        wait_for_log(leader, "Handling signal: term")
         pair.heal(follower)
         assert [write.result().status_code for write in writes] == [200] * 5
-    assert pair.leader.process.wait_for_exit(EXIT_TIMEOUT_S) == 0
-    assert follower.store().store == {f"in hand {n}": n for n in range(5)}
+    assert leader.wait_for_exit(EXIT_TIMEOUT_S) == 0
+    assert follower.copy().store == {f"on its way {n}": n for n in range(5)}
 
 
-def test_sigterm_drains_the_senders(patient_pair: ClusterHarness) -> None:
-    pair = patient_pair
-    pair.leader.set_quorum(0)
-    pair.leader.set_delay(200, 200)
+def test_sigterm_drains_the_senders(start_cluster: StartCluster) -> None:
+    leader, follower = start_cluster(1, WRITE_QUORUM=0, **PATIENT).nodes
+    leader.set_delay(200, 200)
     for number in range(50):
-        pair.leader.put_confirmed(f"key{number}", number)
-    assert pair.leader.process.stop(EXIT_TIMEOUT_S) == 0
-    assert pair.followers[0].store().store == {f"key{n}": n for n in range(50)}
+        leader.put_confirmed(f"key{number}", number)
+    assert leader.stop(EXIT_TIMEOUT_S) == 0
+    assert follower.copy().store == {f"key{n}": n for n in range(50)}
+    assert follower.stop(EXIT_TIMEOUT_S) == 0
 
 
-def test_sigterm_does_not_wait_for_ever_for_a_follower(pair: ClusterHarness) -> None:
+def test_sigterm_does_not_wait_for_ever_for_a_follower(pair: Cluster) -> None:
     pair.leader.set_quorum(0)
     pair.link(pair.followers[0]).stall()
     pair.leader.put_confirmed("key", 1)
-    assert pair.leader.process.stop(EXIT_TIMEOUT_S) == 0
+    assert pair.leader.stop(EXIT_TIMEOUT_S) == 0
 
 
-def test_sigterm_ends_a_follower(pair: ClusterHarness) -> None:
-    pair.leader.put_confirmed("key", 1)
-    assert pair.followers[0].process.stop(EXIT_TIMEOUT_S) == 0
-
-
-def test_no_signal_starts_a_second_worker(pair: ClusterHarness) -> None:
+def test_no_signal_starts_a_second_worker(pair: Cluster) -> None:
     pair.leader.put_confirmed("key", "kept")
+    ignored = (signal.SIGHUP, signal.SIGTTIN, signal.SIGTTOU, signal.SIGUSR2, signal.SIGWINCH)
     for node in pair.nodes:
-        before = [process.pid for process in node.processes]
-        state = node.status()
-        for number in (
-            signal.SIGHUP,
-            signal.SIGTTIN,
-            signal.SIGTTIN,
-            signal.SIGTTOU,
-            signal.SIGUSR2,
-            signal.SIGWINCH,
-        ):
-            os.kill(node.process.pid, number)
+        before, state = node.processes, node.status()
+        for number in ignored:
+            os.kill(node.pid, number)
         # Signals that wait are delivered in the order of their numbers, and all before gunicorn
         # goes on: when it handles one that was sent after the first of these, all had their effect.
         for times in (1, 2):
-            os.kill(node.process.pid, signal.SIGUSR1)
+            os.kill(node.pid, signal.SIGUSR1)
             wait_for_log(node, "Handling signal: usr1", times)
-        assert [process.pid for process in node.processes] == before
+        assert node.processes == before
         assert (node.status()["node"], node.status()["epoch"]) == (state["node"], state["epoch"])
         assert node.get("key").json()["value"] == "kept"
 
 
-def test_worker_that_dies_alone_is_known_for_a_new_node(pair: ClusterHarness) -> None:
+def test_worker_that_dies_alone_is_known_for_a_new_node(pair: Cluster) -> None:
     """Another worker starts without the first one's state, which must not go unnoticed."""
-    follower = pair.followers[0]
-    pair.leader.put_confirmed("key", 1)
+    leader, follower = pair.nodes
+    leader.put_confirmed("key", 1)
     node = follower.status()["node"]
-    worker = follower.processes[1]
-    worker.kill()
-    worker.wait(timeout=EXIT_TIMEOUT_S)
-    wait_until(lambda: None if follower.status()["node"] != node else "it is the same node")
-    pair.leader.wait_for_problem(f"{pair.address(follower)}: unknown to this leader")
-    pair.leader.force_start()
+    follower.processes[1].kill()
+    wait_for_status(follower, node=lambda new: new != node)
+    unknown = f"{pair.address(follower)}: unknown to this leader"
+    wait_for_status(leader, problem=containing(unknown))
+    pair.force_start()
     pair.wait_for_replication()
     assert pair.assert_copies_equal().store == {"key": 1}
-    assert pair.leader.follower_status(pair.address(follower))["snapshots_sent"] == 1
+    assert pair.follower_status(follower)["snapshots_sent"] == 1

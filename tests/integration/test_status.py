@@ -3,8 +3,6 @@
 import hashlib
 import json
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -12,20 +10,13 @@ from msgspec import Struct
 
 from kvstore.api_types import Document, Live, NotFound, Readiness, Status, Store
 from tests.conftest import StartCluster
-from tests.support.harness import PATIENT, ClusterHarness
+from tests.support.cluster import PATIENT, Cluster
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterHarness]:
+def cluster(start_shared_cluster: StartCluster) -> Cluster:
     """A leader and three followers behind proxies; W=2."""
-    with ClusterHarness(
-        3,
-        tmp_path_factory.mktemp("cluster"),
-        settings=PATIENT,
-        leader_settings={"WRITE_QUORUM": "2"},
-        proxied=True,
-    ) as harness:
-        yield harness
+    return start_shared_cluster(3, proxied=True, WRITE_QUORUM=2, **PATIENT)
 
 
 @pytest.mark.parametrize(
@@ -39,9 +30,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterHarness
         ("/get/missing", NotFound),
     ],
 )
-def test_an_answer_is_what_its_type_says(
-    cluster: ClusterHarness, path: str, kind: type[Struct]
-) -> None:
+def test_an_answer_is_what_its_type_says(cluster: Cluster, path: str, kind: type[Struct]) -> None:
     """Every field is there, in its order, and nothing else."""
     cluster.leader.put_confirmed("key", [1.0, None, {"é": "\n"}])
     cluster.wait_for_replication()
@@ -50,7 +39,7 @@ def test_an_answer_is_what_its_type_says(
         assert msgspec.json.encode(msgspec.json.decode(body, type=kind)) == body
 
 
-def test_status_of_the_leader(cluster: ClusterHarness) -> None:
+def test_status_of_the_leader(cluster: Cluster) -> None:
     version = [cluster.leader.put_confirmed("key", number) for number in range(10)][-1]
     cluster.wait_for_replication()
     status = cluster.leader.status()
@@ -61,7 +50,7 @@ def test_status_of_the_leader(cluster: ClusterHarness) -> None:
     assert [follower["address"] for follower in status["followers"]] == expected
 
 
-def test_status_of_the_followers(cluster: ClusterHarness) -> None:
+def test_status_of_the_followers(cluster: Cluster) -> None:
     cluster.leader.put_confirmed("key", 1)
     cluster.wait_for_replication()
     leader = cluster.leader.status()
@@ -72,7 +61,7 @@ def test_status_of_the_followers(cluster: ClusterHarness) -> None:
         assert status["last_index"] == status["applied_index"] == leader["last_index"]
 
 
-def test_what_the_leader_knows_of_its_followers(cluster: ClusterHarness) -> None:
+def test_what_the_leader_knows_of_its_followers(cluster: Cluster) -> None:
     for number in range(10):
         cluster.leader.put_confirmed("key", number)
     cluster.wait_for_replication()
@@ -91,54 +80,48 @@ def test_what_the_leader_knows_of_its_followers(cluster: ClusterHarness) -> None
 def test_a_first_start_needs_no_snapshot(start_cluster: StartCluster) -> None:
     """Not even by a follower that is met after the first entry is confirmed."""
     cluster = start_cluster(2, proxied=True)
-    for node in cluster.nodes:
-        node.crash()
     cluster.link(cluster.followers[1]).delay(0.1)
-    for node in cluster.nodes:
-        node.restart()
+    cluster.restart()
     cluster.wait_for_replication()
     followers = cluster.leader.status()["followers"]
     assert [(f["entries_sent"], f["snapshots_sent"]) for f in followers] == [(1, 0)] * 2
 
 
-def test_every_node_has_an_id_of_its_own(cluster: ClusterHarness) -> None:
+def test_every_node_has_an_id_of_its_own(cluster: Cluster) -> None:
     assert len({node.status()["node"] for node in cluster.nodes}) == len(cluster.nodes)
 
 
-def test_lag_of_a_follower(cluster: ClusterHarness) -> None:
+def test_lag_of_a_follower(cluster: Cluster) -> None:
     late = cluster.followers[2]
-    address = cluster.address(late)
     cluster.link(late).refuse()
-    cluster.leader.wait_for_follower(address, "unreachable")
+    cluster.wait_for_follower(late, state="unreachable")
     for number in range(7):
         cluster.leader.put_confirmed("key", number)
-    first = cluster.leader.follower_status(address)
-    second = cluster.leader.follower_status(address)
+    first = cluster.follower_status(late)
+    second = cluster.follower_status(late)
     assert first["lag_entries"] == second["lag_entries"] == 7
     assert 0 < first["lag_s"] < second["lag_s"]
     assert 0 < first["last_contact_s"] < second["last_contact_s"]
     assert first["match_index"] == cluster.leader.status()["last_index"] - 7
     cluster.heal(late)
     cluster.wait_for_replication()
-    assert cluster.leader.follower_status(address)["lag_entries"] == 0
+    assert cluster.follower_status(late)["lag_entries"] == 0
 
 
-def test_lag_after_a_restart_counts_from_the_restart(
-    start_cluster: StartCluster, tmp_path: Path
-) -> None:
+def test_lag_after_a_restart_counts_from_the_restart(start_cluster: StartCluster) -> None:
     """How old the entries on its disk are, a leader does not know."""
-    cluster = start_cluster(2, data_root=tmp_path / "data")
+    cluster = start_cluster(2, durable=True)
     cluster.leader.put_confirmed("key", 1)
     cluster.followers[1].crash()
     cluster.leader.crash()
     before_s = time.monotonic()
     cluster.leader.restart()
-    lag_s = cluster.leader.follower_status(cluster.followers[1].process.address)["lag_s"]
+    lag_s = cluster.follower_status(cluster.followers[1])["lag_s"]
     assert 0 < lag_s < time.monotonic() - before_s
 
 
 @pytest.mark.parametrize("path", ["/livez", "/readyz"])
-def test_health_of_a_ready_node(cluster: ClusterHarness, path: str) -> None:
+def test_health_of_a_ready_node(cluster: Cluster, path: str) -> None:
     for node in cluster.nodes:
         answer = node.request("GET", path)
         assert answer.status_code == 200
@@ -149,12 +132,10 @@ def test_health_of_a_ready_node(cluster: ClusterHarness, path: str) -> None:
 
 def test_health_of_nodes_that_are_not_ready(start_cluster: StartCluster) -> None:
     cluster = start_cluster(2)
-    cluster.leader.crash()
-    for follower in cluster.followers:
-        follower.crash()
-    cluster.leader.restart()
-    cluster.followers[0].restart()
-    for node in (cluster.leader, cluster.followers[0]):
+    up, missing = cluster.nodes[:2], cluster.followers[1]
+    missing.crash()
+    cluster.restart(*up)
+    for node in up:
         assert node.request("GET", "/livez").status_code == 200
         assert node.request("HEAD", "/livez").status_code == 200
         answer = node.request("GET", "/readyz")
@@ -162,15 +143,15 @@ def test_health_of_nodes_that_are_not_ready(start_cluster: StartCluster) -> None
         assert isinstance(answer.json(), dict)
         head = node.request("HEAD", "/readyz")
         assert (head.status_code, head.content) == (503, b"")
-    assert cluster.followers[1].process.address in cluster.leader.status()["waiting_for"]
+    assert missing.address in cluster.leader.status()["waiting_for"]
 
 
-def test_store_is_everything_the_node_serves(cluster: ClusterHarness) -> None:
+def test_store_is_everything_the_node_serves(cluster: Cluster) -> None:
     version = cluster.leader.put_confirmed("stored", {"a": [1, None]})
     cluster.leader.delete_confirmed("key")
     cluster.wait_for_replication()
     for node in cluster.nodes:
-        copy = node.store()
+        copy = node.copy()
         assert copy.store["stored"] == {"a": [1, None]}
         assert copy.versions["stored"] == version
         assert set(copy.store) == set(copy.versions)
@@ -178,10 +159,10 @@ def test_store_is_everything_the_node_serves(cluster: ClusterHarness) -> None:
         assert (copy.index, copy.epoch) == (version + 1, cluster.leader.status()["epoch"])
 
 
-def test_digest_is_over_index_and_sorted_items(cluster: ClusterHarness) -> None:
+def test_digest_is_over_index_and_sorted_items(cluster: Cluster) -> None:
     for key in ("é", "b", "a", "B"):
         cluster.leader.put_confirmed(key, {"key": key})
-    copy = cluster.leader.store()
+    copy = cluster.leader.copy()
     text = str(copy.index)
     for key in sorted(copy.store):
         item = [key, copy.versions[key], copy.store[key]]

@@ -5,24 +5,22 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import psutil
 import pytest
-import requests
 
 from analysis.nodes.local_cluster import LocalCluster
-from analysis.nodes.local_node import REPO_ROOT
-from analysis.nodes.node_client import NodeClient
+from analysis.nodes.node import REPO_ROOT
+from analysis.nodes.waiting import wait_until
 from analysis.study.latency import read_request_log
 from tests.support.inherited_signals import heeding_interrupts
 
 TIMEOUT_S = 240.0
 SMALL = ["--writes=250", "--keys=10", "--warm-up-writes=20", "--users=5"]
-LONG = "--writes=10000"
+LONG = "--writes=4000"
 """Something can be done to the nodes in the middle of so many."""
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
@@ -102,8 +100,7 @@ def test_a_study_shows_its_progress_and_prints_its_table(finished: tuple[Path, s
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[LocalCluster]:
-    settings = {"WRITE_QUORUM": "2"}
-    with LocalCluster(3, tmp_path / "nodes", leader_settings=settings) as cluster:
+    with LocalCluster(3, tmp_path / "nodes", {"WRITE_QUORUM": "2"}) as cluster:
         yield cluster
 
 
@@ -117,9 +114,8 @@ def test_a_running_cluster_is_studied_and_keeps_its_quorum(
 ) -> None:
     done = run_study(tmp_path / "out", *of_running(cluster), "--quorums=3")
     assert done.returncode == 0, done.stdout + done.stderr
-    with NodeClient(cluster.leader.url) as leader:
-        assert leader.status()["write_quorum"] == 2
-        assert leader.status()["last_index"] == 1 + 250 + 20
+    assert cluster.leader.status()["write_quorum"] == 2
+    assert cluster.leader.status()["last_index"] == 1 + 250 + 20
     assert all(node.is_running for node in cluster.nodes)
 
 
@@ -127,7 +123,7 @@ def test_a_follower_that_dies_before_the_study_fails_it(
     cluster: LocalCluster, tmp_path: Path
 ) -> None:
     command = of_running(cluster)
-    cluster.followers[1].kill()
+    cluster.followers[1].crash()
     done = run_study(tmp_path / "out", *command, "--quorums=1")
     assert done.returncode == 1
     report = (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
@@ -145,7 +141,7 @@ def test_a_follower_that_dies_during_the_study_fails_it(
     )
     try:
         wait_for_load(study, cluster)
-        cluster.followers[2].kill()
+        cluster.followers[2].crash()
         printed, _ = study.communicate(timeout=TIMEOUT_S)
     finally:
         study.kill()
@@ -170,28 +166,25 @@ def test_writes_of_somebody_else_are_noticed(cluster: LocalCluster, tmp_path: Pa
     )
     try:
         wait_for_load(study, cluster)
-        requests.put(f"{cluster.leader.url}/put/other", json={"value": 1}, timeout=5)
+        cluster.leader.put("other", 1)
         study.wait(TIMEOUT_S)
     finally:
         study.kill()
         study.wait()
     assert study.returncode == 1
     report = (output / "report.md").read_text(encoding="utf-8")
-    assert "the leader's log grew by 10001 entries, not by 10000" in report
+    assert "the leader's log grew by 4001 entries, not by 4000" in report
 
 
 def wait_for_load(study: subprocess.Popen[str], cluster: LocalCluster) -> None:
     """Wait until the measured load, which comes after the warm-up, has written something."""
-    deadline = time.monotonic() + TIMEOUT_S
-    with NodeClient(cluster.leader.url) as leader:
-        while leader.status()["last_index"] < 20 + 100:
-            assert_goes_on(study, deadline)
-            time.sleep(0.05)
 
+    def why_not() -> str | None:
+        assert study.poll() is None, "the study ended before its load began"
+        last_index = cluster.leader.status()["last_index"]
+        return None if last_index >= 20 + 100 else f"the last index is {last_index}"
 
-def assert_goes_on(study: subprocess.Popen[str], deadline: float) -> None:
-    assert study.poll() is None, "the study ended before its load began"
-    assert time.monotonic() < deadline, "the load does not begin"
+    wait_until(why_not, TIMEOUT_S)
 
 
 @pytest.mark.parametrize("stop_signal", [signal.SIGTERM, signal.SIGINT])
@@ -208,10 +201,12 @@ def test_a_study_that_is_stopped_leaves_no_process(
         )
     children: list[psutil.Process] = []
     try:
-        deadline = time.monotonic() + TIMEOUT_S
-        while not list(tmp_path.glob("quorum_*/requests.csv")):
-            assert_goes_on(study, deadline)
-            time.sleep(0.05)
+
+        def why_not() -> str | None:
+            logs = list(tmp_path.glob("quorum_*/requests.csv"))
+            return None if logs else "no load has begun"
+
+        wait_until(why_not, TIMEOUT_S)
         children = psutil.Process(study.pid).children(recursive=True)
         assert len(children) >= 6 * 2 + 1
         os.kill(study.pid, stop_signal)

@@ -5,7 +5,7 @@ import threading
 from types import TracebackType
 from typing import Self
 
-from tests.support.node_http import NodeHttp
+from analysis.nodes.node_client import NodeClient
 from tests.support.waiting import wait_until
 from tests.support.write_record import WriteRecord
 
@@ -25,7 +25,7 @@ class BackgroundLoad:
 
     def __init__(
         self,
-        node: NodeHttp,
+        node: NodeClient,
         record: WriteRecord,
         clients: int = 4,
         keys: int = 25,

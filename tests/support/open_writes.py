@@ -5,18 +5,23 @@ from concurrent.futures import ThreadPoolExecutor
 
 import requests
 
+from analysis.nodes.node import Node
+from tests.support.cluster import Cluster
+
 _ATTEMPTS = 10
+
+Write = Callable[[], requests.Response]
 
 
 def write_unnoticed(
-    lose: Callable[[], None], restore: Callable[[], None], *writes: Callable[[], requests.Response]
+    lose: Callable[[], None], restore: Callable[[], None], *writes: Write
 ) -> list[requests.Response]:
     """Lose followers, and write before the leader has noticed.
 
     A leader that was faster has refused a write, which leaves no trace: then all is restored, and
     tried again.
 
-    :param lose: freezes the followers, or cuts them off.
+    :param lose: cuts the followers off, for example.
     :param restore: undoes it, and waits until the leader has noticed that too.
     :param writes: sent at the same time; several need an idempotency key each.
     :return: their answers, all 504; the followers are lost still.
@@ -30,3 +35,15 @@ def write_unnoticed(
             return answers
         restore()
     raise AssertionError("the leader always noticed first")
+
+
+def write_and_freeze(
+    cluster: Cluster, followers: list[Node], *writes: Write
+) -> list[requests.Response]:
+    """Freeze followers, and write before the leader has noticed; they are frozen still."""
+
+    def restore() -> None:
+        cluster.thaw(*followers)
+        cluster.wait_until_streaming(*followers)
+
+    return write_unnoticed(lambda: cluster.freeze(*followers), restore, *writes)

@@ -1,29 +1,37 @@
-"""Waiting for something to become true, without sleeping for a fixed time."""
+"""Waiting until a node says of itself what a test expects."""
 
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
-import requests
+from analysis.nodes.node_client import NodeClient
+from analysis.nodes.waiting import wait_until
 
-POLL_INTERVAL_S = 0.02
+__all__ = ["at_least", "containing", "wait_for_status", "wait_until", "why_different"]
 
 
-def wait_until(why_not: Callable[[], str | None], timeout_s: float = 20.0) -> None:
-    """Poll until a condition holds.
+def wait_for_status(node: NodeClient, /, **expected: Any) -> None:
+    """Wait until fields of ``/status`` are what is expected.
 
-    :param why_not: returns ``None`` when it holds, else the reason why it does not yet. A node that
-        does not answer (:class:`requests.RequestException`) is a reason too.
-    :param timeout_s: seconds it may take.
-    :raises AssertionError: after the time, with the last reason.
+    :param expected: a value for each field, or a function that says whether a value is right.
     """
-    deadline_s = time.monotonic() + timeout_s
-    while (reason := _ask(why_not)) is not None:
-        assert time.monotonic() < deadline_s, f"not within {timeout_s:g} s: {reason}"
-        time.sleep(POLL_INTERVAL_S)
+    wait_until(lambda: why_different(node.status(), expected))
 
 
-def _ask(why_not: Callable[[], str | None]) -> str | None:
-    try:
-        return why_not()
-    except requests.RequestException as error:
-        return f"no answer ({error})"
+def at_least(least: int) -> Callable[[int], bool]:
+    """For :func:`wait_for_status`: a number that is no smaller."""
+    return lambda number: number >= least
+
+
+def containing(words: str) -> Callable[[str | None], bool]:
+    """For :func:`wait_for_status`: a text that has these words in it."""
+    return lambda text: text is not None and words in text
+
+
+def why_different(fields: Mapping[str, Any], expected: Mapping[str, Any]) -> str | None:
+    """What is not as expected, with everything that was found; ``None`` when all is."""
+    wrong = [
+        name
+        for name, wanted in expected.items()
+        if not (wanted(fields[name]) if callable(wanted) else fields[name] == wanted)
+    ]
+    return f"not the expected {', '.join(wrong)}: {dict(fields)}" if wrong else None

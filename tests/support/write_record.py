@@ -2,13 +2,14 @@
 
 import json
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import requests
 
 from analysis.nodes.copies import Copy
-from tests.support.node_http import NodeHttp
+from analysis.nodes.node_client import NodeClient
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class WriteRecord:
         self._open_deletes: set[str] = set()
         self._changed = threading.Lock()
 
-    def put(self, node: NodeHttp, key: str, value: Any) -> int | None:
+    def put(self, node: NodeClient, key: str, value: Any) -> int | None:
         """Put a value.
 
         :return: the status of the answer; ``None`` for none.
@@ -46,11 +47,13 @@ class WriteRecord:
             answer = None
         return self._note(answer, key, json.dumps(value, sort_keys=True))
 
-    def put_each(self, node: NodeHttp, name: str, count: int) -> None:
-        """Put values under as many keys, one after the other; every write must be confirmed."""
-        assert [self.put(node, f"{name}{n}", n) for n in range(count)] == [200] * count
+    def put_each(self, node: NodeClient, name: str, count: int) -> None:
+        """Put values under as many keys, a few at a time; every write must be confirmed."""
+        with ThreadPoolExecutor(8) as pool:
+            statuses = list(pool.map(lambda n: self.put(node, f"{name}{n}", n), range(count)))
+        assert statuses == [200] * count
 
-    def delete(self, node: NodeHttp, key: str) -> int | None:
+    def delete(self, node: NodeClient, key: str) -> int | None:
         """Delete a key; returns like :meth:`put`."""
         try:
             answer: requests.Response | None = node.delete(key)

@@ -47,21 +47,40 @@ def test_anything_else_does_not_not_even_from_here(headers: dict[str, str]) -> N
     ("address", "near"),
     [
         ("127.0.0.1", True),
-        ("127.9.9.9", True),
-        ("10.1.2.3", True),
+        ("127.255.255.254", True),
+        ("126.255.255.255", False),
+        ("128.0.0.1", False),
+        ("10.0.0.1", True),
+        ("10.255.255.255", True),
+        ("9.255.255.255", False),
+        ("11.0.0.0", False),
         ("172.16.0.1", True),
         ("172.31.255.255", True),
-        ("172.32.0.1", False),
-        ("192.168.7.7", True),
-        ("192.169.0.1", False),
-        ("169.254.1.1", False),
-        ("192.0.2.1", False),
+        ("172.15.255.255", False),
+        ("172.32.0.0", False),
+        ("192.168.0.1", True),
+        ("192.168.255.255", True),
+        ("192.167.255.255", False),
+        ("192.169.0.0", False),
+        ("169.254.169.254", False),  # link-local
+        ("100.64.0.1", False),  # shared by a provider's customers
+        ("192.0.2.1", False),  # documentation
+        ("198.18.0.1", False),  # benchmarks
+        ("224.0.0.1", False),
+        ("240.0.0.1", False),
         ("0.1.2.3", False),
         ("8.8.8.8", False),
         ("::1", True),
         ("::2", False),
-        ("fd00::1", True),
+        ("::", False),
+        ("fc00::1", True),
+        ("fdff:ffff::1", True),
+        ("fbff::1", False),
+        ("fe00::1", False),
         ("fe80::1", False),
+        ("::10.0.0.1", False),  # not a mapped address
+        ("64:ff9b::a00:1", False),  # 10.0.0.1 behind NAT64
+        ("2002:a00:1::1", False),  # 10.0.0.1 by 6to4
         ("2001:db8::1", False),
         ("::ffff:10.0.0.1", True),
         ("::ffff:8.8.8.8", False),

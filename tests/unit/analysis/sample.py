@@ -38,7 +38,7 @@ MACHINE = Machine(
 )
 
 
-def latency(mean_ms: float, ci95_ms: float | None = 0.1) -> LatencySummary:
+def make_latency(mean_ms: float, ci95_ms: float | None = 0.1) -> LatencySummary:
     return LatencySummary(
         writes=10_000,
         mean_ms=mean_ms,
@@ -51,24 +51,26 @@ def latency(mean_ms: float, ci95_ms: float | None = 0.1) -> LatencySummary:
     )
 
 
-def follower(number: int, problem: str | None = None) -> FollowerResult:
+def make_follower(number: int, problem: str | None = None) -> FollowerResult:
     check = CopyCheck(f"http://127.0.0.1:{10_000 + number}", 10_500, CopyDifference(), problem)
     return FollowerResult(f"127.0.0.1:{10_000 + number}", number, 0.002 * number, check)
 
 
-def quorum(
+def make_quorum(
     write_quorum: int, summary: LatencySummary | None, problems: tuple[str, ...] = ()
 ) -> QuorumResult:
-    followers = tuple(follower(number) for number in range(5))
+    followers = tuple(make_follower(number) for number in range(5))
     return QuorumResult(write_quorum, summary, DelayFigures(12_000, 0.55, 1.5), followers, problems)
 
 
-def study(means_ms: dict[int, float] = MEANS_MS, ci95_ms: float | None = 0.1) -> StudyResult:
+def make_study(means_ms: dict[int, float] = MEANS_MS, ci95_ms: float | None = 0.1) -> StudyResult:
     return StudyResult(
         settings=SETTINGS,
         machine=MACHINE,
         order=(3, 1, 5, 2, 4),
-        quorums=tuple(quorum(w, latency(mean_ms, ci95_ms)) for w, mean_ms in means_ms.items()),
+        quorums=tuple(
+            make_quorum(w, make_latency(mean_ms, ci95_ms)) for w, mean_ms in means_ms.items()
+        ),
         started_at="2026-01-02T03:04:05+00:00",
         duration_s=81.0,
     )

@@ -3,9 +3,10 @@ from typing import Any
 
 import pytest
 
+from analysis.nodes.errors import ClusterError, NodeUnavailableError
 from analysis.nodes.free_ports import free_ports
-from analysis.nodes.node_client import NodeClient, NodeUnavailableError
-from analysis.study.cluster import Cluster, ClusterError, recognise
+from analysis.nodes.node_client import NodeClient
+from analysis.study.cluster import Cluster, recognise
 from tests.unit.analysis.conftest import StartServer
 
 

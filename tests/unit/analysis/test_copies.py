@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from analysis.nodes.copies import Copy, CopyDifference, CopyError, compare_copies
+from analysis.nodes.copies import Copy, CopyDifference, compare_copies
+from analysis.nodes.errors import CopyError
 
 ANSWER = {
     "store": {"a": 1, "b": {"x": [1, 2]}, "c": None},
@@ -21,11 +22,7 @@ def copy(change: Callable[[dict[str, Any]], object] = lambda _: None) -> Copy:
     return Copy.parse(answer)
 
 
-def test_equal_copies_have_no_difference() -> None:
-    assert compare_copies(copy(), copy()).is_empty
-
-
-def test_the_order_of_an_object_is_no_difference() -> None:
+def test_equal_copies_have_no_difference_whatever_the_order_in_an_object() -> None:
     one = copy(lambda answer: answer["store"].update(b={"x": 1, "y": 2}))
     other = copy(lambda answer: answer["store"].update(b={"y": 2, "x": 1}))
     assert compare_copies(one, other).is_empty
@@ -38,15 +35,11 @@ def test_the_order_of_an_object_is_no_difference() -> None:
         (lambda a: a["store"].update(z=1), {"extra_keys": ("z",)}),
         (lambda a: a["store"].update(a=2), {"different_values": ("a",)}),
         (lambda a: a["store"].update(a=True), {"different_values": ("a",)}),
-        (lambda a: a["store"].update(a=1.0), {"different_values": ("a",)}),
-        (lambda a: a["store"].update(a="1"), {"different_values": ("a",)}),
         (lambda a: a["store"].update(b={"x": [2, 1]}), {"different_values": ("b",)}),
         (lambda a: a["store"].update(c=0), {"different_values": ("c",)}),
-        (lambda a: a["store"].pop("c"), {"missing_keys": ("c",)}),
         (lambda a: a["versions"].update(b=3), {"different_versions": ("b",)}),
         (lambda a: a["versions"].pop("b"), {"different_versions": ("b",)}),
         (lambda a: a["versions"].update(gone=9), {"different_versions": ("gone",)}),
-        (lambda a: a.update(index=4), {"different_facts": ("index",)}),
         (lambda a: a.update(epoch=2), {"different_facts": ("epoch",)}),
         (lambda a: a.update(digest="d2"), {"different_facts": ("digest",)}),
     ],
@@ -78,8 +71,3 @@ def test_damage_of_several_kinds_is_described_with_numbers_and_examples() -> Non
 def test_an_answer_that_is_no_copy_is_refused(damage: Callable[[dict[str, Any]], object]) -> None:
     with pytest.raises(CopyError):
         copy(damage)
-
-
-def test_a_list_is_no_copy() -> None:
-    with pytest.raises(CopyError):
-        Copy.parse([])

@@ -3,11 +3,12 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from analysis.report.plot import delay_reference, draw_plot, spread
 from analysis.study.results import StudyResult
-from tests.unit.analysis.sample import MEANS_MS, SETTINGS, latency, quorum, study
+from tests.unit.analysis.sample import MEANS_MS, SETTINGS, make_latency, make_quorum, make_study
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
@@ -22,7 +23,7 @@ def texts(svg: str) -> set[str]:
 
 
 def test_both_files_are_written_with_titles_units_labels_and_settings(tmp_path: Path) -> None:
-    png, svg = draw(study(), tmp_path)
+    png, svg = draw(make_study(), tmp_path)
     assert png.startswith(PNG_SIGNATURE)
     assert len(png) > 20_000
     shown = texts(svg)
@@ -40,22 +41,20 @@ def test_both_files_are_written_with_titles_units_labels_and_settings(tmp_path: 
     assert any("seed 42" in text and "2 cores" in text for text in shown)
 
 
-def test_the_same_figures_give_the_same_svg(tmp_path: Path) -> None:
-    assert draw(study(), tmp_path)[1] == draw(study(), tmp_path)[1]
-
-
-def test_other_figures_give_another_picture(tmp_path: Path) -> None:
-    assert draw(study(), tmp_path)[0] != draw(study(MEANS_MS | {5: 9.0}), tmp_path)[0]
+def test_the_same_figures_give_the_same_svg_and_others_another(tmp_path: Path) -> None:
+    _, svg = draw(make_study(), tmp_path)
+    assert draw(make_study(), tmp_path)[1] == svg
+    assert draw(make_study(MEANS_MS | {5: 9.0}), tmp_path)[1] != svg
 
 
 @pytest.mark.parametrize(
     "result",
     [
-        study({3: 4.0}),
-        study({0: 2.0, 5: 6.0}),
-        study(ci95_ms=None),
-        replace(study(), settings=replace(SETTINGS, delay_ms=None)),
-        replace(study(), quorums=(quorum(1, None), quorum(2, latency(4.0)))),
+        make_study({3: 4.0}),
+        make_study({0: 2.0, 5: 6.0}),
+        make_study(ci95_ms=None),
+        replace(make_study(), settings=replace(SETTINGS, delay_ms=None)),
+        replace(make_study(), quorums=(make_quorum(1, None), make_quorum(2, make_latency(4.0)))),
     ],
 )
 def test_incomplete_studies_are_drawn_too(result: StudyResult, tmp_path: Path) -> None:
@@ -63,12 +62,18 @@ def test_incomplete_studies_are_drawn_too(result: StudyResult, tmp_path: Path) -
 
 
 def test_the_reference_rises_by_the_order_statistics_of_the_delay() -> None:
-    assert delay_reference(study()) == pytest.approx([4.0, 4.15, 4.30, 4.45, 4.60])
+    reference = delay_reference(make_study())
+    assert reference == pytest.approx([4.0, 4.15, 4.30, 4.45, 4.60])
+    draws = np.sort(np.random.default_rng(1).uniform(0.1, 1.0, size=(100_000, 5)))
+    kth_smallest = draws.mean(axis=0)
+    assert reference == pytest.approx(4.0 + kth_smallest - kth_smallest[0], abs=0.01)
+    from_nobody = make_study({0: 2.0, 5: 6.0})
+    assert delay_reference(from_nobody) == pytest.approx([2.0, 2.0 + kth_smallest[4]], abs=0.01)
 
 
 def test_without_a_known_delay_there_is_no_reference() -> None:
     settings = replace(SETTINGS, delay_ms=None)
-    assert delay_reference(replace(study(), settings=settings)) is None
+    assert delay_reference(replace(make_study(), settings=settings)) is None
 
 
 def test_labels_keep_their_distance_and_their_order() -> None:

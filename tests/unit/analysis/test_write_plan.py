@@ -1,9 +1,14 @@
+"""Which writes a load sends, which answers confirm them, and whether the leader holds them."""
+
 import json
 from collections import Counter
+from collections.abc import Callable
+from typing import Any
 from urllib.parse import unquote
 
 import pytest
 
+from analysis.nodes.copies import Copy
 from analysis.study.write_plan import WritePlan, why_not_confirmed
 
 CONFIRMED = {"status": "ok", "key": "k", "version": 7, "replicas_confirmed": 2}
@@ -17,16 +22,15 @@ def taken(plan: WritePlan) -> list[tuple[str, int]]:
     ("writes", "keys", "counts"),
     [(10_000, 100, {100: 100}), (10, 4, {3: 2, 2: 2}), (7, 7, {1: 7}), (3, 9, {1: 3})],
 )
-def test_the_keys_get_the_same_number_of_writes_give_or_take_one(
+def test_exactly_the_writes_are_handed_out_evenly_over_the_keys(
     writes: int, keys: int, counts: dict[int, int]
 ) -> None:
-    per_key = Counter(key for key, _ in taken(WritePlan(writes, keys, "p-", 1)))
-    assert Counter(per_key.values()) == counts
-
-
-def test_exactly_the_writes_are_handed_out_each_with_its_own_value() -> None:
-    plan = WritePlan(1_000, 10, "p-", 1)
-    assert sorted(value for _, value in taken(plan)) == list(range(1_000))
+    plan = WritePlan(writes, keys, "p-", 1)
+    expected = {(key, value) for key, values in plan.values_by_key().items() for value in values}
+    handed_out = taken(plan)
+    assert sorted(value for _, value in handed_out) == list(range(writes))
+    assert Counter(Counter(key for key, _ in handed_out).values()) == counts
+    assert set(handed_out) == expected
     assert plan.take() is None
 
 
@@ -40,15 +44,6 @@ def test_a_key_is_percent_encoded_in_its_path() -> None:
     assert write is not None
     assert write.path == "/put/a%2Fb%20%C3%BC%3F%230"
     assert unquote(write.path) == f"/put/{write.key}"
-
-
-def test_values_by_key_is_what_is_handed_out() -> None:
-    plan = WritePlan(25, 10, "p-", 3)
-    expected: dict[str, set[int]] = {}
-    for key, value in taken(WritePlan(25, 10, "p-", 3)):
-        expected.setdefault(key, set()).add(value)
-    assert plan.values_by_key() == expected
-    assert taken(plan)  # asking does not use them up
 
 
 def test_a_plan_is_complete_when_all_writes_are_answered() -> None:
@@ -79,7 +74,6 @@ def test_a_complete_confirmation_counts(write_quorum: int | None) -> None:
         (403, {"error": "not leader"}, "HTTP 403: not leader"),
         (500, {}, "HTTP 500: no reason"),
         (502, "<html>", "HTTP 502 without a JSON object"),
-        (200, "", "HTTP 200 without a JSON object"),
         (200, [], "HTTP 200 without a JSON object"),
         (200, {}, "HTTP 200 with a wrong status, key, version, replicas_confirmed"),
         (201, CONFIRMED, "HTTP 201: no reason"),
@@ -92,7 +86,40 @@ def test_a_complete_confirmation_counts(write_quorum: int | None) -> None:
     ],
 )
 def test_everything_else_does_not(status_code: int, answer: object, reason: str) -> None:
-    body = None if answer is None else json.dumps(answer).encode()
-    if isinstance(answer, str):
-        body = answer.encode()
+    text = answer if isinstance(answer, str) else json.dumps(answer)
+    body = None if answer is None else text.encode()
     assert why_not_confirmed(status_code, body, "k", 2) == reason
+
+
+PLAN = WritePlan(writes=20, keys=4, key_prefix="k", seed=1)
+BEFORE_INDEX = 100
+
+
+def leader_copy(damage: Callable[[dict[str, Any], dict[str, int]], object]) -> Copy:
+    values = PLAN.values_by_key()
+    store: dict[str, Any] = {key: max(values[key]) for key in values} | {"older": "x"}
+    versions = {key: BEFORE_INDEX + 1 + number for number, key in enumerate(values)} | {"older": 3}
+    damage(store, versions)
+    return Copy(120, 1, store, versions, "d")
+
+
+def test_everything_written_is_found() -> None:
+    assert PLAN.why_not_in(leader_copy(lambda *_: None), BEFORE_INDEX) == []
+
+
+@pytest.mark.parametrize(
+    ("damage", "problem"),
+    [
+        (lambda store, _: store.pop("k2"), "1 keys are missing"),
+        (lambda store, _: store.update(k2=99), "1 keys on the leader have a value that was not"),
+        (lambda store, _: store.update(k2=True), "1 keys on the leader have a value that was not"),
+        (lambda store, _: store.update(k1=store["k2"]), "1 keys on the leader have a value that"),
+        (lambda _, versions: versions.update(k2=100), "1 keys on the leader have a version from"),
+        (lambda _, versions: versions.pop("k2"), "1 keys on the leader have a version from"),
+    ],
+)
+def test_every_damage_is_found(
+    damage: Callable[[dict[str, Any], dict[str, int]], object], problem: str
+) -> None:
+    (found,) = PLAN.why_not_in(leader_copy(damage), BEFORE_INDEX)
+    assert found.startswith(problem)

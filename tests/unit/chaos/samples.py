@@ -1,37 +1,45 @@
 """Hand-made pieces of a history."""
 
-import itertools
 from dataclasses import dataclass, field
+from typing import Any, Self
 
 from tests.chaos.history import (
     Attempt,
-    Call,
     Campaign,
     Emptied,
     End,
     History,
     Killed,
+    Kind,
     NodeCopy,
+    Operation,
     Outcome,
     Precondition,
+    Value,
 )
-from tests.chaos.operations import Kind, Value
 
+CAMPAIGN = Campaign(
+    command="repeat",
+    seed=1,
+    seconds=1.0,
+    followers=1,
+    clients=2,
+    write_quorum=1,
+    keys=["k"],
+    ballast=[],
+    node_settings={},
+    schedule=[],
+)
+IF_ABSENT = Precondition(None, None)
 
-def campaign() -> Campaign:
-    """A campaign of one follower, W=1."""
-    return Campaign(
-        command="repeat",
-        seed=1,
-        seconds=1.0,
-        followers=1,
-        clients=2,
-        write_quorum=1,
-        keys=["k"],
-        ballast=[],
-        node_settings={},
-        schedule=[],
-    )
+_STATUS: dict[Outcome, int] = {
+    "confirmed": 200,
+    "refused": 503,
+    "open": 504,
+    "found": 200,
+    "absent": 404,
+    "unavailable": 503,
+}
 
 
 def copies(
@@ -44,75 +52,79 @@ def copies(
     ]
 
 
+def if_value(value: Value) -> Precondition:
+    """The condition of a write, for the checker, to which versions mean nothing."""
+    return Precondition(None, value)
+
+
 @dataclass
 class HistoryBuilder:
-    """Calls on the key ``k``, one after the other unless their times are given."""
+    """Operations on the key ``k``, one after the other unless their times are given."""
 
-    calls: list[Call] = field(default_factory=list)
+    operations: list[Operation] = field(default_factory=list)
     killed: list[Killed] = field(default_factory=list)
     emptied: list[Emptied] = field(default_factory=list)
-    _ids: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
 
-    def put(self, value: str, outcome: Outcome = "confirmed", **other: object) -> "HistoryBuilder":
-        return self._add("put", value, outcome, other)
+    def put(self, value: str, version: int | None = None, **other: Any) -> Self:
+        return self._add("put", value, version, "confirmed", other)
 
-    def delete(self, outcome: Outcome = "confirmed", **other: object) -> "HistoryBuilder":
-        return self._add("delete", None, outcome, other)
+    def open_put(self, value: str, version: int | None = None, **other: Any) -> Self:
+        return self._add("put", value, version, "open", other)
 
-    def read(self, value: Value, **other: object) -> "HistoryBuilder":
-        return self._add("read", value, "absent" if value is None else "found", other)
+    def refused_put(self, value: str, **other: Any) -> Self:
+        return self._add("put", value, None, "refused", other)
 
-    def empty(self, node: str) -> "HistoryBuilder":
-        """The node loses its directory now."""
-        self.kill(node)
-        self.emptied.append(Emptied(at_ns=self.killed[-1].at_ns + 1, node=node))
-        return self
+    def delete(self, version: int | None = None, **other: Any) -> Self:
+        return self._add("delete", None, version, "confirmed", other)
 
-    def kill(self, node: str) -> "HistoryBuilder":
+    def open_delete(self, version: int | None = None, **other: Any) -> Self:
+        return self._add("delete", None, version, "open", other)
+
+    def read(self, value: Value, version: int | None = None, **other: Any) -> Self:
+        return self._add("read", value, version, "absent" if value is None else "found", other)
+
+    def kill(self, node: str) -> Self:
         """The node is killed now."""
-        at_ns = max((call.end_ns for call in self.calls), default=0) + 1
-        self.killed.append(Killed(at_ns=at_ns, node=node))
+        self.killed.append(Killed(at_ns=self._last_ns + 1, node=node))
         return self
+
+    def empty(self, node: str) -> Self:
+        """The node is killed and loses its directory now."""
+        self.emptied.append(Emptied(at_ns=self._last_ns + 2, node=node))
+        return self.kill(node)
 
     def history(self, held: list[NodeCopy] | None = None) -> History:
         """All of it, with an end without problems."""
         end = End(at_ns=10**9, problems=[])
-        calls = sorted(self.calls, key=lambda call: call.start_ns)
-        return History(campaign(), calls, [], self.killed, self.emptied, held or [], end)
+        operations = sorted(self.operations, key=lambda op: op.start_ns)
+        return History(CAMPAIGN, operations, self.killed, self.emptied, held or [], end)
+
+    @property
+    def _last_ns(self) -> int:
+        return max((op.end_ns for op in self.operations), default=0)
 
     def _add(
-        self, kind: Kind, value: Value, outcome: Outcome, other: dict[str, object]
-    ) -> "HistoryBuilder":
-        previous_ns = max((call.end_ns for call in self.calls), default=0)
-        start_ns, end_ns = previous_ns + 10, previous_ns + 20
-        at = other.pop("at", None)
-        if isinstance(at, tuple):
-            start_ns, end_ns = at
-        status = {
-            "confirmed": 200,
-            "refused": 503,
-            "open": 504,
-            "found": 200,
-            "absent": 404,
-            "unavailable": 503,
-        }[outcome]
-        fields: dict[str, object] = {
-            "id": next(self._ids),
+        self,
+        kind: Kind,
+        value: Value,
+        version: int | None,
+        outcome: Outcome,
+        other: dict[str, Any],
+    ) -> Self:
+        start_ns, end_ns = other.pop("at", None) or (self._last_ns + 10, self._last_ns + 20)
+        fields: dict[str, Any] = {
+            "id": len(self.operations) + 1,
             "client": "c",
             "node": "leader",
             "kind": kind,
             "key": "k",
             "value": value,
+            "version": version,
             "start_ns": start_ns,
             "end_ns": end_ns,
             "outcome": outcome,
-            "attempts": [Attempt(start_ns, end_ns, status)],
+            "attempts": [Attempt(start_ns, end_ns, _STATUS[outcome])],
             "replicas": 1 if outcome == "confirmed" else None,
         }
-        self.calls.append(Call(**{**fields, **other}))  # type: ignore[arg-type]
+        self.operations.append(Operation(**{**fields, **other}))
         return self
-
-
-def if_version(version: int | None, value: Value) -> Precondition:
-    """What a conditional write asks for."""
-    return Precondition(version, value)

@@ -1,12 +1,21 @@
 """Every rule of the campaign's verdict: a history that keeps it, and histories that break it."""
 
+from typing import Any
+
 import pytest
 
-from tests.chaos.history import Attempt, History
+from tests.chaos.history import Attempt, History, Precondition
 from tests.chaos.judgement import judge
-from tests.unit.chaos.samples import HistoryBuilder, copies, if_version
+from tests.unit.chaos.samples import HistoryBuilder as B
+from tests.unit.chaos.samples import copies
 
-B = HistoryBuilder
+HELD = copies({"k": "a"}, {"k": 1}, 1)
+EMPTY = copies({}, {}, 1)
+FOLLOWER: dict[str, Any] = {"node": "follower1"}
+
+
+def answered(status: int) -> dict[str, Any]:
+    return {"attempts": [Attempt(1, 2, status)]}
 
 
 def rules_broken(history: History) -> set[str]:
@@ -15,278 +24,213 @@ def rules_broken(history: History) -> set[str]:
     return {finding.rule for finding in judgement.findings}
 
 
-def test_a_good_history_passes() -> None:
-    calls = B().put("a", version=1).read("a", version=1).put("b", "refused").put("c", "open")
-    calls.read("a", version=1, node="follower1").delete(version=3).read(None)
-    assert rules_broken(calls.history(copies({}, {}, 3))) == set()
+def written() -> B:
+    return B().put("a", 1).read("a", 1)
 
 
-def test_a_good_history_with_an_open_write_that_happened_passes() -> None:
-    calls = B().put("a", version=1).read("a", version=1).put("c", "open", version=2)
-    calls.read("c", version=2)
-    assert rules_broken(calls.history(copies({"k": "c"}, {"k": 2}, 2))) == set()
+def overwritten() -> B:
+    return B().put("a", 1).put("b", 2)
 
 
-def _nothing_lost() -> HistoryBuilder:
-    return B().put("a", version=1).read("a", version=1)
-
-
-HELD = copies({"k": "a"}, {"k": 1}, 1)
-
-BROKEN = {
-    # The end
-    "a confirmed write is gone": (
+BROKEN_AT_THE_END = {
+    "a confirmed write is gone": ("confirmed write lost", written().history(EMPTY)),
+    "a delete from before cannot explain that a write is gone": (
         "confirmed write lost",
-        _nothing_lost().history(copies({}, {}, 1)),
+        B().open_delete(1).put("a", 2).history(EMPTY),
     ),
-    "a confirmed write is gone, and a delete from before cannot explain it": (
-        "confirmed write lost",
-        B().delete("open", version=1).put("a", version=2).history(copies({}, {}, 2)),
-    ),
-    "an older version is held": (
-        "confirmed write lost",
-        B().put("a", version=1).put("b", version=2).history(HELD),
-    ),
+    "an older version is held": ("confirmed write lost", overwritten().history(HELD)),
     "another value is held in the same version": (
         "confirmed write lost",
-        _nothing_lost().put("b", "open").history(copies({"k": "b"}, {"k": 1}, 1)),
+        written().open_put("b").history(copies({"k": "b"}, {"k": 1}, 1)),
     ),
     "a follower has lost what the leader holds": (
         "confirmed write lost",
-        _nothing_lost().history([HELD[0], copies({}, {}, 1)[1]]),
+        written().history([HELD[0], EMPTY[1]]),
     ),
-    "copies differ": ("copies differ", _nothing_lost().history([HELD[0], copies({}, {}, 1)[1]])),
+    "copies differ": ("copies differ", written().history([HELD[0], EMPTY[1]])),
     "digests differ": (
         "copies differ",
-        _nothing_lost().history([HELD[0], copies({"k": "a"}, {"k": 1}, 1, digest="x")[1]]),
+        written().history([HELD[0], copies({"k": "a"}, {"k": 1}, 1, digest="x")[1]]),
     ),
-    "a copy is missing": ("incomplete", _nothing_lost().history(HELD[:1])),
-    "a deleted key is there again": (
-        "not linearizable",
-        _nothing_lost().delete(version=2).read("a", version=1).history(HELD),
-    ),
-    # Answers
-    "an answer that is not documented": (
-        "undocumented answer",
-        B().read(None, attempts=[Attempt(1, 2, 500)]).history(HELD),
-    ),
-    "412 without a condition": (
-        "undocumented answer",
-        B().put("a", "refused", attempts=[Attempt(1, 2, 412)]).history(HELD),
-    ),
-    "a follower takes a write": (
-        "undocumented answer",
-        B().put("a", version=1, node="follower1").history(HELD),
-    ),
-    "a read without min_version waits": (
-        "undocumented answer",
-        B().read(None, attempts=[Attempt(1, 2, 504)]).history(HELD),
-    ),
-    "a write is confirmed by too few": (
-        "confirmed too early",
-        B().put("a", version=1, replicas=0).history(HELD),
-    ),
-    "a value is read that nobody wrote": (
-        "value never written",
-        _nothing_lost().read("x", version=2, node="follower1").history(HELD),
-    ),
+    "a copy is missing": ("incomplete", written().history(HELD[:1])),
     "a value is held that nobody wrote": (
         "value never written",
-        _nothing_lost().history(copies({"k": "x"}, {"k": 1}, 1)),
-    ),
-    "a value is read under another key": (
-        "value of another key",
-        _nothing_lost().read("a", version=1, key="other").history(HELD),
-    ),
-    "a refused write is read": (
-        "refused write happened",
-        _nothing_lost().put("b", "refused").read("b", version=2, node="follower1").history(HELD),
+        written().history(copies({"k": "x"}, {"k": 1}, 1)),
     ),
     "a refused write is held": (
         "refused write happened",
-        _nothing_lost().put("b", "refused").history(copies({"k": "b"}, {"k": 2}, 2)),
+        written().refused_put("b").history(copies({"k": "b"}, {"k": 2}, 2)),
+    ),
+    "nothing was confirmed": ("nothing shown", B().refused_put("a").read(None).history(EMPTY)),
+}
+
+BROKEN = {
+    # Answers
+    "an answer that is not documented": ("undocumented answer", B().read(None, **answered(500))),
+    "412 without a condition": ("undocumented answer", B().refused_put("a", **answered(412))),
+    "a follower takes a write": ("undocumented answer", B().put("a", 1, **FOLLOWER)),
+    "a read without min_version waits": ("undocumented answer", B().read(None, **answered(504))),
+    "a write is confirmed by too few": ("confirmed too early", B().put("a", 1, replicas=0)),
+    "a write has no version": ("answer without a version", B().put("a")),
+    "a value is read that nobody wrote": (
+        "value never written",
+        written().read("x", 2, **FOLLOWER),
+    ),
+    "a value is read under another key": (
+        "value of another key",
+        written().read("a", 1, key="other"),
+    ),
+    "a refused write is read": (
+        "refused write happened",
+        written().refused_put("b").read("b", 2, **FOLLOWER),
     ),
     # Versions
-    "a value has two versions": (
-        "write with two versions",
-        _nothing_lost().read("a", version=2).history(HELD),
-    ),
+    "a value has two versions": ("write with two versions", written().read("a", 2)),
     "an open write has two versions, and the leader lost nothing": (
         "write with two versions",
-        B().put("a", "open", version=1).empty("follower1").read("a", version=2).history(HELD),
+        B().open_put("a", 1).empty("follower1").read("a", 2),
     ),
     "a write that a follower showed is lost, and the leader's directory is not": (
         "version of two writes",
-        B()
-        .put("a", "open")
-        .read("a", version=1, node="follower1")
-        .kill("leader")
-        .put("b", version=1)
-        .history(HELD),
+        B().open_put("a").read("a", 1, **FOLLOWER).kill("leader").put("b", 1),
     ),
     "an open write is lost, and the leader was not killed": (
         "version of two writes",
-        B().put("a", "open", version=1).kill("follower1").put("b", version=1).history(HELD),
+        B().open_put("a", 1).kill("follower1").put("b", 1),
     ),
-    "two writes have one version": (
-        "version of two writes",
-        _nothing_lost().put("b", version=1).history(HELD),
-    ),
-    "a delete has the version of a put": (
-        "version of two writes",
-        _nothing_lost().delete(version=1).history(HELD),
-    ),
+    "two writes have one version": ("version of two writes", written().put("b", 1)),
+    "a delete has the version of a put": ("version of two writes", written().delete(1)),
     "a later write has a smaller version": (
         "versions out of order",
-        B().put("a", version=2).put("b", version=1, key="other").history(HELD),
+        B().put("a", 2).put("b", 1, key="other"),
+    ),
+    "a later write has the same version": (
+        "versions out of order",
+        B().put("a", 1).put("b", 1, key="other"),
     ),
     # Reads on one node
     "a node goes back": (
         "node went back",
-        B()
-        .put("a", version=1)
-        .put("b", version=2)
-        .read("b", version=2, node="follower1")
-        .read("a", version=1, node="follower1")
-        .history(HELD),
+        overwritten().read("b", 2, **FOLLOWER).read("a", 1, **FOLLOWER),
     ),
     "a node brings a deleted value back": (
         "node went back",
-        _nothing_lost()
-        .read("a", version=1, node="follower1")
-        .read(None, node="follower1")
-        .read("a", version=1, node="follower1")
-        .history(HELD),
+        written().read("a", 1, **FOLLOWER).read(None, **FOLLOWER).read("a", 1, **FOLLOWER),
     ),
     "min_version is ignored": (
         "applied index skips a write",
-        B()
-        .put("a", version=1)
-        .put("b", version=2)
-        .read("a", version=1, node="follower1", min_version=2)
-        .history(HELD),
+        overwritten().read("a", 1, **FOLLOWER, min_version=2),
     ),
     "min_version of a later write to another key is ignored": (
         "applied index skips a write",
-        B()
-        .put("a", version=1)
-        .put("b", version=2)
-        .put("z", version=3, key="other")
-        .read("a", version=1, node="follower1", min_version=3)
-        .history(HELD),
+        overwritten().put("z", 3, key="other").read("a", 1, **FOLLOWER, min_version=3),
     ),
     "a delete is skipped": (
         "applied index skips a write",
-        _nothing_lost()
-        .delete(version=2)
-        .put("z", version=3, key="other")
-        .read("a", version=1, node="follower1", min_version=3)
-        .history(HELD),
+        written().delete(2).put("z", 3, key="other").read("a", 1, **FOLLOWER, min_version=3),
     ),
     "min_version is ignored by an empty node": (
         "applied index skips a write",
-        _nothing_lost().read(None, node="follower1", min_version=1).history(HELD),
+        written().read(None, **FOLLOWER, min_version=1),
+    ),
+    "a delete that had not begun explains nothing": (
+        "applied index skips a write",
+        written().read(None, **FOLLOWER, min_version=1).delete(2),
+    ),
+    "a delete from before explains nothing": (
+        "applied index skips a write",
+        B().delete(1).put("a", 2).read(None, **FOLLOWER, min_version=2),
+    ),
+    "a value is read in a version that is a delete's": (
+        "applied index skips a write",
+        written().delete(2).read("b", 2, **FOLLOWER, min_version=2),
     ),
     # Linear order
-    "a stale read on the leader": (
-        "not linearizable",
-        B().put("a", version=1).put("b", version=2).read("a", version=1).history(HELD),
-    ),
+    "a stale read on the leader": ("not linearizable", overwritten().read("a", 1)),
+    "a deleted key is there again": ("not linearizable", written().delete(2).read("a", 1)),
     "a lost update": (
         "not linearizable",
-        _nothing_lost()
-        .put("b", version=2, precondition=if_version(1, "a"))
-        .put("c", version=3, precondition=if_version(1, "a"))
-        .history(HELD),
+        written()
+        .put("b", 2, precondition=Precondition(1, "a"))
+        .put("c", 3, precondition=Precondition(1, "a")),
     ),
 }
 
 
-@pytest.mark.parametrize(("rule", "history"), BROKEN.values(), ids=BROKEN)
-def test_a_broken_rule_is_found(rule: str, history: History) -> None:
+@pytest.mark.parametrize(("rule", "history"), BROKEN_AT_THE_END.values(), ids=BROKEN_AT_THE_END)
+def test_a_rule_about_the_end_is_broken(rule: str, history: History) -> None:
     assert rule in rules_broken(history)
 
 
+@pytest.mark.parametrize(("rule", "operations"), BROKEN.values(), ids=BROKEN)
+def test_a_rule_is_broken(rule: str, operations: B) -> None:
+    assert rule in rules_broken(operations.history(HELD))
+
+
 ALLOWED = {
-    "a follower may lag": B()
-    .put("a", version=1)
-    .put("b", version=2)
-    .read("a", version=1, node="follower1"),
-    "reads that overlap may be seen in either order": B()
-    .put("a", version=1)
-    .put("b", version=2)
-    .read("b", version=2, node="follower1", at=(100, 200))
-    .read("a", version=1, node="follower1", at=(150, 160)),
-    "an emptied node may go back": B()
-    .put("a", version=1)
-    .put("b", version=2)
-    .read("b", version=2, node="follower1")
+    "a follower may lag": overwritten().read("a", 1, **FOLLOWER),
+    "reads that overlap may be seen in either order": overwritten()
+    .read("b", 2, **FOLLOWER, at=(100, 200))
+    .read("a", 1, **FOLLOWER, at=(150, 160)),
+    "an emptied node may go back": overwritten()
+    .read("b", 2, **FOLLOWER)
     .empty("follower1")
-    .read("a", version=1, node="follower1"),
+    .read("a", 1, **FOLLOWER),
     "an open write lost with the leader's directory may be repeated": B()
-    .put("a", "open", version=1)
+    .open_put("a", 1)
     .empty("leader")
-    .put("b", version=1)
-    .put("c", version=2),
+    .put("b", 1)
+    .put("c", 2),
     "an open write that was not durable may be lost with the leader": B()
-    .put("a", "open", version=1)
+    .open_put("a", 1)
     .kill("leader")
-    .put("b", version=1),
-    "concurrent writes get any versions": B()
-    .put("a", version=2, at=(1, 50))
-    .put("b", version=1, at=(1, 50)),
+    .put("b", 1),
+    "an open write may have happened": written().open_put("c", 2).read("c", 2),
+    "a refused write has not": written().refused_put("b").read("a", 1).delete(3).read(None),
+    "concurrent writes get any versions": B().put("a", 2, at=(1, 50)).put("b", 1, at=(1, 50)),
     "min_version of an earlier write": B()
-    .put("a", version=2)
-    .put("b", version=3)
-    .read("a", version=2, node="follower1", min_version=2)
-    .read(None, node="follower1", min_version=1),
+    .put("a", 2)
+    .put("b", 3)
+    .read("a", 2, **FOLLOWER, min_version=2)
+    .read(None, **FOLLOWER, min_version=1),
     "a delete explains why a read finds nothing": B()
-    .put("a", version=1)
-    .delete("open")
-    .read(None, node="follower1", min_version=1),
+    .put("a", 1)
+    .open_delete()
+    .read(None, **FOLLOWER, min_version=1),
     "a refused conditional write": B()
-    .put("a", version=1)
-    .put("b", "refused", precondition=if_version(7, "x"), attempts=[Attempt(1, 2, 412)]),
+    .put("a", 1)
+    .refused_put("b", precondition=Precondition(7, "x"), **answered(412)),
 }
 
 
-@pytest.mark.parametrize("calls", ALLOWED.values(), ids=ALLOWED)
-def test_what_is_allowed_is_not_found(calls: HistoryBuilder) -> None:
-    calls.read(None, key="other").put("z", version=99).read("z", version=99)
-    assert rules_broken(calls.history(copies({"k": "z"}, {"k": 99}, 99))) == set()
-
-
-def test_a_campaign_that_confirmed_nothing_shows_nothing() -> None:
-    history = B().put("a", "refused").read(None).history(copies({}, {}, 0))
-    assert rules_broken(history) == {"nothing shown"}
+@pytest.mark.parametrize("operations", ALLOWED.values(), ids=ALLOWED)
+def test_what_is_allowed_is_not_found(operations: B) -> None:
+    operations.read(None, key="other").put("z", 99).read("z", 99)
+    assert rules_broken(operations.history(copies({"k": "z"}, {"k": 99}, 99))) == set()
 
 
 def test_an_interrupted_campaign_does_not_pass() -> None:
-    history = _nothing_lost().history(HELD)
+    history = written().history(HELD)
     history.end = None
     assert rules_broken(history) == {"incomplete"}
 
 
-def test_a_spent_budget_is_said() -> None:
-    calls = B()
-    for number in range(12):
-        calls.put(f"v{number}", version=number + 1, at=(0, 1000))
-        calls.read(f"v{number}", version=number + 1, at=(0, 1000))
-    judgement = judge(calls.history(copies({"k": "v11"}, {"k": 12}, 12)), search_s=0.0)
+def test_a_search_without_time_is_undecided() -> None:
+    judgement = judge(written().history(HELD), search_s=0.0)
     assert judgement.undecided == ["k"]
     assert not judgement.passed
 
 
-def test_the_finding_names_the_calls_that_show_it() -> None:
-    calls = B()
+def test_the_finding_names_the_operations_that_show_it() -> None:
+    operations = B()
     for number in range(1, 30):
-        calls.put(f"v{number}", version=number).read(f"v{number}", version=number)
-    calls.read("v20", version=20)
+        operations.put(f"v{number}", number).read(f"v{number}", number)
+    operations.read("v20", 20)
     for number in range(30, 40):
-        calls.put(f"v{number}", version=number)
-    judgement = judge(calls.history(copies({"k": "v39"}, {"k": 39}, 39)), search_s=10.0)
-    (finding,) = [f for f in judgement.findings if f.rule == "not linearizable"]
+        operations.put(f"v{number}", number)
+    judgement = judge(operations.history(copies({"k": "v39"}, {"k": 39}, 39)), search_s=10.0)
+    (finding,) = [found for found in judgement.findings if found.rule == "not linearizable"]
     # The value, one that overwrote it and was seen, and the read that came too late.
-    assert [call.value for call in finding.calls][-1] == "v20"
-    assert len(finding.calls) == 3
-    assert f"#{finding.calls[-1].id}" in finding.text
+    assert len(finding.operations) == 3
+    assert finding.operations[-1].value == "v20"
+    assert f"#{finding.operations[-1].id}" in finding.text

@@ -6,13 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from analysis.nodes.local_node import LocalNode
+from analysis.nodes.node import Node
 from tests.chaos.client import Client, Write
-from tests.chaos.history import Call, read_history
+from tests.chaos.history import Operation, Precondition, read_history
 from tests.chaos.recorder import Recorder
-from tests.support.harness import Node
-from tests.unit.chaos.samples import campaign, if_version
-from tests.unit.chaos.scripted_server import HANG_UP, Answer, ScriptedServer
+from tests.support.scripted_server import HANG_UP, Answer, ScriptedServer
+from tests.unit.chaos.samples import CAMPAIGN, IF_ABSENT
 
 OK: Answer = (200, {"status": "ok", "key": "k", "version": 7, "replicas_confirmed": 2})
 LATE: Answer = (504, {"status": "error", "version": 7, "replicas_confirmed": 0})
@@ -22,12 +21,12 @@ TIMEOUT_S = 10.0
 
 @pytest.fixture
 def recorder(tmp_path: Path) -> Iterator[Recorder]:
-    with Recorder(tmp_path / "history.jsonl", campaign()) as recorder:
+    with Recorder(tmp_path / "history.jsonl", CAMPAIGN) as recorder:
         yield recorder
 
 
 def node_at(port: int) -> Node:
-    return Node(LocalNode("leader", "leader", port, {}, Path("unused")))
+    return Node("leader", "leader", port, {}, Path("unused"))
 
 
 def client(recorder: Recorder) -> Client:
@@ -35,12 +34,12 @@ def client(recorder: Recorder) -> Client:
 
 
 def write(
-    recorder: Recorder, script: Sequence[Answer | None], write: Write, attempts: int = 1
-) -> tuple[Call, ScriptedServer]:
-    with recorder, ScriptedServer(script) as server:
-        call = client(recorder).write(node_at(server.port), write, TIMEOUT_S, attempts)
-    assert read_history(recorder.path).calls == [call], "every call is recorded"
-    return call, server
+    recorder: Recorder, script: Sequence[Answer], write: Write, attempts: int = 1
+) -> tuple[Operation, ScriptedServer]:
+    with recorder, ScriptedServer({"/kv/k": script}) as server:
+        done = client(recorder).write(node_at(server.port), write, TIMEOUT_S, attempts)
+    assert read_history(recorder.path).operations == [done], "it is recorded"
+    return done, server
 
 
 PUT = Write("k", "v")
@@ -61,20 +60,20 @@ REPEATABLE = Write("k", "v", idempotency_key="once")
     ids=["200", "503", "412", "403", "504", "500", "no answer"],
 )
 def test_a_write(
-    recorder: Recorder, script: list[Answer | None], outcome: str, version: int | None
+    recorder: Recorder, script: list[Answer], outcome: str, version: int | None
 ) -> None:
-    call, _ = write(recorder, script, PUT)
-    assert (call.outcome, call.version) == (outcome, version)
-    assert (call.kind, call.value, call.node) == ("put", "v", "leader")
-    assert 0 <= call.start_ns < call.end_ns
+    done, _ = write(recorder, script, PUT)
+    assert (done.outcome, done.version) == (outcome, version)
+    assert (done.kind, done.value, done.node) == ("put", "v", "leader")
+    assert 0 <= done.start_ns < done.end_ns
 
 
 def test_a_write_that_was_never_sent_is_refused(recorder: Recorder) -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
-    call = client(recorder).write(node_at(port), PUT, TIMEOUT_S)
-    assert call.outcome == "refused"
-    assert str(call.attempts[0].answer).endswith("never sent")
+    done = client(recorder).write(node_at(port), PUT, TIMEOUT_S)
+    assert done.outcome == "refused"
+    assert str(done.attempts[0].answer).endswith("never sent")
 
 
 @pytest.mark.parametrize(
@@ -95,14 +94,14 @@ def test_a_write_that_was_never_sent_is_refused(recorder: Recorder) -> None:
     ],
 )
 def test_a_repeated_write(
-    recorder: Recorder, script: list[Answer | None], outcome: str, version: int | None
+    recorder: Recorder, script: list[Answer], outcome: str, version: int | None
 ) -> None:
-    call, server = write(recorder, script, REPEATABLE, attempts=3)
-    assert (call.outcome, call.version) == (outcome, version)
-    assert len(call.attempts) == len(server.requests) == len(script)
-    assert call.start_ns == call.attempts[0].start_ns
-    assert call.end_ns == call.attempts[-1].end_ns
-    assert all(b"Idempotency-Key: once" in request.raw for request in server.requests)
+    done, server = write(recorder, script, REPEATABLE, attempts=3)
+    assert (done.outcome, done.version) == (outcome, version)
+    assert len(done.attempts) == len(server.requests) == len(script)
+    assert done.start_ns == done.attempts[0].start_ns
+    assert done.end_ns == done.attempts[-1].end_ns
+    assert all(request.headers["Idempotency-Key"] == "once" for request in server.requests)
 
 
 def test_only_a_write_with_an_idempotency_key_is_repeated(recorder: Recorder) -> None:
@@ -111,15 +110,15 @@ def test_only_a_write_with_an_idempotency_key_is_repeated(recorder: Recorder) ->
 
 
 def test_a_conditional_delete(recorder: Recorder) -> None:
-    call, server = write(recorder, [OK], Write("k", None, if_version(3, "old")))
-    assert (call.kind, call.value, call.outcome) == ("delete", None, "confirmed")
+    done, server = write(recorder, [OK], Write("k", None, Precondition(3, "old")))
+    assert (done.kind, done.value, done.outcome) == ("delete", None, "confirmed")
     assert server.requests[0].method == "DELETE"
-    assert b'If-Match: "3"' in server.requests[0].raw
+    assert server.requests[0].headers["If-Match"] == '"3"'
 
 
 def test_a_put_where_there_must_be_nothing(recorder: Recorder) -> None:
-    _, server = write(recorder, [OK], Write("k", "v", if_version(None, None)))
-    assert b"If-None-Match: *" in server.requests[0].raw
+    _, server = write(recorder, [OK], Write("k", "v", IF_ABSENT))
+    assert server.requests[0].headers["If-None-Match"] == "*"
 
 
 @pytest.mark.parametrize(
@@ -135,12 +134,12 @@ def test_a_put_where_there_must_be_nothing(recorder: Recorder) -> None:
 )
 def test_a_read(
     recorder: Recorder,
-    answer: Answer | None,
+    answer: Answer,
     outcome: str,
     value: str | None,
     version: int | None,
 ) -> None:
-    with ScriptedServer([answer]) as server:
-        call = client(recorder).read(node_at(server.port), "k", TIMEOUT_S, min_version=4)
-    assert (call.outcome, call.value, call.version) == (outcome, value, version)
+    with ScriptedServer({"/kv/k": [answer]}) as server:
+        done = client(recorder).read(node_at(server.port), "k", TIMEOUT_S, min_version=4)
+    assert (done.outcome, done.value, done.version) == (outcome, value, version)
     assert server.requests[0].path == "/kv/k?min_version=4"

@@ -1,224 +1,209 @@
-"""The checker on hand-made histories, linearizable and not."""
+"""The checker and the counterexample: against the definition, and on hand-made histories."""
 
+import math
 import random
+from collections.abc import Sequence
+from functools import cache
 
 import pytest
+from hypothesis import event, given, settings
+from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from tests.chaos.linearizability import Budget, Verdict, check
-from tests.chaos.linearization_search import WindowedSet
-from tests.chaos.operations import Condition, Operation
-from tests.unit.chaos.shorthand import delete, put, read
+from tests.chaos.counterexample import find_counterexample, until, without
+from tests.chaos.history import Kind, Operation, Value
+from tests.chaos.linearizability import Verdict, check
+from tests.unit.chaos.samples import IF_ABSENT, HistoryBuilder, if_value
+
+_KINDS: tuple[Kind, ...] = ("put", "delete", "read")
+
+
+def is_linearizable(operations: Sequence[Operation]) -> bool:
+    """The definition: place one operation after the other in every way there is (up to 14)."""
+    by_id = {op.id: op for op in operations}
+
+    @cache
+    def can_go_on(left: frozenset[int], held: Value) -> bool:
+        ops = [by_id[id_] for id_ in left]
+        first_end_ns = min((op.end_ns for op in ops if not op.is_open), default=None)
+        return first_end_ns is None or any(
+            can_go_on(left - {op.id}, op.value if op.is_write else held)
+            for op in ops
+            if op.start_ns <= first_end_ns and (op.observes is None or op.observes.value == held)
+        )
+
+    return can_go_on(frozenset(by_id), None)
+
+
+def any_history(chance: random.Random, size: int) -> list[Operation]:
+    """Operations that took effect one after the other, some time around now; or nearly so."""
+    spread = chance.choice((10, 20, 40))
+    wrong = chance.choice((0.0, 0.1, 0.5))
+    held: Value = None
+    seen: list[Value] = [None]
+    builder = HistoryBuilder()
+    for number in range(1, size + 1):
+        at = (10 * number - chance.randint(0, spread), 10 * number + chance.randint(0, spread))
+        (kind,) = chance.choices(_KINDS, weights=(4, 2, 5))
+        observed = chance.choice(seen) if chance.random() < wrong else held
+        if kind == "read":
+            builder.read(observed, at=at)
+            continue
+        condition = if_value(observed) if chance.random() < 0.2 else None
+        is_open = chance.random() < 0.3
+        value = f"v{number}" if kind == "put" else None
+        if value is not None:
+            add = builder.open_put if is_open else builder.put
+            add(value, at=at, precondition=condition)
+        else:
+            remove = builder.open_delete if is_open else builder.delete
+            remove(at=at, precondition=condition)
+        if not is_open or chance.random() < 0.6:
+            held = value
+            seen.append(held)
+    chance.shuffle(builder.operations)
+    return builder.operations
+
+
+HISTORIES = st.builds(any_history, st.randoms(use_true_random=True), st.integers(3, 11))
+
+
+@settings(max_examples=2000, deadline=None)
+@given(HISTORIES)
+def test_the_checker_agrees_with_the_definition(history: list[Operation]) -> None:
+    verdict = check(history)
+    event(verdict.value)
+    assert (verdict is Verdict.LINEARIZABLE) is is_linearizable(history)
+
+
+@settings(max_examples=300, deadline=None)
+@given(HISTORIES)
+def test_a_counterexample_is_a_part_of_the_history_and_wrong_by_itself(
+    history: list[Operation],
+) -> None:
+    if check(history) is Verdict.LINEARIZABLE:
+        return
+    shown = find_counterexample(history, math.inf)
+    assert not is_linearizable(shown)
+    originals = {op.id: op for op in history}
+    for op in shown:
+        whole = originals[op.id]
+        assert op.outcome in ("open", whole.outcome)
+        assert op.precondition in (None, whole.precondition)
+        assert op == replace(whole, outcome=op.outcome, precondition=op.precondition)
+
+
+@settings(max_examples=500, deadline=None)
+@given(HISTORIES, st.randoms(use_true_random=True))
+def test_leaving_out_makes_no_good_history_wrong(
+    history: list[Operation], chance: random.Random
+) -> None:
+    if check(history) is not Verdict.LINEARIZABLE:
+        return
+    chosen = {op.id for op in history if chance.random() < 0.5}
+    values = {op.value for op in history if op.kind == "put" and op.id in chosen}
+    chosen |= {op.id for op in history if op.kind == "read" and op.value in values}
+    assert check(without(history, chosen)) is Verdict.LINEARIZABLE
+    assert check(until(history, chance.randint(-40, 150))) is Verdict.LINEARIZABLE
+
+
+B = HistoryBuilder
 
 LINEARIZABLE = {
-    "nothing happened": [],
-    "one after the other": [put("a", 0, 1), read("a", 2, 3), delete(4, 5), read(None, 6, 7)],
-    "a read during a write sees the old value": [put("a", 0, 1), put("b", 2, 9), read("a", 3, 4)],
-    "a read during a write sees the new value": [put("a", 0, 1), put("b", 2, 9), read("b", 3, 4)],
-    "two concurrent writes, read in either order": [
-        put("a", 0, 9),
-        put("b", 0, 9),
-        read("b", 1, 2),
-        read("a", 3, 4),
-    ],
-    "an open write takes effect late": [
-        put("a", 0, 1),
-        put("b", 2, None),
-        read("a", 3, 4),
-        put("c", 5, 6),
-        read("c", 7, 8),
-        read("b", 9, 10),
-    ],
-    "an open write never takes effect": [put("a", 0, 1), put("b", 2, None), read("a", 3, 4)],
-    "an open write took effect before a confirmed one": [
-        put("a", 0, None),
-        read("a", 1, 2),
-        put("b", 3, 4),
-        read("b", 5, 6),
-    ],
-    "an open delete takes effect late": [
-        put("a", 0, 1),
-        delete(2, None),
-        read("a", 3, 4),
-        read(None, 5, 6),
-    ],
-    "each open delete explains one absence": [
-        delete(0, None),
-        delete(1, None),
-        put("a", 2, 3),
-        read(None, 4, 5),
-        put("b", 6, 7),
-        read(None, 8, 9),
-    ],
-    "an open delete that began later is kept for later": [
-        delete(0, None),
-        put("a", 1, 2),
-        read(None, 3, 4),
-        put("b", 5, 6),
-        delete(7, None),
-        read(None, 8, 9),
-    ],
-    "the one open delete must not be used where a write may find the key absent anyway": [
-        put("a", 0, 20),
-        delete(5, None),
-        put("b", 19, 32, Condition(None)),
-        put("c", 28, 38),
-        read(None, 35, 47),
-        put("d", 44, 63),
-    ],
-    "the one open delete must not be used where a read may come first": [
-        read("a", 0, 42),
-        read(None, 5, 9),
-        put("a", 7, None, Condition(None)),
-        read("b", 12, 73),
-        delete(18, None),
-        read(None, 21, 96),
-        put("b", 24, 37),
-        read(None, 55, 94),
-    ],
-    "calls that touch are concurrent": [put("a", 0, 1), put("b", 1, 2), read("a", 2, 3)],
-    "a conditional write after what it saw": [
-        put("a", 0, 1),
-        put("b", 2, 3, Condition("a")),
-        read("b", 4, 5),
-    ],
-    "a conditional write after an open one": [put("a", 0, None), put("b", 1, 2, Condition("a"))],
-    "a chain of open conditional writes": [
-        put("a", 0, None),
-        put("b", 1, None, Condition("a")),
-        put("c", 2, None, Condition("b")),
-        read("c", 3, 4),
-    ],
-    "a key made where there was none": [
-        put("a", 0, 1, Condition(None)),
-        delete(2, 3),
-        put("b", 4, 5, Condition(None)),
-    ],
+    "nothing happened": B(),
+    "one after the other": B().put("a").read("a").delete().read(None),
+    "a read during a write sees either value": B()
+    .put("a", at=(0, 1))
+    .put("b", at=(2, 9))
+    .read("a", at=(3, 4))
+    .read("b", at=(5, 6)),
+    "operations that touch are concurrent": B()
+    .put("a", at=(0, 1))
+    .put("b", at=(1, 2))
+    .read("a", at=(2, 3)),
+    "an open write takes effect late": B().put("a").open_put("b").read("a").put("c").read("b"),
+    "each open delete explains one absence": B()
+    .open_delete()
+    .open_delete()
+    .put("a")
+    .read(None)
+    .put("b")
+    .read(None),
+    "a chain of open conditional writes": B()
+    .open_put("a")
+    .open_put("b", precondition=if_value("a"))
+    .open_put("c", precondition=if_value("b"))
+    .read("c"),
+    "a key made where there was none": B()
+    .put("a", precondition=IF_ABSENT)
+    .delete()
+    .put("b", precondition=IF_ABSENT),
 }
 
 NOT_LINEARIZABLE = {
-    "a stale read": [put("a", 0, 1), put("b", 2, 3), read("a", 4, 5)],
-    "a lost write": [put("a", 0, 1), read(None, 2, 3)],
-    "a lost update": [
-        put("a", 0, 1),
-        put("b", 2, 5, Condition("a")),
-        put("c", 3, 6, Condition("a")),
-    ],
-    "a read of a value never written": [put("a", 0, 1), read("x", 2, 3)],
-    "a read before its write": [read("a", 0, 1), put("a", 2, 3)],
-    "a resurrected delete": [put("a", 0, 1), delete(2, 3), read("a", 4, 5)],
-    "a value that comes back": [
-        put("a", 0, 1),
-        put("b", 0, 9),
-        read("a", 2, 3),
-        read("b", 4, 5),
-        read("a", 6, 7),
-    ],
-    "an open write seen, and gone again": [
-        put("a", 0, 1),
-        put("b", 2, None),
-        read("b", 3, 4),
-        read("a", 5, 6),
-    ],
-    "two reads that order two open writes in opposite ways": [
-        put("a", 0, None),
-        put("b", 0, None),
-        read("a", 1, 2),
-        read("b", 3, 4),
-        read("a", 5, 6),
-    ],
-    "a read before an open write began": [read("a", 0, 1), put("a", 2, None)],
-    "an open delete explains one absence only": [
-        put("a", 0, 1),
-        delete(2, None),
-        read(None, 3, 4),
-        put("b", 5, 6),
-        read(None, 7, 8),
-    ],
-    "an open delete that began too late": [
-        put("a", 0, 1),
-        read(None, 2, 3),
-        delete(4, None),
-    ],
-    "two reads at one time disagree with a third": [
-        put("a", 0, 9),
-        put("b", 0, 9),
-        read("a", 10, 11),
-        read("b", 10, 11),
-    ],
-    "a conditional write after a value that was overwritten": [
-        put("a", 0, 1),
-        put("b", 2, 3),
-        put("c", 4, 5, Condition("a")),
-    ],
-    "a conditional delete of a value that was overwritten": [
-        put("a", 0, 1),
-        put("b", 2, 3),
-        delete(4, 5, Condition("a")),
-    ],
-    "a key made where there was one": [put("a", 0, 1), put("b", 2, 3, Condition(None))],
-    "an open conditional write seen where its condition never held": [
-        put("a", 0, 1),
-        put("b", 2, 3),
-        put("c", 4, None, Condition("a")),
-        read("c", 5, 6),
-    ],
+    "a stale read": B().put("a").put("b").read("a"),
+    "a lost write": B().put("a").read(None),
+    "a lost update": B()
+    .put("a")
+    .put("b", at=(100, 200), precondition=if_value("a"))
+    .put("c", at=(150, 250), precondition=if_value("a")),
+    "a read of a value never written": B().put("a").read("x"),
+    "a read before its write": B().read("a").open_put("a"),
+    "a resurrected delete": B().put("a").delete().read("a"),
+    "an open write seen, and gone again": B().put("a").open_put("b").read("b").read("a"),
+    "an open delete explains one absence only": B()
+    .put("a")
+    .open_delete()
+    .read(None)
+    .put("b")
+    .read(None),
 }
 
 
 @pytest.mark.parametrize("history", LINEARIZABLE.values(), ids=LINEARIZABLE)
-def test_accepts(history: list[Operation]) -> None:
-    assert check(history) is Verdict.LINEARIZABLE
+def test_accepts(history: HistoryBuilder) -> None:
+    assert check(history.operations) is Verdict.LINEARIZABLE
 
 
 @pytest.mark.parametrize("history", NOT_LINEARIZABLE.values(), ids=NOT_LINEARIZABLE)
-def test_refuses(history: list[Operation]) -> None:
-    assert check(history) is Verdict.NOT_LINEARIZABLE
-
-
-def test_a_spent_budget_is_no_verdict() -> None:
-    history = [put(f"v{number}", 0, 100) for number in range(20)]
-    history += [read(f"v{number}", 0, 100) for number in range(20)]
-    history += [read("v0", 101, 102), read("v1", 101, 102)]
-    assert check(history, Budget(steps=100)) is Verdict.UNDECIDED
-    assert check(history, Budget(seconds=0)) is Verdict.UNDECIDED
+def test_refuses(history: HistoryBuilder) -> None:
+    assert check(history.operations) is Verdict.NOT_LINEARIZABLE
+    assert check(history.operations, deadline_s=0) is Verdict.UNDECIDED
 
 
 def test_a_long_history_needs_no_recursion() -> None:
-    history = []
+    history = B()
     for number in range(5000):
-        history.append(put(f"v{number}", 10 * number, 10 * number + 15))
-        history.append(read(f"v{number}", 10 * number + 3, 10 * number + 4))
-    assert check(history) is Verdict.LINEARIZABLE
-    history.append(read("v4000", 50_100, 50_101))
-    assert check(history) is Verdict.NOT_LINEARIZABLE
+        history.put(f"v{number}", at=(10 * number, 10 * number + 15))
+        history.read(f"v{number}", at=(10 * number + 3, 10 * number + 4))
+    assert check(history.operations) is Verdict.LINEARIZABLE
+    history.read("v4000", at=(50_100, 50_101))
+    assert check(history.operations) is Verdict.NOT_LINEARIZABLE
 
 
-@pytest.mark.parametrize(
-    "history",
-    [
-        [put("a", 0, 1), put("a", 2, 3)],
-        [put("", 0, 1)],
-        [Operation(id=0, kind="put", value=None, start_ns=0, end_ns=1)],
-        [Operation(id=0, kind="read", value="a", start_ns=0, end_ns=None)],
-    ],
-    ids=["a value twice", "an empty value", "a put of nothing", "an open read"],
-)
-def test_a_malformed_history_is_no_verdict(history: list[Operation]) -> None:
-    with pytest.raises(ValueError, match="must be"):
-        check(history)
+def test_only_the_core_of_a_violation_is_left() -> None:
+    history = B().put("x").read("x").delete().put("y", precondition=IF_ABSENT).delete()
+    history.open_put("m").delete(at=(90, 220)).put("n", at=(90, 230))
+    history.put("a").put("b").read("a").put("q").read("p")
+    core = find_counterexample(history.operations, math.inf)
+    assert [(op.kind, op.value) for op in core] == [("put", "a"), ("put", "b"), ("read", "a")]
+    assert len(find_counterexample(history.operations, 0)) > len(core)
 
 
-def test_the_set_of_placed_calls_has_equal_keys_for_equal_sets_only() -> None:
-    chance = random.Random(1)
-    numbers, windowed = set[int](), WindowedSet()
-    keys: dict[frozenset[int], tuple[int, int]] = {}
-    for _ in range(3000):
-        number = chance.randrange(9)
-        if number in numbers:
-            numbers.remove(number)
-            windowed.remove(number)
-        else:
-            numbers.add(number)
-            windowed.add(number)
-        assert keys.setdefault(frozenset(numbers), windowed.key) == windowed.key
-    assert len(set(keys.values())) == len(keys) > 400
+DELETES = {
+    "it was seen absent meanwhile": (B().put("a").delete(at=(30, 50)).read(None, at=(25, 35)), 1),
+    "an open write may yet find the key absent": (
+        B().put("a").open_put("b", precondition=IF_ABSENT).delete(),
+        1,
+    ),
+    "an open one may yet take effect": (B().open_delete().put("a").read(None), 1),
+    "nobody saw the key absent later": (B().read(None).put("a").delete().put("b"), 0),
+    "there was nothing to delete": (B().delete().put("a").read(None), 0),
+}
+
+
+@pytest.mark.parametrize(("history", "left"), DELETES.values(), ids=DELETES)
+def test_a_delete_stays_if_it_may_explain_something(history: HistoryBuilder, left: int) -> None:
+    deletes = {op.id for op in history.operations if op.kind == "delete"}
+    rest = without(history.operations, deletes)
+    assert len(rest) == len(history.operations) - 1 + left

@@ -11,18 +11,22 @@ FOLLOWER = {"follower1": ("127.0.0.1:1", "new", 10)}
 
 def status(
     state: str = "leading",
-    node: str = "new",
-    match_index: int = 10,
     commit_index: int = 10,
     follower_state: str = "streaming",
+    **changes: Any,
 ) -> dict[str, Any]:
-    follower = {
-        "address": "127.0.0.1:1",
-        "node": node,
-        "state": follower_state,
-        "match_index": match_index,
-    }
+    follower = {"address": "127.0.0.1:1", "node": "new", "match_index": 10}
+    follower |= {"state": follower_state, **changes}
     return {"state": state, "commit_index": commit_index, "followers": [follower]}
+
+
+def losses_of(name: str) -> Losses:
+    """One of four nodes has lost its directory, and was started again; W is 1."""
+    losses = Losses(1, "leader", 3)
+    assert losses.allow([name]) == [name]
+    assert losses.waiting() == {}, "it has not returned"
+    losses.returned(name)
+    return losses
 
 
 def test_no_more_than_the_quorum_allows() -> None:
@@ -39,54 +43,43 @@ def test_one_follower_stays() -> None:
     assert Losses(1, "leader", 1).allow(["follower1"]) == []
 
 
-def test_a_follower_counts_again_when_the_leader_says_that_it_holds_everything() -> None:
-    losses = Losses(1, "leader", 3)
-    losses.allow(["follower1"])
-    assert losses.waiting() == {}, "it has not returned"
-    losses.returned("follower1")
-    losses.look(losses.waiting(), status(), FOLLOWER)
-    assert losses.allow(["follower2"]) == ["follower2"]
-
-
 @pytest.mark.parametrize(
-    "shown",
+    ("shown", "allowed"),
     [
-        status(state="catching up"),
-        status(node="old"),
-        status(match_index=9),
-        status(commit_index=11, match_index=11),
-        status(follower_state="connecting"),
+        (status(), ["follower2"]),
+        (status("catching up"), []),
+        (status(node="old"), []),
+        (status(match_index=9), []),
+        (status(commit_index=11, match_index=11), []),
+        (status() | {"followers": []}, []),
+        (status(follower_state="connecting"), []),
     ],
     ids=[
+        "it holds everything",
         "the leader does not lead",
         "its former life is meant",
         "it lacks an entry",
         "it says so itself",
-        "the leader does not know yet",
+        "the leader does not know it",
+        "the leader has not met it yet",
     ],
 )
-def test_until_then_it_does_not_count(shown: dict[str, Any]) -> None:
-    losses = Losses(1, "leader", 3)
-    losses.allow(["follower1"])
-    losses.returned("follower1")
+def test_when_a_follower_counts_again(shown: dict[str, Any], allowed: list[str]) -> None:
+    losses = losses_of("follower1")
     losses.look(losses.waiting(), shown, FOLLOWER)
-    assert losses.allow(["follower2"]) == []
+    assert losses.allow(["follower2"]) == allowed
 
 
 def test_a_leader_counts_again_when_it_leads() -> None:
-    losses = Losses(1, "leader", 3)
-    losses.allow(["leader"])
-    losses.returned("leader")
-    losses.look(losses.waiting(), status(state="looking"), {})
+    losses = losses_of("leader")
+    losses.look(losses.waiting(), status("looking"), {})
     assert losses.allow(["follower1"]) == []
     losses.look(losses.waiting(), status(), {})
     assert losses.allow(["follower1"]) == ["follower1"]
 
 
 def test_an_answer_from_before_the_next_loss_does_not_count() -> None:
-    losses = Losses(1, "leader", 3)
-    losses.allow(["leader"])
-    losses.returned("leader")
+    losses = losses_of("leader")
     waiting = losses.waiting()
     losses.allow(["leader"])
     losses.returned("leader")

@@ -1,16 +1,16 @@
-"""Makes the faults of a schedule happen, and undoes them."""
+"""Injects the faults of a schedule, and undoes them."""
 
 import random
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 
-import requests
-
+from analysis.nodes.errors import NodeUnavailableError
 from tests.chaos.cluster import ChaosCluster
-from tests.chaos.fault import Fault, Way
+from tests.chaos.fault import Action, Fault, Way
 from tests.chaos.recorder import Recorder
 from tests.support.tcp_proxy import BOTH, Direction
 
@@ -18,6 +18,7 @@ _ENTRIES_PATH = "/replicate"
 _REPLAYED_PATHS = (_ENTRIES_PATH, "/replicate/claim", "/replicate/snapshot", "/replicate/hello")
 _REPLAYED_REQUESTS = 20
 _GRASP_S = 0.1  # whoever only looks at a node lets go of it sooner
+_MOST_IN_FLIGHT = 64  # more than any schedule has
 _WAYS: dict[Way, tuple[Direction, ...]] = {
     "both ways": BOTH,
     "to the follower": (Direction.TO_SERVER,),
@@ -25,7 +26,7 @@ _WAYS: dict[Way, tuple[Direction, ...]] = {
 }
 
 
-class FaultMaker:
+class Nemesis:
     """Runs a schedule on a cluster.
 
     :param seed: of what the schedule leaves open: which requests are replayed.
@@ -43,67 +44,63 @@ class FaultMaker:
         self._cluster = cluster
         self._schedule = schedule
         self._recorder = recorder
-        self._random = random.Random(f"faults {seed}")
+        self._random = random.Random(f"nemesis {seed}")
         self._stopped = stopped
-        self._current: dict[int, str] = {}
-        self._make: dict[str, Callable[[Fault], None]] = {
+        self._in_flight: dict[int, str] = {}
+        self._on_processes: dict[Action, Callable[[Fault, list[str]], None]] = {
             "kill": self._kill,
+            "empty": self._kill,
             "kill worker": self._kill_workers,
             "stop": self._stop,
-            "empty": self._empty,
             "put back": self._put_back,
             "freeze": self._freeze,
-            "cut": self._disturb_links,
-            "stall": self._disturb_links,
-            "hold": self._disturb_links,
-            "slow": self._disturb_links,
-            "refuse": self._disturb_links,
-            "replay": self._replay,
-            "raise quorum": self._raise_quorum,
         }
 
     @property
-    def current(self) -> list[str]:
+    def in_flight(self) -> list[str]:
         """The faults that last now."""
-        return list(self._current.values())
+        return list(self._in_flight.values())
 
     def run(self) -> None:
-        """Make every fault at its time; returns when the last one is undone."""
+        """Inject every fault at its time; returns when the last one is undone."""
         start_s = time.monotonic()
-        threads = []
-        for fault in self._schedule:
-            self._stopped.wait(max(0.0, start_s + fault.at_s - time.monotonic()))
-            if self._stopped.is_set():
-                break
-            thread = threading.Thread(target=self._run_one, args=(fault,), daemon=True)
-            thread.start()
-            threads.append(thread)
-        for thread in threads:
-            thread.join()
+        with ThreadPoolExecutor(_MOST_IN_FLIGHT) as threads:
+            for fault in self._schedule:
+                if self._stopped.wait(max(0.0, start_s + fault.at_s - time.monotonic())):
+                    break
+                threads.submit(self._inject, fault)
 
-    def _run_one(self, fault: Fault) -> None:
+    def _inject(self, fault: Fault) -> None:
         text = fault.describe()
-        self._current[fault.number] = text
+        self._in_flight[fault.number] = text
         self._recorder.event(f"begins: {text}", fault.number)
         try:
-            self._make[fault.action](fault)
+            self._inject_and_undo(fault)
             self._recorder.event(f"ended: {text}", fault.number)
         except Exception as error:  # noqa: BLE001 (a fault that is not undone spoils the rest)
             self._recorder.problem(f"{text}: {error!r}")
             self._stopped.set()
         finally:
-            del self._current[fault.number]
+            del self._in_flight[fault.number]
 
-    def _wait(self, seconds: float) -> None:
-        self._stopped.wait(seconds)
+    def _inject_and_undo(self, fault: Fault) -> None:
+        if fault.action in self._on_processes:
+            with self._reserved(fault) as names:
+                self._on_processes[fault.action](fault, names)
+        elif fault.action == "replay":
+            self._replay(fault)
+        elif fault.action == "raise quorum":
+            self._raise_quorum(fault)
+        else:
+            self._disturb_links(fault)
 
     @contextmanager
-    def _in_hand(self, fault: Fault) -> Iterator[list[str]]:
-        """Take those nodes of a fault that no other fault has in hand."""
+    def _reserved(self, fault: Fault) -> Iterator[list[str]]:
+        """Reserve those nodes of a fault that no other fault has reserved."""
         with ExitStack() as stack:
             taken: list[str] = []
             for name in fault.nodes:
-                lock = self._cluster.in_hand[name]
+                lock = self._cluster.reserved[name]
                 if lock.acquire(timeout=_GRASP_S):
                     stack.callback(lock.release)
                     taken.append(name)
@@ -113,44 +110,46 @@ class FaultMaker:
 
     # Processes
 
-    def _kill(self, fault: Fault) -> None:
-        with self._in_hand(fault) as names:
-            self._cluster.crash(names, on_confirmation=fault.on_confirmation)
-            self._wait(fault.seconds)
-            self._start(fault, names)
+    def _kill(self, fault: Fault, names: list[str]) -> None:
+        emptied = self._may_lose(fault, [name for name in names if name in fault.emptied])
+        self._cluster.crash(names, on_confirmation=fault.on_confirmation)
+        for name in emptied:
+            self._cluster.empty(name)
+        self._restart_later(fault, names)
+        for name in emptied:
+            self._cluster.returned(name)
 
-    def _stop(self, fault: Fault) -> None:
-        with self._in_hand(fault) as names:
-            for name in names:
-                self._cluster.terminate(name)
-            self._wait(fault.seconds)
-            self._start(fault, names)
+    def _kill_workers(self, _fault: Fault, names: list[str]) -> None:
+        for name in names:
+            self._cluster.kill_worker(name)
+        for name in names:
+            self._cluster.wait_until_serving(name)
 
-    def _empty(self, fault: Fault) -> None:
-        with self._in_hand(fault) as names:
-            emptied = self._may_lose(fault, [name for name in names if name in fault.emptied])
-            self._cluster.crash(names, on_confirmation=fault.on_confirmation)
-            for name in emptied:
-                self._cluster.empty(name)
-            self._wait(fault.seconds)
-            self._start(fault, names)
-            for name in emptied:
-                self._cluster.returned(name)
+    def _stop(self, fault: Fault, names: list[str]) -> None:
+        for name in names:
+            self._cluster.terminate(name)
+        self._restart_later(fault, names)
 
-    def _put_back(self, fault: Fault) -> None:
-        with self._in_hand(fault) as names:
-            self._cluster.crash(names)
-            for name in names:
-                self._cluster.keep_copy(name)
-            self._start(fault, names)
-            self._wait(fault.seconds)
-            lost = self._may_lose(fault, names)
-            self._cluster.crash(names, on_confirmation=fault.on_confirmation)
-            for name in lost:
-                self._cluster.put_back(name)
-            self._start(fault, names)
-            for name in lost:
-                self._cluster.returned(name)
+    def _freeze(self, fault: Fault, names: list[str]) -> None:
+        for name in names:
+            self._cluster.nodes[name].freeze()
+        self._stopped.wait(fault.seconds)
+        for name in names:
+            self._cluster.nodes[name].thaw()
+
+    def _put_back(self, fault: Fault, names: list[str]) -> None:
+        self._cluster.crash(names)
+        for name in names:
+            self._cluster.keep_copy(name)
+        self._restart(names)
+        self._stopped.wait(fault.seconds)
+        lost = self._may_lose(fault, names)
+        self._cluster.crash(names, on_confirmation=fault.on_confirmation)
+        for name in lost:
+            self._cluster.put_back(name)
+        self._restart(names)
+        for name in lost:
+            self._cluster.returned(name)
 
     def _may_lose(self, fault: Fault, names: list[str]) -> list[str]:
         allowed = self._cluster.may_lose(names)
@@ -158,46 +157,37 @@ class FaultMaker:
             self._recorder.event(f"only {allowed} may lose their copies now", fault.number)
         return allowed
 
-    def _start(self, fault: Fault, names: list[str]) -> None:
+    def _restart_later(self, fault: Fault, names: list[str]) -> None:
+        self._stopped.wait(fault.seconds)
         for again_s in fault.kills_again_s:
             for name in names:
                 self._cluster.start(name)
-            self._wait(again_s)
+            self._stopped.wait(again_s)
             self._cluster.crash(names)
+        self._restart(names)
+
+    def _restart(self, names: list[str]) -> None:
         for name in names:
             self._cluster.start(name)
         for name in names:
             self._cluster.wait_until_serving(name)
 
-    def _kill_workers(self, fault: Fault) -> None:
-        with self._in_hand(fault) as names:
-            for name in names:
-                self._cluster.kill_worker(name)
-            for name in names:
-                self._cluster.wait_until_serving(name)
-
-    def _freeze(self, fault: Fault) -> None:
-        with self._in_hand(fault) as names:
-            for name in names:
-                self._cluster.nodes[name].freeze()
-            self._wait(fault.seconds)
-            for name in names:
-                self._cluster.nodes[name].thaw()
+    # The leader's write quorum
 
     def _raise_quorum(self, fault: Fault) -> None:
         """Only ever above W: what is confirmed meanwhile is held by at least as many."""
         usual = self._cluster.write_quorum
-        quorum = self._random.randint(usual, len(self._cluster.harness.followers))
+        quorum = self._random.randint(usual, len(self._cluster.followers))
         self._try_to_set_quorum(fault, quorum)
-        self._wait(fault.seconds)
+        self._stopped.wait(fault.seconds)
         self._try_to_set_quorum(fault, usual)
 
     def _try_to_set_quorum(self, fault: Fault, quorum: int) -> None:
         try:
             self._cluster.leader.set_quorum(quorum)
             self._recorder.event(f"W is {quorum}", fault.number)
-        except requests.RequestException as error:  # a leader that is dead or frozen now
-            self._recorder.event(f"W is not changed: {type(error).__name__}", fault.number)
+        except NodeUnavailableError as error:  # a leader that is dead or frozen now
+            self._recorder.event(f"W is not changed: {error}", fault.number)
 
     # Links
 
@@ -215,7 +205,7 @@ class FaultMaker:
                     link.delay(fault.latency_s)
                 case "refuse":
                     link.refuse()
-        self._wait(fault.seconds)
+        self._stopped.wait(fault.seconds)
         for link in links:
             link.heal()
 

@@ -1,10 +1,25 @@
-"""The study sends the cluster's token, wherever it is set."""
+"""Ports and tokens of the nodes under study."""
 
+import socket
 from pathlib import Path
 
 import pytest
 
 from analysis.nodes.cluster_token import token_headers
+from analysis.nodes.free_ports import free_ports
+
+
+def test_the_ports_are_distinct_and_can_be_listened_on() -> None:
+    ports = free_ports(20)
+    assert len(set(ports)) == 20
+    for port in ports:
+        with socket.create_server(("127.0.0.1", port)):
+            pass
+
+
+def test_an_outgoing_connection_never_gets_such_a_port() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as chosen_by_the_kernel:
+        assert max(free_ports(200)) < 32_768 <= chosen_by_the_kernel.getsockname()[1]
 
 
 def test_token_from_its_variable_or_its_file(

@@ -1,0 +1,50 @@
+"""Everything that can go wrong in a study, as one tree.
+
+It lies in the lowest room, because every room raises from it::
+
+    StudyError
+    ├── NodeError               a local node did not do what was asked of it
+    ├── NodeUnavailableError    a node gave no usable answer
+    ├── CopyError               an answer of /admin/store is not a copy
+    ├── ClusterError            the given nodes are not one leader and all its followers
+    └── LoadError               a load did not end well
+        ├── LagError            ... or does not tell how far the followers were behind
+        ├── RequestLogError     ... or left no usable log of its requests
+        └── TotalsError         ... or no totals of Locust's own
+"""
+
+
+class StudyError(Exception):
+    """A study, or a part of it, has failed; the message says how, for people."""
+
+
+class NodeError(StudyError):
+    """A local node did not do what was asked of it; the message holds the tail of its log."""
+
+
+class NodeUnavailableError(StudyError):
+    """A node gave no usable answer: none at all, an error, or something else than expected."""
+
+
+class CopyError(StudyError):
+    """An answer of ``/admin/store`` is not a copy."""
+
+
+class ClusterError(StudyError):
+    """The given nodes are not one leader and all its followers."""
+
+
+class LoadError(StudyError):
+    """The load did not end well; the message says where its log is."""
+
+
+class LagError(LoadError):
+    """The followers' lag could not be found out."""
+
+
+class RequestLogError(LoadError):
+    """A log of requests is missing, damaged or empty."""
+
+
+class TotalsError(LoadError):
+    """Locust's CSV of totals is missing or damaged."""

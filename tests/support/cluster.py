@@ -1,0 +1,248 @@
+"""A cluster of real nodes, and what tests do to it beyond what its nodes can do themselves.
+
+The words: ``crash`` (kill -9 of the whole node), ``restart``, ``freeze`` (SIGSTOP), ``thaw``,
+``empty`` (without its directory), ``put_back`` (to an older copy) are methods of a node;
+``partition`` and ``heal`` (the network between the leader and a follower),
+``wait_for_replication``, ``assert_copies_equal`` and ``assert_nothing_lost`` are the cluster's.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from analysis.nodes.copies import Copy, compare_copies
+from analysis.nodes.free_ports import free_ports
+from analysis.nodes.local_cluster import LocalCluster
+from analysis.nodes.node import Node
+from tests.support.tcp_proxy import TcpProxy
+from tests.support.waiting import wait_until, why_different
+from tests.support.write_record import WriteRecord
+
+REPLICATION_TIMEOUT_S = 30.0
+_EXCERPT = 3000
+PATIENT = {"REPL_TIMEOUT": 20}
+"""Settings for tests in which no time may be up, however busy the machine is: a write waits so many
+seconds, and half as many pass before a message counts as lost."""
+
+
+class Cluster(LocalCluster):
+    """One leader and its followers as real nodes on free ports; a context manager.
+
+    Entering waits until all are ready. Leaving kills them all, and fails the test when a node has
+    logged an error that it should not have met.
+
+    :param followers: number of followers.
+    :param directory: where the nodes' logs and data go.
+    :param proxied: whether a :class:`TcpProxy` stands between the leader and each follower.
+    :param durable: whether every node has a data directory.
+    :param settings: settings of every node; those of a leader mean nothing to a follower.
+    """
+
+    def __init__(
+        self,
+        followers: int,
+        directory: Path,
+        *,
+        proxied: bool = False,
+        durable: bool = False,
+        **settings: object,
+    ) -> None:
+        texts = {name: str(value) for name, value in settings.items()}
+        super().__init__(followers, directory, texts, directory / "data" if durable else None)
+        self._directory = directory
+        self._proxies: dict[Node, TcpProxy] = {}
+        self._all_nodes = self.nodes
+        """Every node, whatever becomes of ``leader`` and ``followers``."""
+        self._stack = ExitStack()
+        if proxied:
+            for follower in self.followers:
+                proxy = self._stack.enter_context(TcpProxy(follower.address))
+                self._proxies[follower] = proxy
+            self.set_followers(self.leader, self.followers)
+
+    def address(self, follower: Node) -> str:
+        """What the leader calls a follower: the proxy's address where there is one."""
+        proxy = self._proxies.get(follower)
+        return follower.address if proxy is None else proxy.address
+
+    def set_followers(self, leader: Node, followers: list[Node]) -> None:
+        """Set what a leader gets as FOLLOWERS when it is started the next time."""
+        leader.settings["FOLLOWERS"] = ",".join(map(self.address, followers))
+
+    def add_leader(self, name: str, **settings: object) -> Node:
+        """Make another leader of the same followers, past the proxies; it is not started.
+
+        :param settings: over those of the first leader. A durable one has a directory of its own.
+        """
+        followers = ",".join(node.address for node in self.followers)
+        merged = {**self.leader.settings, "FOLLOWERS": followers}
+        if "DATA_DIR" in merged:
+            merged["DATA_DIR"] = str(self.leader.directory.with_name(name))
+        merged |= {name: str(value) for name, value in settings.items()}
+        log_path = self._directory / f"{name}.log"
+        node = Node(name, "leader", free_ports(1)[0], merged, log_path)
+        self._all_nodes.append(node)
+        return node
+
+    def restart(self, *nodes: Node) -> None:
+        """Kill nodes at the same time, or all of the first ones, and start them again."""
+        chosen = nodes or self.nodes
+        for node in chosen:
+            node.kill()
+        for node in chosen:
+            node.crash()
+        for node in chosen:
+            node.launch()
+        for node in chosen:
+            node.wait_until_serving()
+
+    def freeze(self, *nodes: Node) -> None:
+        """Freeze some nodes."""
+        for node in nodes:
+            node.freeze()
+
+    def thaw(self, *nodes: Node) -> None:
+        """Let frozen nodes go on."""
+        for node in nodes:
+            node.thaw()
+
+    @contextmanager
+    def frozen(self, *nodes: Node) -> Iterator[None]:
+        """Some nodes are frozen meanwhile."""
+        try:
+            self.freeze(*nodes)
+            yield
+        finally:
+            self.thaw(*nodes)
+
+    def force_start(self, leader: Node | None = None, without: Iterable[Node] = ()) -> str:
+        """``POST /admin/force_start``, until the leader has asked those that are missing in vain.
+
+        :param leader: the first leader when it is not given.
+        :param without: the nodes that must be missing.
+        :return: the risk that it names.
+        """
+        document: dict[str, Any] = {}
+        missing = {self.address(node) for node in without}
+        given_up: set[str] = set()
+
+        def why_not() -> str | None:
+            answer = (leader or self.leader).request("POST", "/admin/force_start")
+            if answer.status_code != 200:
+                return answer.text
+            document.update(answer.json())
+            given_up.update(document["without"])
+            return None if given_up == missing else f"it gave up {given_up}"
+
+        wait_until(why_not)
+        assert document["status"] == "ok"
+        return str(document["risk"])
+
+    # The network
+
+    def link(self, follower: Node) -> TcpProxy:
+        """The proxy between the leader and a follower; only in a proxied cluster."""
+        return self._proxies[follower]
+
+    def partition(self, *followers: Node) -> None:
+        """Lose everything between the leader and some followers, in both directions."""
+        for follower in followers:
+            self.link(follower).cut()
+
+    def heal(self, *followers: Node) -> None:
+        """End every fault between the leader and some followers."""
+        for follower in followers:
+            self.link(follower).heal()
+
+    # What the nodes say
+
+    def follower_status(self, follower: Node) -> dict[str, Any]:
+        """What the leader's ``/status`` says of one follower."""
+        address = self.address(follower)
+        [found] = [f for f in self.leader.status()["followers"] if f["address"] == address]
+        status: dict[str, Any] = found
+        return status
+
+    def wait_for_follower(self, follower: Node, **expected: Any) -> None:
+        """Like :func:`wait_for_status`, for what the leader says of one follower."""
+        wait_until(lambda: why_different(self.follower_status(follower), expected))
+
+    def wait_until_streaming(self, *followers: Node) -> None:
+        """Wait until the leader replicates to the given followers, or to all."""
+        for follower in followers or self.followers:
+            self.wait_for_follower(follower, state="streaming")
+
+    def wait_until_ready(self) -> None:
+        """Wait until every node is ready."""
+        for node in self.nodes:
+            node.wait_until_ready()
+
+    def wait_for_replication(
+        self, leader: Node | None = None, timeout_s: float = REPLICATION_TIMEOUT_S
+    ) -> None:
+        """Wait until every follower has applied all that the leader has, and the leader knows it.
+
+        :param leader: the first leader when it is not given.
+        """
+
+        def why_not() -> str | None:
+            status = (leader or self.leader).status()
+            last_index = status["last_index"]
+            known = {
+                f"match index of {f['address']}": f["match_index"] for f in status["followers"]
+            }
+            known["commit index"] = status["commit_index"]
+            for node in self.followers:
+                known[f"applied by {node.name}"] = node.status()["applied_index"]
+            if status["state"] == "leading" and set(known.values()) == {last_index}:
+                return None
+            return f"{status['state']}, last index {last_index}, {known}"
+
+        wait_until(why_not, timeout_s)
+
+    def assert_copies_equal(self, leader: Node | None = None) -> Copy:
+        """Compare every follower with the leader: keys, values, versions, index and digest.
+
+        :param leader: the first leader when it is not given.
+        :return: the leader's copy.
+        """
+        copy = (leader or self.leader).copy()
+        differences = {node.name: compare_copies(copy, node.copy()) for node in self.followers}
+        described = {name: d.describe() for name, d in differences.items() if not d.is_empty}
+        assert described == {}
+        return copy
+
+    def assert_nothing_lost(self, record: WriteRecord, leader: Node | None = None) -> Copy:
+        """How every fault test ends: copies become equal, and hold every confirmed write.
+
+        :param leader: the first leader when it is not given.
+        :return: the leader's copy.
+        """
+        self.wait_for_replication(leader)
+        copy = self.assert_copies_equal(leader)
+        assert record.confirmed, "a test that confirmed nothing has shown nothing"
+        assert record.missing_from(copy) == []
+        return copy
+
+    # The end
+
+    def stop(self) -> None:
+        """Kill every node, frozen ones too, and close the proxies."""
+        for node in self._all_nodes:
+            node.crash()
+        self._stack.close()
+
+    def internal_errors(self) -> dict[str, str]:
+        """By name, what nodes have logged from their first stack trace on."""
+        logs = {node.name: node.log() for node in self._all_nodes}
+        return {
+            name: log[at : at + _EXCERPT]
+            for name, log in logs.items()
+            if (at := log.find("Traceback")) >= 0
+        }
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        super().__exit__(kind, *rest)
+        if kind is None:
+            assert self.internal_errors() == {}
