@@ -1,4 +1,4 @@
-"""Ports and tokens of the nodes under study."""
+"""Environment, ports and tokens of local nodes."""
 
 import socket
 from pathlib import Path
@@ -7,6 +7,7 @@ import pytest
 
 from analysis.nodes.cluster_token import token_headers
 from analysis.nodes.free_ports import free_ports
+from analysis.nodes.node import Node
 
 
 def test_the_ports_are_distinct_and_can_be_listened_on() -> None:
@@ -34,3 +35,15 @@ def test_token_from_its_variable_or_its_file(
     (tmp_path / "token").write_text("from-file\n", "ascii")
     monkeypatch.setenv("CLUSTER_TOKEN_FILE", str(tmp_path / "token"))
     assert token_headers() == {"Authorization": "Bearer from-file"}
+
+
+def test_the_environment_of_a_node_holds_nothing_of_the_shell_but_what_programs_need(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    needed = {"PATH": "/bin", "HOME": "/root", "COVERAGE_PROCESS_START": "pyproject.toml"}
+    stray = {"ROLE": "leader", "DATA_DIR": "/data", "GUNICORN_CMD_ARGS": "-w 3", "NEW_SETTING": "1"}
+    monkeypatch.setattr("os.environ", needed | stray)
+    settings = {"FOLLOWERS": "127.0.0.1:5001"}
+    node = Node("n", "follower", 5000, settings, Path("n.log"))
+    own = {"ROLE": "follower", "HOST": "127.0.0.1", "PORT": "5000"}
+    assert node.environment == needed | own | settings
