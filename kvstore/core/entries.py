@@ -28,13 +28,13 @@ class ReignId(Struct, frozen=True, array_like=True):
     :param epoch: number given by a takeover; every restart from own state keeps it.
     :param restart: 0 for the takeover's own reign; grows with every restart from own state.
     :param id: random, never repeated.
-    :param takeover: ``id`` of the takeover's own reign, which its restarts have in common.
+    :param takeover_id: ``id`` of the takeover's own reign, which its restarts have in common.
     """
 
     epoch: Annotated[int, Meta(ge=1, le=2**63 - 1)]
     restart: Index
     id: str
-    takeover: str
+    takeover_id: str
 
     def is_later_than(self, other: "ReignId | None") -> bool:
         """Whether it began after the other, as far as the two themselves can tell.
@@ -45,13 +45,13 @@ class ReignId(Struct, frozen=True, array_like=True):
         """
         if other is None or self.epoch != other.epoch:
             return other is None or self.epoch > other.epoch
-        return self.takeover == other.takeover and self.restart > other.restart
+        return self.takeover_id == other.takeover_id and self.restart > other.restart
 
     def is_twin_of(self, other: "ReignId | None") -> bool:
         """Whether neither of two different reigns of one epoch is the later one."""
         if other is None or self.epoch != other.epoch or self.id == other.id:
             return False
-        return self.takeover != other.takeover or self.restart == other.restart
+        return self.takeover_id != other.takeover_id or self.restart == other.restart
 
 
 class Position(Struct, frozen=True):
@@ -59,23 +59,23 @@ class Position(Struct, frozen=True):
 
     :param epoch: of the entry there.
     :param index: of the entry there; 0 = before the first one.
-    :param reign: id of the reign that appended it: with the index it names the entry.
+    :param reign_id: id of the reign that appended it: with the index it names the entry.
     """
 
     epoch: int
     index: int
-    reign: str = ""
+    reign_id: str = ""
 
 
 START = Position(0, 0)
 
 
-class Entry(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Entry(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={"reign_id": "reign"}):
     """One change in the log.
 
     :param index: position in the log, from 1, without gaps; also the version it gives its key.
     :param epoch: of the reign in which it was appended.
-    :param reign: id of that reign.
+    :param reign_id: id of that reign.
     :param operation: a ``noop`` is of no key; it begins a reign, or names a new follower.
     :param value: canonical JSON of a put; unset otherwise.
     :param idempotency_key: of the client's request; unset when it had none.
@@ -86,7 +86,7 @@ class Entry(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     index: Annotated[int, Meta(ge=1, le=2**63 - 1)]
     epoch: Annotated[int, Meta(ge=1, le=2**63 - 1)]
-    reign: str
+    reign_id: str
     operation: Operation
     key: str = ""
     value: Raw | UnsetType = UNSET
@@ -97,7 +97,7 @@ class Entry(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def position(self) -> Position:
-        return Position(self.epoch, self.index, self.reign)
+        return Position(self.epoch, self.index, self.reign_id)
 
     @property
     def request(self) -> "RememberedRequest | None":

@@ -69,9 +69,9 @@ class NotLeader(DefiniteError):
     :param leader: the leader's URL; None while this node has not met one.
     """
 
-    def __init__(self, leader: str | None) -> None:
+    def __init__(self, leader_url: str | None) -> None:
         super().__init__("not leader")
-        self.leader = leader
+        self.leader_url = leader_url
 
 
 class NotFollower(DefiniteError):

@@ -45,7 +45,7 @@ class Follower:
     """
 
     def __init__(self, state: NodeState, log_retain: int, log_retain_bytes: int) -> None:
-        self.node = state.node
+        self.node_id = state.node_id
         self.commit_index = 0
         self._node_state = state
         self._log_retain = log_retain
@@ -108,22 +108,22 @@ class Follower:
 
     def hello(self, message: Hello) -> Answer:
         """Say who this is, what it holds, and whom a takeover has to ask too."""
-        refusal = None if message.cluster is None else self._other_cluster(message)
+        refusal = None if message.cluster_id is None else self._other_cluster(message)
         return self._answer(message, refusal, members=self._members_to_ask)
 
     def claim(self, message: Claim) -> Answer:
         """Begin a reign, unless it is an earlier one than the one in force, or its twin."""
         held, reign = self.promise.reign, message.of_reign
-        if message.cluster is None or reign is None:
+        if message.cluster_id is None or reign is None:
             raise InvalidRequest("invalid message: a claim names its cluster and an epoch from 1")
         if refusal := self._other_cluster(message):
             return self._answer(message, refusal)
-        if message.node != self.node:
+        if message.node_id != self.node_id:
             return self._answer(message, Refusal.OTHER_NODE)
         if held is None or held.id != reign.id:
             if not reign.is_later_than(held):
                 return self._answer(message, Refusal.OTHER_REIGN)
-            if message.found_reign != (None if held is None else held.id):
+            if message.found_reign_id != (None if held is None else held.id):
                 return self._answer(message, Refusal.REIGN_CHANGED)
             # A node without a reign cannot tell what is too much, but that there has to be room.
             highest = MAX_EPOCH if held is None else held.epoch + MAX_EPOCH_JUMP
@@ -133,7 +133,7 @@ class Follower:
             if reign.epoch > self.log.last.epoch:
                 # A leader that is being replaced may have named another one since this was found.
                 members = {**self._members_to_ask, **members}
-            promise = Promise(message.cluster, reign, message.leader, members)
+            promise = Promise(message.cluster_id, reign, message.leader_url, members)
             self._node_state.change(SavePromise(promise))
             self._node_state.staging = None
             self._export = None
@@ -169,13 +169,13 @@ class Follower:
             return self._answer(message, refusal)
         self._note_target(message.last_index)
         last, position = self.log.last, message.position
-        if last == position or (last.reign == message.reign and last.index >= position.index):
+        if last == position or (last.reign_id == message.reign_id and last.index >= position.index):
             return self._answer(message)
-        staged = self._node_state.staged(message.snapshot)
+        staged = self._node_state.staged(message.snapshot_id)
         if message.offset > staged:
             return self._answer(message, Refusal.CHUNK_MISSING)
         if message.offset == staged:
-            parts = StageParts(message.snapshot, message.items, message.requests)
+            parts = StageParts(message.snapshot_id, message.items, message.requests)
             self._node_state.change(parts)
         if message.done:
             self._install(message)
@@ -242,15 +242,15 @@ class Follower:
     ) -> Answer:
         held, last = self.promise.reign, self.log.last
         return Answer(
-            node=self.node,
-            cluster=self.promise.cluster,
+            node_id=self.node_id,
+            cluster_id=self.promise.cluster_id,
             epoch=self.promise.epoch,
-            reign=None if held is None else held.id,
+            reign_id=None if held is None else held.id,
             restart=0 if held is None else held.restart,
-            takeover="" if held is None else held.takeover,
+            takeover_id="" if held is None else held.takeover_id,
             last_index=last.index,
             last_epoch=last.epoch,
-            last_reign=last.reign,
+            last_reign_id=last.reign_id,
             commit_index=self.commit_index,
             members=members or {},
             lineage=lineage or [],
@@ -260,7 +260,7 @@ class Follower:
 
     def _other_cluster(self, message: Message) -> Refusal | None:
         # The id binds only with an entry: two first starts must not end in two clusters.
-        if self.promise.cluster in (None, message.cluster) or self.log.last == START:
+        if self.promise.cluster_id in (None, message.cluster_id) or self.log.last == START:
             return None
         return Refusal.OTHER_CLUSTER
 
@@ -285,7 +285,7 @@ class Follower:
         self._node_state.replace(
             ReplaceState(
                 promise=self.promise,
-                staging=message.snapshot,
+                staging_id=message.snapshot_id,
                 position=message.position,
                 base=message.position,
                 entries=[],

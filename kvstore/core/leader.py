@@ -66,7 +66,7 @@ class Leader:
         new_id: Callable[[], str],
         now_ms: Callable[[], int],
     ) -> None:
-        self.node = state.node
+        self.node_id = state.node_id
         self.followers = {address: FollowerProgress(address) for address in addresses}
         """By address; during a takeover also the others that are asked."""
         self._quorum = WriteQuorum(write_quorum, len(addresses))
@@ -168,7 +168,7 @@ class Leader:
             because its age is not known.
         :return: entries, and the age in seconds of the oldest entry it lacks.
         """
-        log = self.log.log
+        log = self.log.replication_log
         match_index = self.followers[address].match_index
         behind = log.last.index - match_index
         if behind <= 0:
@@ -264,7 +264,7 @@ class Leader:
             message = self._reign.next_message(progress, now_s)
         elif progress.stage is Stage.HELLO or progress.is_due(now_s):
             # Only to know who is there, should an operator force a start.
-            message = Hello(cluster=None, epoch=0, reign="", leader=self._url)
+            message = Hello(cluster_id=None, epoch=0, reign_id="", leader_url=self._url)
         if message is not None:
             progress.last_sent_s = now_s
         return message
@@ -344,17 +344,19 @@ class Leader:
             epoch=before.epoch,
             restart=max(before.restart + 1, self._now_ms()),
             id=self._new_id(),
-            takeover=before.takeover,
+            takeover_id=before.takeover_id,
         )
         # Whom it is not told of any more does not vouch for it any more: another leader could have
         # taken over from those that it named since.
         members = members_at(self._addresses, self.promise.members) or self.promise.members
-        self._save_promise(replace(self.promise, reign=reign, leader=self._url, members=members))
+        self._save_promise(
+            replace(self.promise, reign=reign, leader_url=self._url, members=members)
+        )
 
     def _begin_takeover(self, *, forced: bool = False) -> None:
         log = self._node_state.log
         own = OwnState(
-            node=self.node,
+            node_id=self.node_id,
             url=self._url,
             position=log.last,
             lineage=log.lineage,
@@ -388,7 +390,7 @@ class Leader:
         self.log.begin(reign, members_at(self._addresses, self.promise.members), self._now_s)
         self._reign = Reign(
             self.promise,
-            self.node,
+            self.node_id,
             self.log,
             self.followers,
             self._new_id,

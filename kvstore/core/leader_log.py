@@ -75,7 +75,7 @@ class LeaderLog:
         self.durable_index = self.last_index
         self.first_index = self.last_index + 1
         """Index of the reign's first entry."""
-        for entry in self.log.entries(behind=self.map.position.index):
+        for entry in self.replication_log.entries(behind=self.map.position.index):
             self.map.apply(entry)
         self._limits = limits
         self._newest_pending: dict[str, Entry] = {}
@@ -83,7 +83,7 @@ class LeaderLog:
         self._pending_bytes = 0
 
     @property
-    def log(self) -> ReplicationLog:
+    def replication_log(self) -> ReplicationLog:
         """The entries themselves, durable or not."""
         return self._state.log
 
@@ -94,7 +94,7 @@ class LeaderLog:
 
     @property
     def last_index(self) -> int:
-        return self.log.last.index
+        return self.replication_log.last.index
 
     @property
     def commit_index(self) -> int:
@@ -148,7 +148,7 @@ class LeaderLog:
         entry = Entry(
             index=self.last_index + 1,
             epoch=reign.epoch,
-            reign=reign.id,
+            reign_id=reign.id,
             operation=write.operation,
             key=write.key,
             value=UNSET if write.value is None else write.value,
@@ -167,7 +167,7 @@ class LeaderLog:
         entry = Entry(
             index=self.last_index + 1,
             epoch=reign.epoch,
-            reign=reign.id,
+            reign_id=reign.id,
             operation="noop",
             begins=begins,
             members=members,
@@ -185,7 +185,7 @@ class LeaderLog:
         """
         commit_index = self._quorum.advance(self.durable_index, match_indexes)
         while self.map.position.index < commit_index:
-            entry = self.log[self.map.position.index + 1]
+            entry = self.replication_log[self.map.position.index + 1]
             self.map.apply(entry)
             self._pending_bytes -= entry.size
             if self._newest_pending.get(entry.key) is entry:
@@ -199,9 +199,11 @@ class LeaderLog:
         :param pinned: indexes of the snapshots on their way; what is behind them stays, up to
             ``pinned_bytes``.
         """
-        if self.log.size > self._limits.pinned_bytes:
+        if self.replication_log.size > self._limits.pinned_bytes:
             pinned = ()
         floor = min([self.map.position.index, *pinned])
-        index = self.log.retention_cut(floor, self._limits.retain, self._limits.retain_bytes)
+        index = self.replication_log.retention_cut(
+            floor, self._limits.retain, self._limits.retain_bytes
+        )
         if index is not None:
             self._state.change(CutLog(index))

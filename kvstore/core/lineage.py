@@ -105,6 +105,6 @@ def holds_more(mine: tuple[Position, Lineage], theirs: tuple[Position, Lineage])
     if common == position.index:
         return False
     reign, other = lineage.reign_at(common + 1), other_lineage.reign_at(common + 1)
-    if reign is None or other is None or reign.takeover != other.takeover:
+    if reign is None or other is None or reign.takeover_id != other.takeover_id:
         return False
     return reign.restart < other.restart

@@ -85,7 +85,7 @@ def _check_entries(before: Position, entries: Iterable[Entry], epoch: int) -> No
             raise _invalid("the entries' indexes are not in order")
         if not before.epoch <= entry.epoch <= epoch:
             raise _invalid("the entries' epochs are not in order")
-        _check_entry(entry, begins=entry.reign != before.reign)
+        _check_entry(entry, begins=entry.reign_id != before.reign_id)
         before = entry.position
 
 
@@ -98,6 +98,6 @@ def _check_entry(entry: Entry, *, begins: bool) -> None:
         raise _invalid("only a noop begins a reign or names followers")
     first = entry.begins
     if begins != (first is not UNSET) or (
-        first is not UNSET and (first.epoch, first.id) != (entry.epoch, entry.reign)
+        first is not UNSET and (first.epoch, first.id) != (entry.epoch, entry.reign_id)
     ):
         raise _invalid("a reign begins with a noop that names it")

@@ -30,6 +30,20 @@ MAX_ENTRIES = 1000
 MAX_BYTES = 1 << 20  # of entries or items in one message; a single larger one travels alone
 BODY_LIMIT = 64 << 20  # of any message; far above MAX_BYTES and the largest value allowed
 
+WIRE_NAMES = {
+    "cluster_id": "cluster",
+    "reign_id": "reign",
+    "takeover_id": "takeover",
+    "leader_url": "leader",
+    "node_id": "node",
+    "found_reign_id": "found_reign",
+    "prev_reign_id": "prev_reign",
+    "snapshot_id": "snapshot",
+    "index_reign_id": "index_reign",
+    "last_reign_id": "last_reign",
+}
+"""Fields that have a shorter name in JSON."""
+
 
 P = TypeVar("P", Entry, Item, RememberedRequest)
 
@@ -80,32 +94,32 @@ class Export:
 class Header(TypedDict):
     """The fields that every message has."""
 
-    cluster: str | None
+    cluster_id: str | None
     epoch: int
     restart: int
-    reign: str
-    takeover: str
-    leader: str
+    reign_id: str
+    takeover_id: str
+    leader_url: str
 
 
-class Message(Struct, frozen=True, kw_only=True):
+class Message(Struct, frozen=True, kw_only=True, rename=WIRE_NAMES):
     """Leader to follower.
 
-    :param cluster: id of the cluster; None while the leader does not know it.
+    :param cluster_id: id of the cluster; None while the leader does not know it.
     :param epoch: of the reign; 0 while the leader has none.
-    :param reign: id of the reign.
+    :param reign_id: id of the reign.
     :param restart: of the reign.
-    :param takeover: of the reign.
-    :param leader: URL under which others reach the leader; None when it does not say.
+    :param takeover_id: of the reign.
+    :param leader_url: URL under which others reach the leader; None when it does not say.
     :param number: repeated by the answer, so that it is taken for no other message's.
     """
 
     epoch: Epoch
-    reign: str
+    reign_id: str
     restart: Index = 0
-    takeover: str = ""
-    cluster: str | None = None
-    leader: str | None = None
+    takeover_id: str = ""
+    cluster_id: str | None = None
+    leader_url: str | None = None
     number: Index = 0
 
     @property
@@ -113,7 +127,7 @@ class Message(Struct, frozen=True, kw_only=True):
         """The reign that the message belongs to; None = none."""
         if self.epoch == 0:
             return None
-        return ReignId(self.epoch, self.restart, self.reign, self.takeover)
+        return ReignId(self.epoch, self.restart, self.reign_id, self.takeover_id)
 
 
 class Hello(Message, frozen=True, kw_only=True):
@@ -123,14 +137,14 @@ class Hello(Message, frozen=True, kw_only=True):
 class Claim(Message, frozen=True, kw_only=True):
     """Begins a reign at this follower: from now on it refuses every other.
 
-    :param node: id of the node that is meant, which may have gone from this address meanwhile.
-    :param found_reign: id of the reign that it was found in; None = none. It refuses the claim
+    :param node_id: id of the node that is meant, which may have gone from this address meanwhile.
+    :param found_reign_id: id of the reign that it was found in; None = none. It refuses the claim
         when it has accepted another meanwhile, which the leader has to know of first.
     :param members: the followers that the leader knows.
     """
 
-    node: str
-    found_reign: str | None
+    node_id: str
+    found_reign_id: str | None
     members: Members
 
 
@@ -139,21 +153,21 @@ class Append(Message, frozen=True, kw_only=True):
 
     :param prev_index: index of the entry just before the first.
     :param prev_epoch: epoch of that entry.
-    :param prev_reign: id of the reign that appended that entry.
+    :param prev_reign_id: id of the reign that appended that entry.
     :param last_index: the leader's last index, which tells the follower how far behind it is.
     :param commit_index: the leader's commit index.
     """
 
     prev_index: Index
     prev_epoch: Epoch
-    prev_reign: str
+    prev_reign_id: str
     entries: list[Entry]
     last_index: Index
     commit_index: Index
 
     @property
     def prev(self) -> Position:
-        return Position(self.prev_epoch, self.prev_index, self.prev_reign)
+        return Position(self.prev_epoch, self.prev_index, self.prev_reign_id)
 
     @property
     def end_index(self) -> int:
@@ -164,10 +178,10 @@ class Append(Message, frozen=True, kw_only=True):
 class SnapshotChunk(Message, frozen=True, kw_only=True):
     """A part of the leader's map at exactly one position.
 
-    :param snapshot: id of the snapshot that this is a chunk of.
+    :param snapshot_id: id of the snapshot that this is a chunk of.
     :param index: index of the map's position.
     :param index_epoch: epoch of the map's position.
-    :param index_reign: id of the reign at the map's position.
+    :param index_reign_id: id of the reign at the map's position.
     :param lineage: the reigns up to the map's position.
     :param members: the followers that the leader's log names.
     :param offset: how many items and requests came in the chunks before.
@@ -177,10 +191,10 @@ class SnapshotChunk(Message, frozen=True, kw_only=True):
     :param last_index: as in :class:`Append`.
     """
 
-    snapshot: str
+    snapshot_id: str
     index: Index
     index_epoch: Epoch
-    index_reign: str
+    index_reign_id: str
     lineage: list[ReignStart]
     members: Members
     offset: Index
@@ -191,7 +205,7 @@ class SnapshotChunk(Message, frozen=True, kw_only=True):
 
     @property
     def position(self) -> Position:
-        return Position(self.index_epoch, self.index, self.index_reign)
+        return Position(self.index_epoch, self.index, self.index_reign_id)
 
 
 class Fetch(Message, frozen=True, kw_only=True):
@@ -219,18 +233,18 @@ class Refusal(StrEnum):
     COPY_LOST = "the copy has to begin anew"
 
 
-class Answer(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Answer(Struct, frozen=True, kw_only=True, omit_defaults=True, rename=WIRE_NAMES):
     """Follower to leader.
 
-    :param node: id of the node that answers.
-    :param cluster: the cluster it belongs to; None while it belongs to none.
+    :param node_id: id of the node that answers.
+    :param cluster_id: the cluster it belongs to; None while it belongs to none.
     :param epoch: of the reign it was claimed for last; 0 for none.
-    :param reign: id of that reign; None for none.
+    :param reign_id: id of that reign; None for none.
     :param restart: of that reign.
-    :param takeover: of that reign.
+    :param takeover_id: of that reign.
     :param last_index: index of its last entry.
     :param last_epoch: epoch of its last entry.
-    :param last_reign: id of the reign that appended its last entry.
+    :param last_reign_id: id of the reign that appended its last entry.
     :param commit_index: what it knows to be confirmed (a lower bound).
     :param members: to a hello or a claim: the followers that a takeover has to ask too.
     :param lineage: to a claim: the reigns of its log.
@@ -239,15 +253,15 @@ class Answer(Struct, frozen=True, kw_only=True, omit_defaults=True):
         another version may have other reasons, so the text is not checked.
     """
 
-    node: str
-    cluster: str | None
+    node_id: str
+    cluster_id: str | None
     epoch: Epoch
-    reign: str | None
+    reign_id: str | None
     last_index: Index
     last_epoch: Epoch
     restart: Index = 0
-    takeover: str = ""
-    last_reign: str = ""
+    takeover_id: str = ""
+    last_reign_id: str = ""
     commit_index: Index = 0
     members: Members = {}
     lineage: list[ReignStart] = []
@@ -256,14 +270,14 @@ class Answer(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def position(self) -> Position:
-        return Position(self.last_epoch, self.last_index, self.last_reign)
+        return Position(self.last_epoch, self.last_index, self.last_reign_id)
 
     @property
     def followed(self) -> ReignId | None:
         """The reign that the follower was claimed for last; None = none."""
-        if self.reign is None:
+        if self.reign_id is None:
             return None
-        return ReignId(self.epoch, self.restart, self.reign, self.takeover)
+        return ReignId(self.epoch, self.restart, self.reign_id, self.takeover_id)
 
 
 class Fetched(Answer, frozen=True, kw_only=True, omit_defaults=True):

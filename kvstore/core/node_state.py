@@ -46,14 +46,14 @@ class Staging:
 class NodeState:
     """Everything that a node must not forget.
 
-    :param node: id of the node.
+    :param node_id: id of the node.
     :param map: at the log's last position where everything is durable. On a leader it is at the
         commit index instead.
     :param discarded: how many entries and items were kept apart so far, see :class:`ReplaceState`.
     :ivar staging: the copy that is arriving; None for none. It does not outlive the process.
     """
 
-    node: str
+    node_id: str
     promise: Promise = field(default_factory=Promise)
     map: KeyValueMap = field(default_factory=KeyValueMap)
     log: ReplicationLog = field(default_factory=ReplicationLog)
@@ -106,9 +106,9 @@ class NodeState:
                 for entry in record.entries:
                     self.log.append(entry, now_s)
             case StageParts():
-                self._staging_of(record.staging).add(record.items, record.requests)
+                self._staging_of(record.staging_id).add(record.items, record.requests)
             case ReplaceState():
-                kv_map = self._staging_of(record.staging).map
+                kv_map = self._staging_of(record.staging_id).map
                 kv_map.position = record.position
                 self._arrived.append(kv_map)
                 self.staging = None

@@ -55,10 +55,10 @@ class FollowerProgress:
     def __init__(self, address: str) -> None:
         self.address = address
         self.stage = Stage.HELLO
-        self.node: str | None = None
+        self.node_id: str | None = None
         self.followed: ReignId | None = None
         """The reign it belongs to, by its last answer."""
-        self.synced_node: str | None = None
+        self.synced_node_id: str | None = None
         """The node whose position was verified in this reign; None while none was."""
         self.sent_index = 0
         """Entries are sent from behind this index on, which it said it holds."""
@@ -97,8 +97,8 @@ class FollowerProgress:
         self.problem = None
         self.last_contact_s = now_s
         self.followed = answer.followed
-        if self.node != answer.node:
-            self.node = answer.node
+        if self.node_id != answer.node_id:
+            self.node_id = answer.node_id
             self.restart()
 
     def claim(self, header: Header, members: Members, found: ReignId | None) -> Claim:
@@ -107,9 +107,9 @@ class FollowerProgress:
         :param members: the followers that the leader knows.
         :param found: the reign that the follower was found in.
         """
-        assert self.node is not None, "a claim is for a node that has answered"
+        assert self.node_id is not None, "a claim is for a node that has answered"
         found_reign = None if found is None else found.id
-        return Claim(**header, node=self.node, found_reign=found_reign, members=members)
+        return Claim(**header, node_id=self.node_id, found_reign_id=found_reign, members=members)
 
     def lost(self, reason: str) -> None:
         """The last message got no answer; the next thing to do is to ask for the position."""
@@ -120,7 +120,7 @@ class FollowerProgress:
     def restart(self) -> None:
         """Forget what it holds: another node is there, or another reign begins."""
         self.stage = Stage.HELLO
-        self.synced_node = None
+        self.synced_node_id = None
         self.sent_index = self.match_index = self.named_index = 0
         self.is_claimed_elsewhere = False
         self.transfer = None
@@ -132,7 +132,7 @@ class FollowerProgress:
         """
         self.restart()
         self.is_claimed_elsewhere = is_claimed_elsewhere
-        self.node = None
+        self.node_id = None
         self.stage = Stage.CONFLICT
         self.problem = problem
 
@@ -150,10 +150,10 @@ def find_twin(
     if node == own_node:
         return "the leader itself"
     for other in others:
-        if other is not progress and other.node == node:
+        if other is not progress and other.node_id == node:
             if other.reachable:
                 return other.address
             # The node moved here; what it held is counted under its new address only.
-            other.node = None
+            other.node_id = None
             other.restart()
     return None

@@ -18,9 +18,9 @@ class Promise:
 
     It must be durable before anybody is told of it. Raft's literature calls this the hard state.
 
-    :param cluster: id of the cluster; None before the first reign.
+    :param cluster_id: id of the cluster; None before the first reign.
     :param reign: the reign; None before the first one.
-    :param leader: URL of its leader; None for none.
+    :param leader_url: URL of its leader; None for none.
     :param members: the followers that its claims named. On a leader: those it knows, whose
         acknowledgements count.
     :param is_own: whether this node made the reign itself.
@@ -28,9 +28,9 @@ class Promise:
     :param deposed_by: who ended this leader's reign; None while nobody did.
     """
 
-    cluster: str | None = None
+    cluster_id: str | None = None
     reign: ReignId | None = None
-    leader: str | None = None
+    leader_url: str | None = None
     members: Members = field(default_factory=dict)
     is_own: bool = False
     has_led: bool = False
@@ -44,14 +44,14 @@ class Promise:
     def header(self) -> Header:
         """What the leader of this reign puts into every message."""
         assert self.reign is not None, "no reign has begun"
-        assert self.leader is not None, "a reign has a leader"
+        assert self.leader_url is not None, "a reign has a leader"
         return Header(
-            cluster=self.cluster,
+            cluster_id=self.cluster_id,
             epoch=self.reign.epoch,
             restart=self.reign.restart,
-            reign=self.reign.id,
-            takeover=self.reign.takeover,
-            leader=self.leader,
+            reign_id=self.reign.id,
+            takeover_id=self.reign.takeover_id,
+            leader_url=self.leader_url,
         )
 
 
@@ -73,10 +73,10 @@ class SaveEntries:
 class StageParts:
     """Parts of another node's state have arrived; they are beside the node's own state.
 
-    :param staging: id of that state's copy; another one's parts are forgotten.
+    :param staging_id: id of that state's copy; another one's parts are forgotten.
     """
 
-    staging: str
+    staging_id: str
     items: list[Item]
     requests: list[RememberedRequest]
 
@@ -85,7 +85,7 @@ class StageParts:
 class ReplaceState:
     """The staged parts became the node's state, in one step with the promise.
 
-    :param staging: id of the copy. Nothing was staged under it where the map is empty.
+    :param staging_id: id of the copy. Nothing was staged under it where the map is empty.
     :param position: position of the map.
     :param base: position before the first of the entries, which reach up to ``position``.
     :param lineage: the reigns up to ``position``.
@@ -95,7 +95,7 @@ class ReplaceState:
     """
 
     promise: Promise
-    staging: str
+    staging_id: str
     position: Position
     base: Position
     entries: list[Entry]

@@ -78,7 +78,7 @@ class Reign:
         """Whether there are unknown followers, and no known one answers."""
         followers = self._followers.values()
         return any(p.stage is Stage.UNKNOWN for p in followers) and not any(
-            p.reachable and p.node in self._known for p in followers
+            p.reachable and p.node_id in self._known for p in followers
         )
 
     def next_message(self, progress: FollowerProgress, now_s: float) -> Message | None:
@@ -108,9 +108,9 @@ class Reign:
         :raises Deposed: the follower belongs to a later reign, or to a twin of this one.
         :raises OldCopy: the follower holds what only an earlier reign of this leader can have sent.
         """
-        if message.reign != self.id.id:
+        if message.reign_id != self.id.id:
             return
-        if answer.cluster == self.promise.cluster and self._is_over(answer.followed):
+        if answer.cluster_id == self.promise.cluster_id and self._is_over(answer.followed):
             raise Deposed(f"epoch {answer.epoch}, met at {progress.address}")
         if not self._in_conflict(progress, answer):
             self._converse(progress, message, answer, now_s)
@@ -130,7 +130,7 @@ class Reign:
         """A promise is durable: the followers that it names count."""
         self._known = set(promise.members.values())
         for progress in self._followers.values():
-            if progress.stage is Stage.UNKNOWN and progress.node in self._known:
+            if progress.stage is Stage.UNKNOWN and progress.node_id in self._known:
                 progress.stage = Stage.HELLO
         self._look_for_problems()
 
@@ -159,11 +159,11 @@ class Reign:
 
     def _in_conflict(self, progress: FollowerProgress, answer: Answer) -> bool:
         followers = list(self._followers.values())
-        elsewhere = answer.cluster not in (None, self.promise.cluster)
+        elsewhere = answer.cluster_id not in (None, self.promise.cluster_id)
         if elsewhere and answer.position != START:
             progress.conflict(
-                f"{progress.address} holds entries of another cluster, {answer.cluster}: it does "
-                "not belong here, or the directories of one side have to be emptied"
+                f"{progress.address} holds entries of another cluster, {answer.cluster_id}: it "
+                "does not belong here, or the directories of one side have to be emptied"
             )
         elif elsewhere and self._is_over(answer.followed):
             progress.conflict(
@@ -173,7 +173,7 @@ class Reign:
             )
         elif answer.epoch > self.id.epoch + MAX_EPOCH_JUMP:
             progress.conflict(f"the epoch of {progress.address}, {answer.epoch}, is absurdly high")
-        elif twin := find_twin(progress, answer.node, followers, self._node):
+        elif twin := find_twin(progress, answer.node_id, followers, self._node):
             progress.conflict(f"{progress.address} and {twin} are one node")
         elif progress.stage is Stage.CONFLICT:
             progress.stage = Stage.HELLO
@@ -181,7 +181,7 @@ class Reign:
 
     def _is_member(self, progress: FollowerProgress, now_s: float) -> bool:
         """Whether the leader knows this follower; it is named where it is new at its address."""
-        address, node = progress.address, progress.node
+        address, node = progress.address, progress.node_id
         assert node is not None, "it has answered"
         if self.promise.members.get(address) != node:
             newcomer, index = self._newcomers.get(address, (None, 0))
@@ -209,7 +209,7 @@ class Reign:
 
     def _vouched(self, progress: FollowerProgress) -> None:
         """A follower has acknowledged entries; those that name newcomers may be among them."""
-        if progress.node in self._known:
+        if progress.node_id in self._known:
             for address, (_, index) in list(self._newcomers.items()):
                 if index <= progress.match_index:
                     self._adopt(address)
@@ -222,7 +222,9 @@ class Reign:
         followed = answer.followed
         if self._is_over(followed):
             raise Deposed(f"epoch {answer.epoch}, met at {progress.address}")
-        if answer.last_epoch == self.id.epoch and not self._log.log.contains(answer.position):
+        if answer.last_epoch == self.id.epoch and not self._log.replication_log.contains(
+            answer.position
+        ):
             raise OldCopy(progress.address)
         if isinstance(message, Hello) and not self._is_member(progress, now_s):
             progress.stage = Stage.UNKNOWN
@@ -243,16 +245,16 @@ class Reign:
             progress.transfer.offset = 0  # it has restarted, and lost what came before
 
     def _sync(self, progress: FollowerProgress, answer: Answer) -> None:
-        log, position = self._log.log, answer.position
+        log, position = self._log.replication_log, answer.position
         progress.match_index = min(progress.match_index, answer.last_index)
         # An emptied follower is served best by the map, which is never larger than the log it
         # came from. One that was synced at the start has lost nothing and continues from there,
         # and a first start has nothing but its first entry.
-        emptied = position == START and progress.synced_node != answer.node
+        emptied = position == START and progress.synced_node_id != answer.node_id
         by_map = emptied and self._log.map.position.index > 1
         if log.contains(position) and log.reaches_back_to(position.index) and not by_map:
             progress.sent_index = answer.last_index
-            progress.synced_node = answer.node
+            progress.synced_node_id = answer.node_id
             progress.stage = Stage.STREAM
         else:
             progress.match_index = 0
@@ -260,7 +262,9 @@ class Reign:
 
     def _acknowledged(self, progress: FollowerProgress, message: Append, answer: Answer) -> None:
         # Only where the follower's whole log is a part of this one is its end a part of it, too.
-        if answer.last_index < message.end_index or not self._log.log.contains(answer.position):
+        if answer.last_index < message.end_index or not self._log.replication_log.contains(
+            answer.position
+        ):
             progress.match_index = min(progress.match_index, answer.last_index)
             progress.stage = Stage.HELLO
             return
@@ -272,7 +276,7 @@ class Reign:
         self.confirm()
 
     def _next_append(self, progress: FollowerProgress) -> Message:
-        log = self._log.log
+        log = self._log.replication_log
         prev = log.position_at(progress.sent_index)
         if prev is None or not log.reaches_back_to(prev.index):
             self._begin_snapshot(progress)
@@ -283,7 +287,7 @@ class Reign:
             **self.promise.header(),
             prev_index=prev.index,
             prev_epoch=prev.epoch,
-            prev_reign=prev.reign,
+            prev_reign_id=prev.reign_id,
             entries=entries,
             last_index=self._log.durable_index,
             commit_index=self._log.commit_index,
@@ -299,13 +303,13 @@ class Reign:
         transfer = progress.transfer
         assert transfer is not None
         items, requests, done = transfer.chunk()
-        log, position = self._log.log, transfer.position
+        log, position = self._log.replication_log, transfer.position
         return SnapshotChunk(
             **self.promise.header(),
-            snapshot=transfer.snapshot,
+            snapshot_id=transfer.snapshot,
             index=position.index,
             index_epoch=position.epoch,
-            index_reign=position.reign,
+            index_reign_id=position.reign_id,
             lineage=list(log.lineage.up_to(position.index)),
             members=log.members,
             offset=transfer.offset,
@@ -317,13 +321,13 @@ class Reign:
 
     def _chunk_arrived(self, progress: FollowerProgress, message: SnapshotChunk) -> None:
         transfer = progress.transfer
-        if transfer is None or transfer.snapshot != message.snapshot:
+        if transfer is None or transfer.snapshot != message.snapshot_id:
             return
         transfer.offset = message.offset + len(message.items) + len(message.requests)
         if message.done:
             transfer.finish()
             progress.snapshots_sent += 1
-            progress.synced_node = progress.node
+            progress.synced_node_id = progress.node_id
             # The log stays pinned until the follower has caught up: else a short one could be cut
             # in between, and the follower would need one snapshot after the other.
             progress.stage = Stage.HELLO

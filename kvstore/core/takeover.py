@@ -46,7 +46,7 @@ class OwnState:
     :param members: the followers that its log and its promise name.
     """
 
-    node: str
+    node_id: str
     url: str
     position: Position
     lineage: Lineage
@@ -183,7 +183,7 @@ class Takeover:
             return Fetch(**self.promise.header(), offset=self._fetched)
         if connected and address not in self._to_ask and not progress.is_due(now_s):
             return None
-        hello = Hello(cluster=None, epoch=0, reign="", leader=self._own.url)
+        hello = Hello(cluster_id=None, epoch=0, reign_id="", leader_url=self._own.url)
         self._to_ask.discard(address)
         self._hellos[address] = hello
         return hello
@@ -198,7 +198,7 @@ class Takeover:
         if self.phase is Phase.DONE:
             return  # what it came to is being saved
         looked_at = self._seen.get(progress.address)
-        replaced = looked_at is not None and answer.node != looked_at.node
+        replaced = looked_at is not None and answer.node_id != looked_at.node_id
         if replaced and self.phase is not Phase.LOOKING:
             self._look_again()
         elif isinstance(message, Hello):
@@ -228,7 +228,9 @@ class Takeover:
 
     def _look(self, progress: FollowerProgress, answer: Answer) -> None:
         address = progress.address
-        twin = find_twin(progress, answer.node, list(self._followers.values()), self._own.node)
+        twin = find_twin(
+            progress, answer.node_id, list(self._followers.values()), self._own.node_id
+        )
         self._twins.pop(address, None)
         if twin is not None and address not in self._addresses:
             del self._followers[address]  # it was asked by name, and answers elsewhere too
@@ -259,10 +261,10 @@ class Takeover:
         if self._without:
             self._known_epoch += FORCED_EPOCH_JUMP + zlib.crc32(reign.encode()) % 1_000_000
         self.promise = Promise(
-            cluster=self._clusters()[0],
+            cluster_id=self._clusters()[0],
             reign=ReignId(self._known_epoch, 0, reign, reign),
-            leader=self._own.url,
-            members={address: answer.node for address, answer in self._seen.items()},
+            leader_url=self._own.url,
+            members={address: answer.node_id for address, answer in self._seen.items()},
             is_own=True,
         )
         self.promise_saved = False
@@ -296,13 +298,13 @@ class Takeover:
 
     def _bound_clusters(self) -> list[str]:
         """The ids of clusters that hold entries: only with an entry is an id binding."""
-        bound = {a.cluster for a in self._seen.values() if a.position != START}
+        bound = {a.cluster_id for a in self._seen.values() if a.position != START}
         if self._own.position != START:
-            bound.add(self.promise.cluster)
+            bound.add(self.promise.cluster_id)
         return sorted(cluster for cluster in bound if cluster is not None)
 
     def _clusters(self) -> list[str]:
-        found = [self.promise.cluster, *sorted(a.cluster or "" for a in self._seen.values())]
+        found = [self.promise.cluster_id, *sorted(a.cluster_id or "" for a in self._seen.values())]
         return [*self._bound_clusters(), *filter(None, found), self._new_id()]
 
     def _unseen(self) -> list[str]:
@@ -315,7 +317,7 @@ class Takeover:
         named = [a.members for a in answers.values() if a.epoch == newest]
         if self.promise.epoch == newest:
             named += [self._own.members, self.promise.members]
-        nodes = {self._own.node, *(a.node for a in self._seen.values())}
+        nodes = {self._own.node_id, *(a.node_id for a in self._seen.values())}
         answered = {self._own_address, *self._seen, *self._without, *self._addresses}
         answered |= self._elsewhere
         places = [(a, node) for members in named for a, node in members.items()]
@@ -325,7 +327,7 @@ class Takeover:
             if node not in nodes:
                 # Whoever answers there but is named elsewhere has moved; this one may have, too.
                 found = self._seen.get(address)
-                home = address if found is None else homes.get(found.node, address)
+                home = address if found is None else homes.get(found.node_id, address)
                 missing.update({address, home} - answered)
         return sorted(missing)
 
@@ -444,7 +446,7 @@ class Takeover:
         assert base is not None, "it was checked"
         self.taken = ReplaceState(
             promise=self.promise,
-            staging=self._staging,
+            staging_id=self._staging,
             position=answer.position,
             base=base,
             entries=self._entries,

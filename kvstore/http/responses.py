@@ -95,7 +95,7 @@ def _error_body(error: errors.KvstoreError) -> msgspec.Struct:
     body: msgspec.Struct = api_types.Error(text)
     match error:
         case errors.NotLeader():
-            body = api_types.NotLeader(text, error.leader)
+            body = api_types.NotLeader(text, error.leader_url)
         case errors.PreconditionFailed():
             body = api_types.PreconditionFailed(text, error.version)
         case errors.NotApplied():

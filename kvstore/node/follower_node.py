@@ -48,9 +48,9 @@ class FollowerNode(Node):
             state=follower.state,
             epoch=follower.promise.epoch,
             reign=None if follower.promise.reign is None else follower.promise.reign.id,
-            node=follower.node,
-            cluster=follower.promise.cluster,
-            leader=follower.promise.leader,
+            node=follower.node_id,
+            cluster=follower.promise.cluster_id,
+            leader=follower.promise.leader_url,
             last_index=follower.log.last.index,
             commit_index=follower.commit_index,
             applied_index=follower.applied_index,
@@ -74,7 +74,7 @@ class FollowerNode(Node):
         self._copy.follow()
         self._copy.flush()
         if self._follower.promise.reign != reign:
-            logger.info("follows %s in epoch %d", message.leader, message.epoch)
+            logger.info("follows %s in epoch %d", message.leader_url, message.epoch)
         return answer
 
     def _handle(self, message: Message) -> Answer:
@@ -94,7 +94,7 @@ class FollowerNode(Node):
     # What only a leader does
 
     def check_leads(self) -> NoReturn:
-        raise NotLeader(self._follower.promise.leader)
+        raise NotLeader(self._follower.promise.leader_url)
 
     def write(self, write: Write, precondition: Precondition) -> NoReturn:  # noqa: ARG002
         self.check_leads()

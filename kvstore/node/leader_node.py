@@ -134,9 +134,9 @@ class LeaderNode(Node):
             state=leader.state_text,
             epoch=leader.promise.epoch,
             reign=None if leader.reign is None else leader.reign.id,
-            node=leader.node,
-            cluster=leader.promise.cluster,
-            leader=leader.promise.leader,
+            node=leader.node_id,
+            cluster=leader.promise.cluster_id,
+            leader=leader.promise.leader_url,
             last_index=leader.log.last_index,
             commit_index=leader.log.commit_index,
             applied_index=leader.map.position.index,
@@ -154,7 +154,7 @@ class LeaderNode(Node):
         delay = self._delays[address].statistics
         return FollowerStatus(
             address=address,
-            node=progress.node,
+            node=progress.node_id,
             state=progress.stage.value if progress.reachable else "unreachable",
             problem=progress.problem,
             match_index=progress.match_index,

@@ -214,7 +214,7 @@ def _load(connection: sqlite3.Connection) -> NodeState:
         for position, key, fingerprint in connection.execute("SELECT * FROM requests")
     )
     return NodeState(
-        node=node,
+        node_id=node,
         promise=_get(connection, "promise", Promise, Promise()),
         map=KeyValueMap(log.last, items, requests),
         log=log,
@@ -282,7 +282,7 @@ def _append(connection: sqlite3.Connection, entries: list[Entry]) -> None:
 
 
 def _stage(connection: sqlite3.Connection, record: StageParts) -> None:
-    _begin_staging(connection, record.staging)
+    _begin_staging(connection, record.staging_id)
     connection.executemany(
         "INSERT OR REPLACE INTO staged_map VALUES (?, ?, ?)",
         ((item.key, item.version, bytes(item.value)) for item in record.items),
@@ -298,7 +298,7 @@ def _begin_staging(connection: sqlite3.Connection, staging: str) -> None:
 
 
 def _replace(connection: sqlite3.Connection, record: ReplaceState) -> None:
-    _begin_staging(connection, record.staging)
+    _begin_staging(connection, record.staging_id)
     for table in ("map", "requests"):
         connection.execute(f"DROP TABLE {table}")
         connection.execute(f"ALTER TABLE staged_{table} RENAME TO {table}")

@@ -13,9 +13,9 @@ from kvstore.core.errors import TransportError
 from kvstore.core.messages import BODY_LIMIT, Answer, Fetch, Hello, encode
 from kvstore.http.http_transport import HttpTransport
 
-HELLO = Hello(epoch=0, reign="")
-FETCH = Fetch(epoch=0, reign="", offset=0)
-ANSWER = Answer(node="n", cluster=None, epoch=0, reign=None, last_index=0, last_epoch=0)
+HELLO = Hello(epoch=0, reign_id="")
+FETCH = Fetch(epoch=0, reign_id="", offset=0)
+ANSWER = Answer(node_id="n", cluster_id=None, epoch=0, reign_id=None, last_index=0, last_epoch=0)
 PART = b"x" * 65536
 SENT_AT_MOST = 2 * BODY_LIMIT
 TIMEOUT_S = 60.0

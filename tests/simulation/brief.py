@@ -28,16 +28,16 @@ def describe(world: "World") -> str:
     for process in world.running_leaders():
         leader = process.leader
         lines.append(
-            f"{process}: {leader.node} {leader.state_text}, {brief(leader.promise)}, log "
+            f"{process}: {leader.node_id} {leader.state_text}, {brief(leader.promise)}, log "
             f"{brief(process.log.position)}, commit {leader.log.commit_index}, "
             f"W {leader.write_quorum}, {leader.problem}, waits for {leader.waiting_for}"
         )
         lines += [
-            f"  {each.address}: {each.stage} {each.node} match {each.match_index} {each.problem}"
+            f"  {each.address}: {each.stage} {each.node_id} match {each.match_index} {each.problem}"
             for each in leader.followers.values()
         ]
     lines += [
-        f"{name}: {machine.disk.node} {brief(machine.durable.position)} "
+        f"{name}: {machine.disk.node_id} {brief(machine.durable.position)} "
         f"{brief(machine.promise)} {brief(machine.standing)}"
         for name, machine in world.machines.items()
     ]
@@ -52,7 +52,7 @@ def _parts(value: object, parts: dict[str, Any]) -> str:
 
 _SHOWN: dict[type[Any], Callable[[Any], str]] = {
     ReignId: lambda reign: f"{reign.epoch}.{reign.restart}:{reign.id}",
-    Position: lambda position: f"{position.index}@{position.epoch}:{position.reign}",
+    Position: lambda position: f"{position.index}@{position.epoch}:{position.reign_id}",
     Raw: lambda raw: bytes(raw).decode(),
     Struct: lambda struct: _parts(struct, structs.asdict(struct)),
     list: lambda parts: f"[{' '.join(map(brief, parts))}]",

@@ -78,7 +78,7 @@ class Checks:
             same = held.reign is not None and message.of_reign == held.reign
             require(same, "only the reign in force", machine, "accepted", message)
         if accepted and isinstance(message, Claim):
-            its_own = message.node == answer.node
+            its_own = message.node_id == answer.node_id
             require(its_own, "a claim is for one node", machine, "accepted", message)
         followed, promised = answer.followed, machine.promise.reign
         durable = followed == promised or (
@@ -93,7 +93,7 @@ class Checks:
             self._acknowledge(machine, message, answer)
 
     def _acknowledge(self, machine: "Machine", message: Message, answer: Answer) -> None:
-        reign, index = answer.reign or "", answer.last_index
+        reign, index = answer.reign_id or "", answer.last_index
         order = self._ledger.orders.get(reign)
         if order is None:
             return
@@ -103,7 +103,7 @@ class Checks:
             require(durable, "only what is durable", machine, "confirmed", message)
         if not machine.durable.shares(order, index):
             return
-        key = (reign, machine.disk.node)
+        key = (reign, machine.disk.node_id)
         self.acknowledged[key] = max(self.acknowledged.get(key, 0), index)
         if not (machine.standing.forgot or self._reigns.is_loose(answer.followed)):
             self.trusted[key] = max(self.trusted.get(key, 0), index)

@@ -16,7 +16,7 @@ class Disk(NodeState):
     """What survives a crash: the state after the last record that became durable."""
 
     def apply(self, record: Record) -> None:
-        if isinstance(record, StageParts) and self.staged(record.staging):
+        if isinstance(record, StageParts) and self.staged(record.staging_id):
             assert self.staging is not None
             assert not any(map(self.staging.map.get, (item.key for item in record.items))), (
                 "a part was staged twice"
@@ -27,7 +27,7 @@ class Disk(NodeState):
         """What a process that starts from here finds; what was staged is not gone on with."""
         kv_map, log = self.map, self.log
         return Disk(
-            self.node,
+            self.node_id,
             self.promise,
             KeyValueMap(kv_map.position, kv_map.items(), kv_map.requests.requests()),
             ReplicationLog(log.base, log.entries(), log.lineage, log.members),

@@ -137,10 +137,10 @@ class Faults:
             process, message = self._random.choice(messages)
             epoch = max(1, message.epoch + self._random.choice([-1, 0, 0, 1]))
             restart = max(0, message.restart + self._random.choice([-1, 0, 1]))
-            takeover = self._random.choice(["forged", message.takeover])
+            takeover = self._random.choice(["forged", message.takeover_id])
             self._world.counts.faults += 1
             forged = replace(
-                message, epoch=epoch, restart=restart, takeover=takeover, reign="forged"
+                message, epoch=epoch, restart=restart, takeover_id=takeover, reign_id="forged"
             )
             network.forge(process, forged)
 

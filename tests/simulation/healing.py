@@ -115,12 +115,12 @@ def _needs_help(process: LeaderProcess) -> bool:
     running = [each for each in _asked(process).values() if each.is_follower and each.running]
     if leader.state is LeaderState.DEPOSED:
         return True
-    clusters = {machine.promise.cluster for machine in running} | {leader.promise.cluster}
+    clusters = {machine.promise.cluster_id for machine in running} | {leader.promise.cluster_id}
     if leader.problem is not None and len(clusters - {None}) > 1:
         return True
     if leader.state is not LeaderState.TAKEOVER:
         known = set(leader.promise.members.values())
-        nobody_vouches = not known & {machine.disk.node for machine in running}
+        nobody_vouches = not known & {machine.disk.node_id for machine in running}
         return leader.problem is not None and nobody_vouches
     if leader.state_text == UNDECIDED:
         histories = [process.log, *(machine.durable for machine in running)]
@@ -147,10 +147,12 @@ def _of_another_cluster(process: LeaderProcess) -> list[str]:
     """The nodes that hold entries of another cluster than the one with the longest history."""
     world = process.machine.world
     bound = {
-        name: machine.promise.cluster
+        name: machine.promise.cluster_id
         for name, machine in [(process.machine.name, process.machine), *world.followers.items()]
         if machine.durable is not world.ledger.root
     }
-    best = max(world.machines.values(), key=lambda machine: machine.durable.index).promise.cluster
+    best = max(
+        world.machines.values(), key=lambda machine: machine.durable.index
+    ).promise.cluster_id
     others = [name for name, cluster in bound.items() if cluster != best]
     return others if len(set(bound.values())) > 1 else []

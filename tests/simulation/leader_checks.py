@@ -48,7 +48,7 @@ class LeaderChecks:
         if promise.deposed_by is not None and known.deposed_by is None:
             later = self._reigns.has_later(promise.reign)
             require(later, "only a takeover deposes", machine, promise)
-        same = known.reign is not None and known.reign.takeover == promise.reign.takeover
+        same = known.reign is not None and known.reign.takeover_id == promise.reign.takeover_id
         if promise.has_led and not (same and known.has_led):
             asked = self._world.leader(machine.name).leader.followers
             self._ledger.taken_over(machine, before, asked)
@@ -79,15 +79,15 @@ class LeaderChecks:
         leader = process.leader
         own, met = message.of_reign, answer.followed
         over = met is not None and (met.is_later_than(own) or met.is_twin_of(own))
-        same = answer.cluster == leader.promise.cluster and own == leader.promise.reign
-        goes_on = over and same and leader.state in IN_OFFICE and answer.node != leader.node
+        same = answer.cluster_id == leader.promise.cluster_id and own == leader.promise.reign
+        goes_on = over and same and leader.state in IN_OFFICE and answer.node_id != leader.node_id
         require(not goes_on, "a replaced leader stops", process, "goes on after", answer)
         progress = leader.followers.get(address)
         if progress is None or progress.stage is not Stage.STREAM or progress.match_index == 0:
             return
         for machine in self._world.machines.values():
             standing = machine.standing
-            if (machine.disk.node, machine.promise.reign) != (progress.node, own):
+            if (machine.disk.node_id, machine.promise.reign) != (progress.node_id, own):
                 continue
             if progress.counts and machine.is_follower and machine.name == address:
                 standing.counted, standing.misled = True, False
@@ -100,14 +100,14 @@ class LeaderChecks:
     def changed(self, process: "LeaderProcess") -> None:
         """Something has happened at a leader."""
         leader = process.leader
-        self._checks.recorded(process, leader.promise, leader.log.log)
+        self._checks.recorded(process, leader.promise, leader.log.replication_log)
         if leader.state not in IN_OFFICE or leader.promise.reign is None:
             return
         reign = leader.promise.reign.id
         if reign not in self._ledger.orders:
             self._check_begun(process)
         self._ledger.orders[reign] = process.log
-        last = leader.log.log.last
+        last = leader.log.replication_log.last
         require(last == process.log.position, "one order", process, "holds", last)
         self._check_commit(process, reign)
         self._check_ready(process, reign)
@@ -124,7 +124,7 @@ class LeaderChecks:
         promise = machine.promise
         excused = self._reigns.replaced(promise) or self._reigns.is_loose(promise.reign)
         excused |= machine.standing.stale or ledger.apart
-        kept = excused or process.log.holds(ledger.of(promise.cluster))
+        kept = excused or process.log.holds(ledger.of(promise.cluster_id))
         require(kept, "confirmed entries survive", machine, "begins without them")
 
     def _check_ready(self, process: "LeaderProcess", reign: str) -> None:
@@ -137,10 +137,10 @@ class LeaderChecks:
         if known or leader.write_quorum == 0:
             return
         first = process.log
-        while first.parent is not None and first.parent.position.reign == reign:
+        while first.parent is not None and first.parent.position.reign_id == reign:
             first = first.parent
         acknowledged = self._checks.acknowledged
-        held = first.position.reign == reign and any(
+        held = first.position.reign_id == reign and any(
             of == reign and index >= first.index for (of, _), index in acknowledged.items()
         )
         require(held, "a quorum knows a ready leader", process, "is ready in", reign)
@@ -157,14 +157,14 @@ class LeaderChecks:
         durable = machine.durable.shares(process.log, commit)
         require(durable, "only what is durable", process, "confirms", commit)
         if tip is not None and not tip.confirmed:
-            own = tip.position.reign == reign
+            own = tip.position.reign_id == reign
             require(own, "the first entry comes first", process, "confirms", commit)
             self._check_quorum(process, reign, tip)
 
     def _check_quorum(self, process: "LeaderProcess", reign: str, tip: History) -> None:
         machine, size = process.machine, process.leader.write_quorum
         # Not by machine: one that was emptied may be another follower's by now.
-        nodes = {each.node for each in process.leader.followers.values() if each.node}
+        nodes = {each.node_id for each in process.leader.followers.values() if each.node_id}
         holders, trusted = (
             {node for node in nodes if counts.get((reign, node), 0) >= tip.index}
             for counts in (self._checks.acknowledged, self._checks.trusted)
@@ -175,7 +175,7 @@ class LeaderChecks:
         replaced = self._reigns.replaced(machine.promise)
         loose = self._reigns.is_loose(machine.promise.reign)
         # A replaced leader's own copy is lost; so are those of followers that were emptied since.
-        left = {each.disk.node for each in self._world.machines.values()}
+        left = {each.disk.node_id for each in self._world.machines.values()}
         gone = replaced and (size == 0 or trusted.isdisjoint(left))
         if len(trusted) < size or machine.standing.stale or loose or gone:
             return

@@ -83,7 +83,7 @@ class LeaderProcess(Process):
 
     def _follow_log(self) -> None:
         """Take note of what the leader has appended, or taken over."""
-        ledger, log = self.machine.world.ledger, self.leader.log.log
+        ledger, log = self.machine.world.ledger, self.leader.log.replication_log
         if log.last == self.log.position:
             return
         last = log.last

@@ -100,7 +100,7 @@ class Ledger:
 
     def _check_dropped(self, machine: "Machine", history: History, record: ReplaceState) -> None:
         before = machine.queued
-        promised = self.of(machine.promise.cluster).common(before)
+        promised = self.of(machine.promise.cluster_id).common(before)
         kept = self.apart or history.holds(promised)
         require(kept, "promised entries are not dropped", machine, "drops", record)
         common = history.common(before).index
@@ -118,7 +118,7 @@ class Ledger:
 
     def confirm(self, machine: "Machine", history: History) -> None:
         """A leader confirms a history, which is promised from now on."""
-        cluster = machine.promise.cluster
+        cluster = machine.promise.cluster_id
         promised = self.of(cluster)
         if history.holds(promised):
             self._world.counts.confirmed += history.index - promised.index
@@ -152,7 +152,7 @@ class Ledger:
                 other in copies and other.promise.reign == machine.promise.reign
             )
             other.standing.forked |= other not in copies and other is not machine
-        cluster, history = machine.promise.cluster, machine.durable
+        cluster, history = machine.promise.cluster_id, machine.durable
         promised = self.of(cluster)
         if self.apart:
             self.promised[cluster] = history.common(promised)
@@ -179,7 +179,7 @@ class Ledger:
         """
         history = self._histories[disk.log.last]
         same = history is machine.durable and disk.promise == machine.promise
-        if of is not None or not same or disk.node != machine.disk.node:
+        if of is not None or not same or disk.node_id != machine.disk.node_id:
             machine.standing = Standing(
                 forgot=self.reigns.went_back(disk),
                 stale=True,
@@ -194,14 +194,14 @@ class Ledger:
 
     def _outranks_promised(self, machine: "Machine") -> bool:
         """Whether a leader's disk that went back holds another branch, of an earlier restart."""
-        promised, history = self.of(machine.promise.cluster), machine.durable
+        promised, history = self.of(machine.promise.cluster_id), machine.durable
         common = promised.common(history).index
         own, theirs = history.at(common + 1), promised.at(common + 1)
         if not (machine.standing.stale and machine.promise.is_own and own and theirs):
             return False
         assert own.reign is not None, "every log begins with a reign"
         assert theirs.reign is not None, "every log begins with a reign"
-        same = own.reign.takeover == theirs.reign.takeover
+        same = own.reign.takeover_id == theirs.reign.takeover_id
         return same and own.reign.restart < theirs.reign.restart
 
     def is_on(self, machine: "Machine") -> None:

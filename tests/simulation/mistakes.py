@@ -130,8 +130,8 @@ class Mistakes:
         if not self._copies:
             return
         name, disk = self._random.choice(self._copies)
-        others = [m.disk.node for m in self._world.machines.values() if m.name != name]
-        if disk.node not in others:
+        others = [m.disk.node_id for m in self._world.machines.values() if m.name != name]
+        if disk.node_id not in others:
             self._stop(name)
             self._world.put_back(name, disk)
             self._restart(name)

@@ -189,7 +189,7 @@ def test_two_first_starts_make_one_make_cluster(seed: int) -> None:
     world.clock.run(seed / 1000)
     world.lead("other")
     converge(world)
-    clusters = {machine.promise.cluster for machine in world.followers.values()}
+    clusters = {machine.promise.cluster_id for machine in world.followers.values()}
     assert len(clusters) == 1
     assert not world.ledger.apart
 
@@ -233,7 +233,7 @@ def test_follower_emptied_between_two_claims_of_a_takeover() -> None:
         world.lead("other", emptied=True)
         take(world, packets, Hello).deliver()
         claim = take(world, packets, Claim)
-        wait(world, lambda: world.machine("f0").promise.leader == "http://other")
+        wait(world, lambda: world.machine("f0").promise.leader_url == "http://other")
         world.clock.run(0.05)
         cut(world, "f0", leader="other")
         world.restart("f0", emptied=True)
@@ -321,7 +321,7 @@ def test_claim_does_not_make_a_follower_forget_who_was_named_since_it_was_found(
         cut(world, "f0", "f1")
         confirm(world, 2)
         claim.deliver()
-        wait(world, lambda: world.machine("f0").promise.leader == "http://other")
+        wait(world, lambda: world.machine("f0").promise.leader_url == "http://other")
     world.crash("other")
     world.crash("leader")
     world.network.heal()

@@ -147,8 +147,8 @@ class World:
 
     def is_single(self, name: str) -> bool:
         """Whether no other machine has a copy of this one's disk."""
-        nodes = [machine.disk.node for machine in self.machines.values()]
-        return nodes.count(self.machine(name).disk.node) == 1
+        nodes = [machine.disk.node_id for machine in self.machines.values()]
+        return nodes.count(self.machine(name).disk.node_id) == 1
 
     @property
     def followers(self) -> dict[str, Machine]:

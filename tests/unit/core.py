@@ -56,7 +56,7 @@ def begin(index: int = 1, of: ReignId = R1, members: Members | None = None) -> E
     return Entry(
         index=index,
         epoch=of.epoch,
-        reign=of.id,
+        reign_id=of.id,
         operation="noop",
         begins=of,
         members=members or {},
@@ -65,7 +65,7 @@ def begin(index: int = 1, of: ReignId = R1, members: Members | None = None) -> E
 
 def name(index: int, members: Members, of: ReignId = R1) -> Entry:
     """An entry that names followers."""
-    return Entry(index=index, epoch=of.epoch, reign=of.id, operation="noop", members=members)
+    return Entry(index=index, epoch=of.epoch, reign_id=of.id, operation="noop", members=members)
 
 
 def put(
@@ -74,7 +74,7 @@ def put(
     return Entry(
         index=index,
         epoch=of.epoch,
-        reign=of.id,
+        reign_id=of.id,
         operation="put",
         key=key,
         value=Raw(value.encode()),
@@ -84,7 +84,7 @@ def put(
 
 
 def delete(index: int, key: str = "k", of: ReignId = R1) -> Entry:
-    return Entry(index=index, epoch=of.epoch, reign=of.id, operation="delete", key=key)
+    return Entry(index=index, epoch=of.epoch, reign_id=of.id, operation="delete", key=key)
 
 
 def entries(last: int, first: int = 1, of: ReignId = R1) -> list[Entry]:
@@ -102,8 +102,8 @@ def claim(
 ) -> Claim:
     return Claim(
         **header(of, cluster),
-        node=node,
-        found_reign=None if found is None else found.id,
+        node_id=node,
+        found_reign_id=None if found is None else found.id,
         members=members or {},
     )
 
@@ -119,7 +119,7 @@ def append(
         **header(of),
         prev_index=prev.index,
         prev_epoch=prev.epoch,
-        prev_reign=prev.reign,
+        prev_reign_id=prev.reign_id,
         entries=list(entries),
         last_index=prev.index + len(entries) if last_index is None else last_index,
         commit_index=commit_index,
@@ -130,10 +130,10 @@ def chunk(of: ReignId = R1, position: Position | None = None, **changes: object)
     """The only chunk of a snapshot, at the reign's ninth entry where nothing else is said."""
     position = position or at(9, of)
     fields: dict[str, object] = {
-        "snapshot": "s",
+        "snapshot_id": "s",
         "index": position.index,
         "index_epoch": position.epoch,
-        "index_reign": position.reign,
+        "index_reign_id": position.reign_id,
         "lineage": [ReignStart(of, 1)],
         "members": {},
         "offset": 0,
@@ -172,13 +172,13 @@ def save(node: Follower | Leader) -> None:
 
 def kept(node: Follower | Leader) -> NodeState:
     """What is found in the directory of a node now; nothing else that it does is in there."""
-    log = node.log if isinstance(node, Follower) else node.log.log
+    log = node.log if isinstance(node, Follower) else node.log.replication_log
     kv_map = node.map if isinstance(node, Follower) else node.log.map
     copy = KeyValueMap(kv_map.position, kv_map.items(), kv_map.requests.requests())
     for entry in log.entries(behind=copy.position.index):
         copy.apply(entry)
     copied = ReplicationLog(log.base, log.entries(), log.lineage, log.members)
-    return NodeState(node.node, node.promise, copy, copied)
+    return NodeState(node.node_id, node.promise, copy, copied)
 
 
 def leader(

@@ -60,7 +60,7 @@ def test_there_is_something_to_say_to_a_node_that_is_asked_too() -> None:
 def test_a_leader_that_is_deposed_ends_its_reign_with_a_problem() -> None:
     made, _ = cluster()
     watch = watched(made)
-    later = Promise(made.promise.cluster, reign(9), "http://other")
+    later = Promise(made.promise.cluster_id, reign(9), "http://other")
     exchange(made, "f0", Follower(NodeState("n0", later), 9, 9))
     made.lost("f0", "gone")
     exchange(made, "f0", Follower(NodeState("n0", later), 9, 9))

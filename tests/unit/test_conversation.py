@@ -65,7 +65,7 @@ class Executor:
     def _send(self, message: Message) -> None:
         self.sent.append((type(message), self.now_s))
         if isinstance(message, self.refused):
-            answer = replace(self.answering.hello(Hello(epoch=0, reign="")), error="refused")
+            answer = replace(self.answering.hello(Hello(epoch=0, reign_id="")), error="refused")
         else:
             answer = handle(self.answering, message)
         self.conversation.answered(message, answer, self.now_s)
@@ -174,7 +174,7 @@ def test_one_refusal_hardly_slows_a_follower_that_catches_up() -> None:
     executor = Executor(made, older)
     executor.run(HEARTBEAT_S)
     assert [kind for kind, _ in executor.sent[:3]] == [Append, Hello, Append]
-    assert older.log.last == made.log.log.last
+    assert older.log.last == made.log.replication_log.last
     assert executor.sent[2][1] == BACKOFF_MIN_S
 
 

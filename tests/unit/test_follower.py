@@ -84,19 +84,19 @@ def test_claims(held: ReignId | None, message: Claim, refusal: Refusal | None) -
 
 def test_a_claim_without_a_cluster_is_malformed() -> None:
     with pytest.raises(InvalidRequest):
-        follower(claimed=False).claim(msgspec.structs.replace(claim(), cluster=None))
+        follower(claimed=False).claim(msgspec.structs.replace(claim(), cluster_id=None))
 
 
 def test_the_cluster_binds_with_the_first_entry() -> None:
     other = claim(R2, found=R1, cluster="other")
     made = follower(*entries(1))
     assert made.claim(other).error == Refusal.OTHER_CLUSTER
-    greeting = msgspec.structs.replace(hello(), cluster="other")
+    greeting = msgspec.structs.replace(hello(), cluster_id="other")
     assert made.hello(greeting).error == Refusal.OTHER_CLUSTER
     made = follower()
     assert made.hello(greeting).error is None
     assert made.claim(other).error is None
-    assert made.promise.cluster == "other"
+    assert made.promise.cluster_id == "other"
 
 
 def test_an_accepted_claim_ends_the_right_to_lead_in_the_same_record() -> None:
@@ -143,7 +143,7 @@ def test_hello_changes_nothing_and_shows_the_position() -> None:
     before = state(made)
     answer = made.hello(hello())
     assert (answer.position, answer.followed) == (at(3), R1)
-    assert made.hello(Hello(epoch=0, reign="")).error is None
+    assert made.hello(Hello(epoch=0, reign_id="")).error is None
     assert state(made) == before
 
 
@@ -194,7 +194,7 @@ def test_an_entry_of_another_order_is_refused(of: ReignId) -> None:
     assert refused.error == Refusal.POSITION_NOT_HELD
 
 
-NAMELESS = Entry(index=2, epoch=1, reign="r1", operation="put", key="k")
+NAMELESS = Entry(index=2, epoch=1, reign_id="r1", operation="put", key="k")
 
 
 @pytest.mark.parametrize(
@@ -252,7 +252,7 @@ def test_when_a_snapshot_is_installed(of: ReignId, position: Position, last: Pos
     made.append(append(prev=at(12), commit_index=12))
     if of != R1:
         follows(made, of)
-    first = TWIN if position.reign == "t" else R1
+    first = TWIN if position.reign_id == "t" else R1
     answer = made.snapshot(chunk(of, position, lineage=[ReignStart(first, 1)]))
     save(made)
     assert (answer.error, answer.position, made.map.position) == (None, last, last)
@@ -282,7 +282,7 @@ def test_what_the_snapshot_does_not_hold_is_discarded_into_the_record() -> None:
     (*_, replaced) = made.take_unsaved()
     assert replaced == ReplaceState(
         promise=made.promise,
-        staging="s",
+        staging_id="s",
         position=position,
         base=position,
         entries=[],
@@ -298,7 +298,7 @@ def test_what_the_snapshot_does_not_hold_is_discarded_into_the_record() -> None:
     [
         ([chunk(offset=1)], Refusal.CHUNK_MISSING),
         (
-            [chunk(items=[Item("a", 1, Raw(b"1"))], done=False), chunk(snapshot="x", offset=1)],
+            [chunk(items=[Item("a", 1, Raw(b"1"))], done=False), chunk(snapshot_id="x", offset=1)],
             Refusal.CHUNK_MISSING,
         ),
         ([chunk(done=False), chunk(offset=2)], Refusal.CHUNK_MISSING),

@@ -217,7 +217,7 @@ def test_a_follower_behind_the_log_gets_a_snapshot() -> None:
         talk(made, rest)
     talk(made, others)
     assert made.followers["f0"].snapshots_sent == 1
-    assert others["f0"].log.last == made.log.log.last
+    assert others["f0"].log.last == made.log.replication_log.last
 
 
 def snapshot_on_its_way(**limits: int) -> tuple[Leader, dict[str, Follower]]:
@@ -242,7 +242,7 @@ def test_a_snapshot_is_resumed_after_a_lost_connection() -> None:
     exchange(made, "f0", others["f0"])
     message = made.next_message("f0", 0.0)
     assert isinstance(message, SnapshotChunk)
-    assert (message.snapshot, message.offset, message.done) == (first.snapshot, 12, True)
+    assert (message.snapshot_id, message.offset, message.done) == (first.snapshot, 12, True)
 
 
 @pytest.mark.usefixtures("_small_chunks")
@@ -269,10 +269,10 @@ def test_the_log_behind_a_snapshot_stays_until_the_entries_behind_it_have_arrive
         for _ in range(20):
             wrote(made)
             talk(made, rest)
-        assert made.log.log.base.index == 21
+        assert made.log.replication_log.base.index == 21
     talk(made, others)
     assert made.followers["f0"].snapshots_sent == 1, "the entries came in several messages"
-    assert made.log.log.base.index > 21
+    assert made.log.replication_log.base.index > 21
 
 
 @pytest.mark.usefixtures("_small_chunks")
@@ -286,7 +286,7 @@ def test_the_log_is_not_kept_for_ever(gone_s: float, limits: dict[str, int]) -> 
     for _ in range(20):
         wrote(made)
         talk(made, {"f1": others["f1"]}, now_s=gone_s)
-    assert made.log.log.base.index > 21
+    assert made.log.replication_log.base.index > 21
 
 
 def test_another_node_at_an_address_counts_for_nothing_it_did_not_acknowledge() -> None:
@@ -347,7 +347,7 @@ def test_hello_and_claim_confirm_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    "held", [{"last_index": 1}, {"last_epoch": 0, "last_reign": "elsewhere"}], ids=str
+    "held", [{"last_index": 1}, {"last_epoch": 0, "last_reign_id": "elsewhere"}], ids=str
 )
 def test_an_answer_counts_only_if_the_whole_log_is_a_part_of_the_leaders(
     held: dict[str, object],
@@ -390,5 +390,5 @@ def test_lag_of_a_follower_that_lacks_what_is_in_the_map_only() -> None:
         save(made)
         talk(made, others)
     restarted = leader(kept(made))
-    assert restarted.log.log.base.index > 1
+    assert restarted.log.replication_log.base.index > 1
     assert restarted.lag("f0", 1015.0, started_s=1000.0) == (7, 15.0)

@@ -38,10 +38,10 @@ from tests.unit.core import (
 )
 
 ENTRY = put(3, "\u00e9/\x00", '{"b":1,"a":[1.0]}', R2, request="once")
-ANSWER = Answer(node="n", cluster=None, epoch=2, reign=None, last_index=3, last_epoch=1)
+ANSWER = Answer(node_id="n", cluster_id=None, epoch=2, reign_id=None, last_index=3, last_epoch=1)
 MEMBERS = {"f0:1": "n0"}
 EVERY_KIND: list[Message | Answer] = [
-    Hello(epoch=0, reign=""),
+    Hello(epoch=0, reign_id=""),
     hello(reign(2, 5)),
     claim(),
     claim(R2, found=R1, members=MEMBERS),
@@ -56,15 +56,15 @@ EVERY_KIND: list[Message | Answer] = [
     ANSWER,
     msgspec.structs.replace(ANSWER, error=Refusal.OTHER_REIGN),
     Answer(
-        node="n",
-        cluster="c",
+        node_id="n",
+        cluster_id="c",
         epoch=1,
-        reign="r1.5",
+        reign_id="r1.5",
         restart=5,
-        takeover="r1",
+        takeover_id="r1",
         last_index=1,
         last_epoch=1,
-        last_reign="r1",
+        last_reign_id="r1",
         members=MEMBERS,
         lineage=[ReignStart(R1, 1)],
         number=7,

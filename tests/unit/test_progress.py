@@ -12,7 +12,13 @@ from tests.unit.core import R1, R2, at, header
 
 def answer(node: str = "n") -> Answer:
     return Answer(
-        node=node, cluster="c", epoch=1, reign="r1", takeover="r1", last_index=5, last_epoch=1
+        node_id=node,
+        cluster_id="c",
+        epoch=1,
+        reign_id="r1",
+        takeover_id="r1",
+        last_index=5,
+        last_epoch=1,
     )
 
 
@@ -48,10 +54,10 @@ def test_lost_contact_leaves_what_it_holds() -> None:
 @pytest.mark.parametrize("node", ["n", "other"])
 def test_another_node_holds_nothing(node: str) -> None:
     progress = streaming()
-    progress.synced_node = "n"
+    progress.synced_node_id = "n"
     progress.answered(answer(node), 2.0)
     kept = node == "n"
-    assert (progress.match_index, progress.stage, progress.synced_node) == (
+    assert (progress.match_index, progress.stage, progress.synced_node_id) == (
         (5, Stage.STREAM, "n") if kept else (0, Stage.HELLO, None)
     )
 
@@ -68,9 +74,9 @@ def test_claim_names_the_node_and_the_reign_it_was_found_in() -> None:
     progress = streaming()
     assert progress.followed == R1
     claim = progress.claim(header(R2), {"a": "n"}, progress.followed)
-    assert (claim.node, claim.found_reign, claim.of_reign) == ("n", "r1", R2)
+    assert (claim.node_id, claim.found_reign_id, claim.of_reign) == ("n", "r1", R2)
     assert claim.members == {"a": "n"}
-    assert progress.claim(header(R2), {}, None).found_reign is None
+    assert progress.claim(header(R2), {}, None).found_reign_id is None
 
 
 def test_twin_is_found_among_those_that_answer() -> None:
@@ -84,13 +90,13 @@ def test_node_that_moved_counts_under_its_new_address_only() -> None:
     old, new = streaming("a", "x"), streaming("b", "x")
     old.lost("gone")
     assert find_twin(new, "x", [old, new], "leader") is None
-    assert (old.node, old.match_index, new.match_index) == (None, 0, 5)
+    assert (old.node_id, old.match_index, new.match_index) == (None, 0, 5)
 
 
 def test_follower_in_conflict_holds_nothing_that_counts() -> None:
     progress = streaming()
     progress.conflict("another cluster")
-    assert (progress.stage, progress.node, progress.match_index) == (Stage.CONFLICT, None, 0)
+    assert (progress.stage, progress.node_id, progress.match_index) == (Stage.CONFLICT, None, 0)
     assert progress.problem == "another cluster"
 
 

@@ -45,7 +45,7 @@ def empty(node: str) -> Follower:
 def claimed_by(of: ReignId, other: Follower) -> Follower:
     """Let a follower of the leader accept a reign of somebody else."""
     found = other.promise.reign
-    message = claim(of, node=other.node, found=found, cluster=other.promise.cluster or "")
+    message = claim(of, node=other.node_id, found=found, cluster=other.promise.cluster_id or "")
     assert other.claim(message).error is None
     save(other)
     return other
@@ -71,7 +71,7 @@ def test_a_restart_keeps_the_epoch_and_is_later(before: int, restart: int) -> No
     held = reign(3, before)
     made = leader(led(held)).reign
     assert made is not None
-    assert (made.epoch, made.restart, made.takeover) == (3, restart, held.takeover)
+    assert (made.epoch, made.restart, made.takeover_id) == (3, restart, held.takeover_id)
     assert made.id != held.id
     assert made.is_later_than(held)
 
@@ -87,7 +87,7 @@ def test_a_reign_is_saved_before_anybody_hears_of_it() -> None:
 
 def test_a_reign_begins_with_an_entry_that_names_the_followers() -> None:
     for made in (cluster()[0], leader(led(members={"f0": "n0", "f1": "n1", "gone": "n2"}))):
-        first = made.log.log[made.log.first_index]
+        first = made.log.replication_log[made.log.first_index]
         assert (first.operation, first.begins) == ("noop", made.reign)
         assert first.members == {"f0": "n0", "f1": "n1"}
 
@@ -129,7 +129,7 @@ def test_a_restarted_leader_claims_each_follower_in_the_reign_it_is_found_in() -
     message = again.next_message("f0", 0.0)
     assert isinstance(message, Claim)
     assert made.reign is not None
-    assert (message.node, message.found_reign) == ("n0", made.reign.id)
+    assert (message.node_id, message.found_reign_id) == ("n0", made.reign.id)
     assert message.members == {"f0": "n0", "f1": "n1"}
     talk(again, others)
     assert others["f0"].promise.reign == others["f1"].promise.reign == again.reign
@@ -241,7 +241,7 @@ def test_an_unknown_follower_waits_until_a_known_one_has_vouched() -> None:
     made.lost("f0", "gone")
     exchange(made, "f0", others["f0"])
     assert (made.followers["f0"].stage, made.problem) == (Stage.UNKNOWN, None)
-    naming = made.log.log[3]
+    naming = made.log.replication_log[3]
     assert naming.members == {"f0": "new", "f1": "n1"}
     assert made.promise.members == {"f0": "n0", "f1": "n1"}
     assert made.next_message("f0", 0.4) is None
@@ -250,7 +250,7 @@ def test_an_unknown_follower_waits_until_a_known_one_has_vouched() -> None:
     exchange(made, "f1", others["f1"])
     assert made.promise.members == naming.members
     talk(made, others)
-    assert others["f0"].log.last == made.log.log.last
+    assert others["f0"].log.last == made.log.replication_log.last
     assert made.replicas(3) == 2
 
 
@@ -262,7 +262,7 @@ def test_an_address_where_nodes_come_and_go_is_named_now_and_then() -> None:
         exchange(made, "f0", empty(f"new{number}"), now_s)
         assert made.followers["f0"].stage is Stage.UNKNOWN
     assert made.log.last_index == before + 2
-    assert made.log.log[made.log.last_index].members == {"f0": "new3", "f1": "n1"}
+    assert made.log.replication_log[made.log.last_index].members == {"f0": "new3", "f1": "n1"}
 
 
 def test_a_known_follower_vouches_with_what_was_sent_after_the_meeting() -> None:
@@ -352,7 +352,7 @@ def test_a_known_follower_that_moved_counts_from_the_entry_that_names_it() -> No
 def test_a_follower_of_another_cluster_that_holds_nothing_is_taken_in() -> None:
     other = Follower(NodeState("n0", Promise("other", R1, URL)), 1000, 1 << 20)
     talk(leader(led(reign(2), {"f0": "n0"}), 1), {"f0": other})
-    assert other.promise.cluster == CLUSTER
+    assert other.promise.cluster_id == CLUSTER
 
 
 # An old copy
@@ -403,7 +403,7 @@ def test_a_later_reign_or_a_twin_deposes_for_good(of: ReignId, restarted: bool) 
     made, _ = cluster()
     if restarted:
         made = leader(kept(made))
-    other = Follower(NodeState("n0", Promise(made.promise.cluster, of, "http://other")), 9, 9)
+    other = Follower(NodeState("n0", Promise(made.promise.cluster_id, of, "http://other")), 9, 9)
     made.lost("f0", "gone")
     exchange(made, "f0", other)
     assert made.state is LeaderState.DEPOSED

@@ -35,7 +35,7 @@ from tests.unit.core import R2, at, begin, delete, entries, name, put, reign
 PROMISE = Promise("c", R2, "http://leader:5000", {"f:1": "n"})
 REPLACEMENT = ReplaceState(
     promise=PROMISE,
-    staging="s",
+    staging_id="s",
     position=at(9, R2),
     base=at(8, R2),
     entries=[put(9, "b", of=R2)],
@@ -79,7 +79,7 @@ def contents(state: NodeState) -> tuple[object, ...]:
     """Everything, to be compared."""
     log, kv_map = state.log, state.map
     return (
-        state.node,
+        state.node_id,
         state.promise,
         kv_map.position,
         sorted((item.key, item.version, bytes(item.value)) for item in kv_map.items()),
@@ -94,9 +94,9 @@ def contents(state: NodeState) -> tuple[object, ...]:
 
 def test_a_new_directory_is_an_empty_node_that_keeps_its_id(tmp_path: Path) -> None:
     first, second = load(tmp_path / "new"), load(tmp_path / "new")
-    assert first.node == second.node
+    assert first.node_id == second.node_id
     assert (second.promise, second.log.last, second.map.items()) == (Promise(), START, [])
-    assert load(tmp_path / "other").node != first.node
+    assert load(tmp_path / "other").node_id != first.node_id
 
 
 # Records
@@ -149,7 +149,7 @@ def other_states(draw: st.DrawFn, held: NodeState) -> ReplaceState:
     base = draw(st.integers(last - 3, last))
     return ReplaceState(
         promise=draw(promises()),
-        staging=draw(st.sampled_from([arrived, arrived, "other"])),
+        staging_id=draw(st.sampled_from([arrived, arrived, "other"])),
         position=at(last, of),
         base=at(base, of),
         entries=[put(index, of=of) for index in range(base + 1, last + 1)],
@@ -201,7 +201,7 @@ def test_a_directory_holds_what_its_records_make_of_a_node(
         patch("kvstore.node.sqlite_storage.REMEMBERED_ENTRIES", 4),
     ):
         storage = started(Path(folder))
-        state = NodeState(storage.load().node)
+        state = NodeState(storage.load().node_id)
         for records, restarts in history:
             storage.save(records)
             storage.flush()

@@ -59,8 +59,8 @@ def test_a_claim_names_its_node_the_reign_found_and_all_followers() -> None:
     first, second = talk.next("a"), talk.next("b")
     assert isinstance(first, Claim)
     assert isinstance(second, Claim)
-    assert (first.node, first.found_reign) == ("na", R1.id)
-    assert (second.node, second.found_reign) == ("nb", R3.id)
+    assert (first.node_id, first.found_reign_id) == ("na", R1.id)
+    assert (second.node_id, second.found_reign_id) == ("nb", R3.id)
     assert first.members == talk.takeover.promise.members == {"a": "na", "b": "nb"}
 
 
@@ -75,7 +75,7 @@ def test_epoch_is_above_every_epoch_found(
     talk = Talk(node("na", of=a), node("nb", of=b), own(of=mine)).until(Phase.CLAIMING)
     made = talk.takeover.promise.reign
     assert made is not None
-    assert (made.epoch, made.restart, made.takeover) == (epoch, 0, made.id)
+    assert (made.epoch, made.restart, made.takeover_id) == (epoch, 0, made.id)
 
 
 def belonging(node_id: str, cluster: str | None, *, bound: bool) -> NodeState:
@@ -105,7 +105,7 @@ def test_a_cluster_is_adopted_unless_two_are_bound(
         assert talk.phase is Phase.LOOKING
         assert "different clusters: mine, theirs" in (talk.takeover.problem or "")
     else:
-        assert (talk.phase, talk.takeover.promise.cluster) == (Phase.CLAIMING, cluster)
+        assert (talk.phase, talk.takeover.promise.cluster_id) == (Phase.CLAIMING, cluster)
 
 
 @pytest.mark.parametrize("twin", ["na", "l"])

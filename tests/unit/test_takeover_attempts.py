@@ -49,7 +49,7 @@ def test_state_is_fetched_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     assert state.map.digest() == best.map.digest()
     assert state.map.requests.requests() == best.map.requests.requests()
     parts = [record for record in talk.saved if isinstance(record, StageParts)]
-    assert {record.staging for record in parts} == {taken.staging}
+    assert {record.staging_id for record in parts} == {taken.staging_id}
     assert [len(record.items) for record in parts] == [2, 0, 0, 0]
 
 
@@ -86,7 +86,7 @@ def _checked_position_differs(talk: Talk) -> None:
 
 
 def _checked_reign_differs(talk: Talk) -> None:
-    talk.say("b", epoch=3, reign="r3", takeover="r3")
+    talk.say("b", epoch=3, reign_id="r3", takeover_id="r3")
 
 
 def _checked_node_differs(talk: Talk) -> None:
@@ -99,7 +99,7 @@ def _best_is_lost(talk: Talk) -> None:
 
 
 def _best_is_another_node(talk: Talk) -> None:
-    message = Hello(epoch=0, reign="")
+    message = Hello(epoch=0, reign_id="")
     talk.hear("a", message, handle(node("emptied", of=None), message))
 
 
@@ -201,7 +201,7 @@ def test_other_followers_may_come_and_go_meanwhile(phase: Phase) -> None:
 def test_a_later_reign_or_a_twin_ends_it(phase: Phase, of: ReignId) -> None:
     talk = unequal().until(phase)
     with pytest.raises(Deposed, match=f"epoch {of.epoch}, met at a"):
-        talk.say("a", epoch=of.epoch, reign=of.id, takeover=of.takeover, error="no")
+        talk.say("a", epoch=of.epoch, reign_id=of.id, takeover_id=of.takeover_id, error="no")
 
 
 @pytest.mark.parametrize(
