@@ -47,6 +47,13 @@ class ReignId(Struct, frozen=True, array_like=True):
             return other is None or self.epoch > other.epoch
         return self.takeover_id == other.takeover_id and self.restart > other.restart
 
+    def restarted(self, reign_id: str, now_ms: int) -> "ReignId":
+        """The reign that follows this one when its leader restarts from its own state.
+
+        :param now_ms: the wall clock, so that a directory put back to an older copy repeats none.
+        """
+        return replace(self, restart=max(self.restart + 1, now_ms), id=reign_id)
+
     def is_twin_of(self, other: "ReignId | None") -> bool:
         """Whether neither of two different reigns of one epoch is the later one."""
         if other is None or self.epoch != other.epoch or self.id == other.id:

@@ -6,7 +6,7 @@ the node only when every record of the changes has been saved: it confirms what 
 
 import msgspec
 
-from kvstore.core.entries import MAX_EPOCH, MAX_EPOCH_JUMP, START, Members
+from kvstore.core.entries import MAX_EPOCH, MAX_EPOCH_JUMP, START, Members, ReignId
 from kvstore.core.errors import InvalidRequest, NotReady
 from kvstore.core.key_value_map import KeyValueMap
 from kvstore.core.lineage import Lineage, ReignStart
@@ -116,28 +116,10 @@ class Follower:
         held, reign = self.promise.reign, message.of_reign
         if message.cluster_id is None or reign is None:
             raise InvalidRequest("invalid message: a claim names its cluster and an epoch from 1")
-        if refusal := self._other_cluster(message):
+        if refusal := self._refused_claim(message, reign):
             return self._answer(message, refusal)
-        if message.node_id != self.node_id:
-            return self._answer(message, Refusal.OTHER_NODE)
         if held is None or held.id != reign.id:
-            if not reign.is_later_than(held):
-                return self._answer(message, Refusal.OTHER_REIGN)
-            if message.found_reign_id != (None if held is None else held.id):
-                return self._answer(message, Refusal.REIGN_CHANGED)
-            # A node without a reign cannot tell what is too much, but that there has to be room.
-            highest = MAX_EPOCH if held is None else held.epoch + MAX_EPOCH_JUMP
-            if reign.epoch > min(highest, MAX_EPOCH):
-                return self._answer(message, Refusal.EPOCH_TOO_HIGH)
-            members = message.members
-            if reign.epoch > self.log.last.epoch:
-                # A leader that is being replaced may have named another one since this was found.
-                members = {**self._members_to_ask, **members}
-            promise = Promise(message.cluster_id, reign, message.leader_url, members)
-            self._node_state.change(SavePromise(promise))
-            self._node_state.staging = None
-            self._export = None
-            self._target_index = None
+            self._begin_reign(message, reign)
         return self._answer(message, members=self._members_to_ask, lineage=list(self.log.lineage))
 
     def append(self, message: Append) -> Answer:
@@ -146,11 +128,9 @@ class Follower:
         if refusal := self._other_reign(message):
             return self._answer(message, refusal)
         self._export = None
-        if not self.log.contains(message.prev):
-            return self._answer(message, Refusal.POSITION_NOT_HELD)
+        if refusal := self._other_order(message):
+            return self._answer(message, refusal)
         held = self.log.last.index
-        if any(e.index <= held and not self.log.contains(e.position) for e in message.entries):
-            return self._answer(message, Refusal.ENTRY_DIFFERS)
         new = [entry.detached() for entry in message.entries if entry.index > held]
         if new:
             self._node_state.change(SaveEntries(new))
@@ -161,15 +141,13 @@ class Follower:
     def snapshot(self, message: SnapshotChunk) -> Answer:
         """Stage one chunk; with the last one, switch to the snapshot in one step.
 
-        A late duplicate finds its own position here, or as much of its own reign, and is only
-        acknowledged.
+        A late duplicate is only acknowledged.
         """
         check_chunk(message)
         if refusal := self._other_reign(message):
             return self._answer(message, refusal)
         self._note_target(message.last_index)
-        last, position = self.log.last, message.position
-        if last == position or (last.reign_id == message.reign_id and last.index >= position.index):
+        if self._is_late(message):
             return self._answer(message)
         staged = self._node_state.staged(message.snapshot_id)
         if message.offset > staged:
@@ -273,6 +251,48 @@ class Follower:
         if reign is not None and reign.is_later_than(held):
             return Refusal.NOT_CLAIMED
         return Refusal.OTHER_REIGN
+
+    def _refused_claim(self, message: Claim, reign: ReignId) -> Refusal | None:
+        held = self.promise.reign
+        if refusal := self._other_cluster(message):
+            return refusal
+        if message.node_id != self.node_id:
+            return Refusal.OTHER_NODE
+        if held is not None and held.id == reign.id:
+            return None
+        if not reign.is_later_than(held):
+            return Refusal.OTHER_REIGN
+        if message.found_reign_id != (None if held is None else held.id):
+            return Refusal.REIGN_CHANGED
+        # A node without a reign cannot tell what is too much, but that there has to be room.
+        highest = MAX_EPOCH if held is None else held.epoch + MAX_EPOCH_JUMP
+        return Refusal.EPOCH_TOO_HIGH if reign.epoch > min(highest, MAX_EPOCH) else None
+
+    def _begin_reign(self, message: Claim, reign: ReignId) -> None:
+        members = message.members
+        if reign.epoch > self.log.last.epoch:
+            # A leader that is being replaced may have named another one since this was found.
+            members = {**self._members_to_ask, **members}
+        promise = Promise(message.cluster_id, reign, message.leader_url, members)
+        self._node_state.change(SavePromise(promise))
+        self._node_state.staging = None
+        self._export = None
+        self._target_index = None
+
+    def _other_order(self, message: Append) -> Refusal | None:
+        if not self.log.contains(message.prev):
+            return Refusal.POSITION_NOT_HELD
+        held = self.log.last.index
+        if any(e.index <= held and not self.log.contains(e.position) for e in message.entries):
+            return Refusal.ENTRY_DIFFERS
+        return None
+
+    def _is_late(self, message: SnapshotChunk) -> bool:
+        """Whether the snapshot's own position is here already, or as much of its own reign."""
+        last, position = self.log.last, message.position
+        return last == position or (
+            last.reign_id == message.reign_id and last.index >= position.index
+        )
 
     def _note_target(self, last_index: int) -> None:
         if self._target_index is None:

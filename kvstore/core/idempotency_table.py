@@ -38,9 +38,12 @@ class IdempotencyTable:
 
     def apply(self, entry: Entry) -> None:
         """Take in the next entry, and forget what it pushes out."""
-        while self._in_order and self._in_order[0].index <= entry.index - REMEMBERED_ENTRIES:
+        self._forget_through(entry.index - REMEMBERED_ENTRIES)
+        if entry.request is not None:
+            self.add(entry.request)
+
+    def _forget_through(self, index: int) -> None:
+        while self._in_order and self._in_order[0].index <= index:
             forgotten = self._in_order.popleft()
             if self._by_key.get(forgotten.idempotency_key) is forgotten:
                 del self._by_key[forgotten.idempotency_key]
-        if entry.request is not None:
-            self.add(entry.request)

@@ -340,12 +340,7 @@ class Leader:
     def _begin_own_reign(self) -> None:
         before = self.promise.reign
         assert before is not None, "it has led in a reign"
-        reign = ReignId(
-            epoch=before.epoch,
-            restart=max(before.restart + 1, self._now_ms()),
-            id=self._new_id(),
-            takeover_id=before.takeover_id,
-        )
+        reign = before.restarted(self._new_id(), self._now_ms())
         # Whom it is not told of any more does not vouch for it any more: another leader could have
         # taken over from those that it named since.
         members = members_at(self._addresses, self.promise.members) or self.promise.members

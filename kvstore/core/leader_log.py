@@ -183,8 +183,10 @@ class LeaderLog:
 
         :param match_indexes: one for each follower.
         """
-        commit_index = self._quorum.advance(self.durable_index, match_indexes)
-        while self.map.position.index < commit_index:
+        self._apply_through(self._quorum.advance(self.durable_index, match_indexes))
+
+    def _apply_through(self, index: int) -> None:
+        while self.map.position.index < index:
             entry = self.replication_log[self.map.position.index + 1]
             self.map.apply(entry)
             self._pending_bytes -= entry.size

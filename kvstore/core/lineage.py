@@ -104,7 +104,11 @@ def holds_more(mine: tuple[Position, Lineage], theirs: tuple[Position, Lineage])
         return True
     if common == position.index:
         return False
-    reign, other = lineage.reign_at(common + 1), other_lineage.reign_at(common + 1)
+    return _wins_fork(lineage.reign_at(common + 1), other_lineage.reign_at(common + 1))
+
+
+def _wins_fork(reign: ReignId | None, other: ReignId | None) -> bool:
+    """Whether the branch of the one reign holds more than that of the other, where two part."""
     if reign is None or other is None or reign.takeover_id != other.takeover_id:
         return False
     return reign.restart < other.restart

@@ -222,9 +222,7 @@ class Reign:
         followed = answer.followed
         if self._is_over(followed):
             raise Deposed(f"epoch {answer.epoch}, met at {progress.address}")
-        if answer.last_epoch == self.id.epoch and not self._log.replication_log.contains(
-            answer.position
-        ):
+        if self._is_old_copy(answer):
             raise OldCopy(progress.address)
         if isinstance(message, Hello) and not self._is_member(progress, now_s):
             progress.stage = Stage.UNKNOWN
@@ -238,6 +236,11 @@ class Reign:
             self._acknowledged(progress, message, answer)
         elif isinstance(message, SnapshotChunk):
             self._chunk_arrived(progress, message)
+
+    def _is_old_copy(self, answer: Answer) -> bool:
+        """Whether the follower holds entries of this epoch that this leader lacks."""
+        log = self._log.replication_log
+        return answer.last_epoch == self.id.epoch and not log.contains(answer.position)
 
     def _refused(self, progress: FollowerProgress, message: Message) -> None:
         progress.stage = Stage.HELLO
@@ -261,10 +264,7 @@ class Reign:
             self._begin_snapshot(progress)
 
     def _acknowledged(self, progress: FollowerProgress, message: Append, answer: Answer) -> None:
-        # Only where the follower's whole log is a part of this one is its end a part of it, too.
-        if answer.last_index < message.end_index or not self._log.replication_log.contains(
-            answer.position
-        ):
+        if not self._is_confirmed(message, answer):
             progress.match_index = min(progress.match_index, answer.last_index)
             progress.stage = Stage.HELLO
             return
@@ -274,6 +274,11 @@ class Reign:
             progress.transfer = None
         self._vouched(progress)
         self.confirm()
+
+    def _is_confirmed(self, message: Append, answer: Answer) -> bool:
+        # Only where the follower's whole log is a part of this one is its end a part of it, too.
+        log = self._log.replication_log
+        return answer.last_index >= message.end_index and log.contains(answer.position)
 
     def _next_append(self, progress: FollowerProgress) -> Message:
         log = self._log.replication_log

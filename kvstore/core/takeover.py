@@ -197,9 +197,7 @@ class Takeover:
             raise Deposed(f"epoch {answer.epoch}, met at {progress.address}")
         if self.phase is Phase.DONE:
             return  # what it came to is being saved
-        looked_at = self._seen.get(progress.address)
-        replaced = looked_at is not None and answer.node_id != looked_at.node_id
-        if replaced and self.phase is not Phase.LOOKING:
+        if self.phase is not Phase.LOOKING and self._was_replaced(progress.address, answer):
             self._look_again()
         elif isinstance(message, Hello):
             self._receive_hello(progress, message, answer)
@@ -366,11 +364,14 @@ class Takeover:
         if self._named_but_unseen(self._claimed):
             self._look_again()
         else:
-            # One could have lost its state while the others were being claimed.
-            self.phase = Phase.CHECKING
-            self._checked = set()
-            self._to_ask = set(self._claimed)
-            self._hellos = {}
+            self._check_all()
+
+    def _check_all(self) -> None:
+        # One could have lost its state while the others were being claimed.
+        self.phase = Phase.CHECKING
+        self._checked = set()
+        self._to_ask = set(self._claimed)
+        self._hellos = {}
 
     def _check(self, progress: FollowerProgress, answer: Answer) -> None:
         claimed = self._claimed.get(progress.address)
@@ -463,6 +464,11 @@ class Takeover:
             return False
         assert self.promise.reign is not None, "an own promise has a reign"
         return followed.is_later_than(self.promise.reign) or followed.is_twin_of(self.promise.reign)
+
+    def _was_replaced(self, address: str, answer: Answer) -> bool:
+        """Whether another node answers at an address than the one that was looked at there."""
+        looked_at = self._seen.get(address)
+        return looked_at is not None and answer.node_id != looked_at.node_id
 
     def _is_of_this_attempt(self, message: Message) -> bool:
         return self.phase is not Phase.LOOKING and message.of_reign == self.promise.reign

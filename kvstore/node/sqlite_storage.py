@@ -101,7 +101,7 @@ class SqliteStorage(Storage):
                 self._wake.wait()
                 self._wake.clear()
                 batch, self._queue = self._queue, []
-                self._call(_write, self._connection, self._directory, batch)
+                self._call(_commit, self._connection, self._directory, batch)
                 for record in batch:
                     on_saved(record)
                 self._saved += len(batch)
@@ -166,6 +166,7 @@ def _open(directory: Path) -> sqlite3.Connection:
     path = directory / "kvstore.db"
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     try:
+        _make_durable(connection)
         _prepare(connection)
     except BaseException:
         connection.close()
@@ -173,12 +174,16 @@ def _open(directory: Path) -> sqlite3.Connection:
     return connection
 
 
-def _prepare(connection: sqlite3.Connection) -> None:
+def _make_durable(connection: sqlite3.Connection) -> None:
+    """Let every commit wait for the disk."""
     (mode,) = connection.execute("PRAGMA journal_mode=WAL").fetchone()
     connection.execute("PRAGMA synchronous=FULL")
     (synchronous,) = connection.execute("PRAGMA synchronous").fetchone()
     if (mode, synchronous) != ("wal", 2):
         raise StorageError(f"SQLite cannot make writes durable here (journal mode {mode})")
+
+
+def _prepare(connection: sqlite3.Connection) -> None:
     (found,) = connection.execute("PRAGMA user_version").fetchone()
     if found > FORMAT:
         raise StorageError(
@@ -222,26 +227,30 @@ def _load(connection: sqlite3.Connection) -> NodeState:
     )
 
 
-def _write(connection: sqlite3.Connection, directory: Path, batch: list[Record]) -> None:
+def _commit(connection: sqlite3.Connection, directory: Path, batch: list[Record]) -> None:
     with _transaction(connection):
-        entries: list[Entry] = []
-        for record in batch:
-            if isinstance(record, SaveEntries):
-                entries += record.entries
-                continue
-            _append(connection, entries)
-            entries = []
-            match record:
-                case SavePromise():
-                    _set(connection, promise=_encode(record.promise))
-                case StageParts():
-                    _stage(connection, record)
-                case ReplaceState():
-                    _keep_discarded(connection, directory, record)
-                    _replace(connection, record)
-                case CutLog():
-                    _cut(connection, record.through)
+        _write(connection, directory, batch)
+
+
+def _write(connection: sqlite3.Connection, directory: Path, batch: list[Record]) -> None:
+    entries: list[Entry] = []
+    for record in batch:
+        if isinstance(record, SaveEntries):
+            entries += record.entries
+            continue
         _append(connection, entries)
+        entries = []
+        match record:
+            case SavePromise():
+                _set(connection, promise=_encode(record.promise))
+            case StageParts():
+                _stage(connection, record)
+            case ReplaceState():
+                _keep_discarded(connection, directory, record)
+                _replace(connection, record)
+            case CutLog():
+                _cut(connection, record.through)
+    _append(connection, entries)
 
 
 class _transaction:  # noqa: N801 (used like a function)

@@ -3,13 +3,21 @@
 from collections.abc import Callable
 
 import gevent
+import pytest
+from gevent.event import Event
 
+from kvstore.core.errors import QuorumNotReached
 from kvstore.core.follower import Follower
+from kvstore.core.messages import Answer, Message
 from kvstore.core.node_state import NodeState
+from kvstore.core.preconditions import ALWAYS
 from kvstore.core.records import Record
+from kvstore.node.delay import DelayRange
 from kvstore.node.follower_node import FollowerNode
+from kvstore.node.leader_node import LeaderNode
 from kvstore.node.storage import MemoryStorage, Spawn
-from tests.unit.core import append, begin, claim, put
+from kvstore.node.transport import Transport
+from tests.unit.core import append, begin, claim, handle, leader, put, write
 
 
 class SlowStorage(MemoryStorage):
@@ -35,6 +43,25 @@ class SlowStorage(MemoryStorage):
         self.after_batch()
 
 
+class Link(Transport):
+    """Carries messages to a follower in this process while it is up."""
+
+    def __init__(self) -> None:
+        self._follower = Follower(NodeState("f"), 1000, 1 << 20)
+        self.up = Event()
+        self.up.set()
+
+    def send(self, message: Message, wake: Event) -> Answer:  # noqa: ARG002
+        self.up.wait()
+        return handle(self._follower, message)
+
+    def wait(self, wake: Event, timeout_s: float) -> None:
+        wake.wait(timeout_s)
+
+    def close(self) -> None:
+        pass
+
+
 def test_min_version_waits_for_what_is_applied() -> None:
     storage = SlowStorage()
     node = FollowerNode(Follower(NodeState("f"), 1000, 1 << 20), storage, timeout_s=5.0)
@@ -51,3 +78,25 @@ def test_min_version_waits_for_what_is_applied() -> None:
     item = reader.get(timeout=5)
     assert item is not None
     assert item.version == 2
+
+
+def test_a_timed_out_write_stays_and_a_retry_waits_for_it() -> None:
+    def wait_until(reached: Callable[[], bool]) -> None:
+        with gevent.Timeout(20):
+            while not reached():
+                gevent.sleep(0.001)
+
+    link, rules = Link(), leader(followers=1, durable=False)
+    node = LeaderNode(rules, MemoryStorage("l"), lambda _: link, DelayRange(0.0, 0.0), 0.05)
+    node.start()
+    wait_until(lambda: node.ready)
+    link.up.clear()
+    with pytest.raises(QuorumNotReached) as first:
+        node.write(write(request="once"), ALWAYS)
+    assert node.status().last_index == first.value.version
+    with pytest.raises(QuorumNotReached) as again:
+        node.write(write(request="once"), ALWAYS)
+    assert again.value.version == first.value.version
+    link.up.set()
+    wait_until(lambda: node.status().commit_index == first.value.version)
+    node.stop()

@@ -1,0 +1,184 @@
+"""Faults in what a leader appends, sends, counts, confirms and forgets."""
+
+from collections.abc import Collection
+from dataclasses import replace
+
+from kvstore.api_types import Written
+from kvstore.core.entries import Entry, Position, RememberedRequest
+from kvstore.core.errors import KvstoreError, QuorumNotReached
+from kvstore.core.idempotency_table import IdempotencyTable
+from kvstore.core.key_value_map import KeyValueMap
+from kvstore.core.leader import Leader
+from kvstore.core.leader_log import LeaderLog, Write
+from kvstore.core.messages import Answer, Append
+from kvstore.core.preconditions import Precondition
+from kvstore.core.progress import FollowerProgress, Stage, find_twin
+from kvstore.core.quorum import WriteQuorum
+from kvstore.core.reign import Reign
+from kvstore.core.replication_log import ReplicationLog
+from kvstore.node.leader_node import LeaderNode
+from tests.planted.planting import SIMULATOR, planted
+
+# The quorum
+
+advance = WriteQuorum.advance
+begin = WriteQuorum.begin
+sync = Reign._sync
+
+
+@planted(WriteQuorum.advance, SIMULATOR)
+def the_commit_index_is_the_highest_match_index(
+    self: WriteQuorum, leader_index: int, match_indexes: Collection[int]
+) -> int:
+    highest = max(match_indexes, default=0)
+    return advance(self, leader_index, [highest] * len(match_indexes))
+
+
+@planted(WriteQuorum.advance, SIMULATOR)
+def an_acknowledgement_counts_twice(
+    self: WriteQuorum, leader_index: int, match_indexes: Collection[int]
+) -> int:
+    return advance(self, leader_index, [*match_indexes, *match_indexes])
+
+
+@planted(
+    WriteQuorum.begin,
+    "test_reigns.py::test_nothing_is_confirmed_and_shown_before_the_first_entry_is",
+)
+def a_write_is_confirmed_before_the_first_entry_of_the_reign(
+    self: WriteQuorum, first_index: int
+) -> None:
+    begin(self, 0)
+
+
+@planted(
+    WriteQuorum.resize,
+    "test_reigns.py::test_a_quorum_raised_from_0_needs_a_follower_that_holds_the_first_entry",
+)
+def a_quorum_raised_from_0_is_ready_at_once(self: WriteQuorum, size: int) -> None:
+    self.size = size
+
+
+@planted(find_twin, SIMULATOR)
+def two_addresses_of_one_node_count_twice(
+    progress: FollowerProgress, node: str, others: list[FollowerProgress], own_node: str
+) -> str | None:
+    return "the leader itself" if node == own_node else None
+
+
+@planted(
+    Reign._is_confirmed,
+    "test_leader.py::test_an_answer_counts_only_if_the_whole_log_is_a_part_of_the_leaders",
+)
+def an_acknowledgement_counts_though_the_log_of_the_follower_parts(
+    self: Reign, message: Append, answer: Answer
+) -> bool:
+    return answer.last_index >= message.end_index
+
+
+@planted(Reign._sync, "test_leader.py::test_hello_and_claim_confirm_nothing")
+def a_hello_confirms_what_the_follower_says_it_holds(
+    self: Reign, progress: FollowerProgress, answer: Answer
+) -> None:
+    sync(self, progress, answer)
+    if progress.stage is Stage.STREAM:
+        progress.match_index = answer.last_index
+
+
+# The log
+
+append = LeaderLog._append
+apply_through = LeaderLog._apply_through
+
+
+@planted(LeaderLog._append, SIMULATOR)
+def the_leader_sends_what_is_not_durable_yet(self: LeaderLog, entry: Entry, now_s: float) -> None:
+    append(self, entry, now_s)
+    self.durable_index = entry.index
+
+
+@planted(LeaderLog._apply_through, SIMULATOR)
+def the_leader_shows_unconfirmed_values(self: LeaderLog, index: int) -> None:
+    apply_through(self, self.last_index)
+
+
+@planted(ReplicationLog.contains, "test_follower.py::test_an_entry_of_another_order_is_refused")
+def entries_are_compared_by_their_epochs(self: ReplicationLog, position: Position) -> bool:
+    held = self.position_at(position.index)
+    return held is not None and held.epoch == position.epoch
+
+
+@planted(
+    Reign.pinned,
+    "test_leader.py::test_the_log_behind_a_snapshot_stays_until_the_entries_behind_it_have_arrived",
+)
+def the_retention_cuts_what_a_snapshot_on_its_way_needs(self: Reign) -> list[int]:
+    return []
+
+
+# Writes, and requests that are repeated
+
+TIMED_OUT = "test_nodes.py::test_a_timed_out_write_stays_and_a_retry_waits_for_it"
+apply = KeyValueMap.apply
+forget_through = IdempotencyTable._forget_through
+refusal_of = Leader._refusal
+write_to_quorum = LeaderNode.write
+
+
+@planted(KeyValueMap.apply, "test_log_and_map.py::test_map_executes_entries_in_order_once")
+def a_delete_forgets_its_version(self: KeyValueMap, entry: Entry) -> None:
+    before = self.position
+    apply(self, entry)
+    if entry.operation == "delete":
+        self.position = before
+
+
+@planted(LeaderLog.request, SIMULATOR)
+def a_repeated_request_makes_a_second_entry(
+    self: LeaderLog, idempotency_key: str | None
+) -> RememberedRequest | None:
+    return None
+
+
+@planted(
+    Leader._refusal, "test_leader.py::test_a_retry_is_open_while_the_table_of_requests_is_not_known"
+)
+def a_repeated_request_is_refused_though_it_may_have_been_done(
+    self: Leader, write: Write
+) -> KvstoreError:
+    return refusal_of(self, replace(write, idempotency_key=None))
+
+
+@planted(
+    IdempotencyTable._forget_through, "test_log_and_map.py::test_requests_are_forgotten_by_index"
+)
+def a_request_is_forgotten_one_entry_too_early(self: IdempotencyTable, index: int) -> None:
+    forget_through(self, index + 1)
+
+
+@planted(LeaderNode.write, TIMED_OUT)
+def a_repeated_request_is_confirmed_at_once(
+    self: LeaderNode, write: Write, precondition: Precondition
+) -> Written:
+    known = self._leader.log.request(write.idempotency_key)
+    if known is not None:
+        held = self._leader.write_quorum
+        return Written(key=write.key, version=known.index, replicas_confirmed=held)
+    return write_to_quorum(self, write, precondition)
+
+
+@planted(LeaderNode.write, TIMED_OUT)
+def a_timed_out_entry_is_removed(
+    self: LeaderNode, write: Write, precondition: Precondition
+) -> Written:
+    try:
+        return write_to_quorum(self, write, precondition)
+    except QuorumNotReached as error:
+        log = self._leader.log.replication_log
+        if log.last.index == error.version:
+            log._entries.pop(), log._appended_at_s.pop()
+            before = log.position_at(error.version - 1)
+            assert before is not None
+            log.last = before
+            self._leader.log.durable_index = before.index
+        raise
