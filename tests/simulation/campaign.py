@@ -8,7 +8,6 @@ import gevent
 
 from tests.simulation.brief import brief, describe
 from tests.simulation.schedule import Schedule
-from tests.simulation.setup import Rules
 from tests.simulation.violation import Violation
 
 PROGRESS_S = 60.0
@@ -44,7 +43,6 @@ def run_campaign(
     schedules: int | None = None,
     seconds: float | None = None,
     max_failures: int = 5,
-    rules: Rules | None = None,
 ) -> Summary:
     """Run schedules until there are enough of them, or of failures.
 
@@ -58,7 +56,7 @@ def run_campaign(
     end_s = float("inf") if seconds is None else now_s + seconds
     progress_s = now_s + PROGRESS_S
     while summary.schedules != schedules and len(summary.failures) < max_failures and now_s < end_s:
-        schedule = Schedule(seed + summary.schedules, rules)
+        schedule = Schedule(seed + summary.schedules)
         failure = run_schedule(schedule)
         if failure is not None:
             summary.failures.append(report(seed + summary.schedules, schedule, failure))

@@ -5,7 +5,9 @@ from collections.abc import Callable
 from greenlet import greenlet
 
 from kvstore.core.errors import InvalidRequest
+from kvstore.core.follower import Follower
 from kvstore.core.messages import ANSWERS, Answer, Message, decode, encode
+from kvstore.node.follower_node import FollowerNode
 from tests.simulation.machine import Machine, Process
 
 
@@ -17,11 +19,9 @@ class FollowerProcess(Process):
 
     def __init__(self, machine: Machine) -> None:
         super().__init__(machine)
-        setup, rules = machine.world.setup, machine.world.rules
-        self.follower = rules.follower(
-            self.storage.load(), setup.follower_retain, setup.retain_bytes
-        )
-        self.node = rules.follower_node(self.follower, self.storage, 1.0)
+        setup = machine.world.setup
+        self.follower = Follower(self.storage.load(), setup.follower_retain, setup.retain_bytes)
+        self.node = FollowerNode(self.follower, self.storage, 1.0)
         self.node.start()
 
     def receive(self, message: Message, reply: Callable[[Answer | None], None]) -> None:

@@ -3,6 +3,7 @@
 import gevent
 
 from kvstore.core.changes import LeaderWatch
+from kvstore.core.leader import Leader
 from kvstore.core.leader_log import LogLimits, Write
 from kvstore.core.preconditions import ALWAYS, Precondition
 from tests.simulation.machine import Machine, Process
@@ -21,7 +22,7 @@ class LeaderProcess(Process):
         addresses = machine.addresses or []
         self.log = machine.durable
         """The history that its log stands for, durable or not."""
-        self.leader = world.rules.leader(
+        self.leader = Leader(
             self.storage.load(),
             addresses,
             min(setup.write_quorum, len(addresses)),

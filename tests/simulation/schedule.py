@@ -11,7 +11,7 @@ from kvstore.core.preconditions import ALWAYS, Precondition
 from tests.simulation.faults import Faults
 from tests.simulation.healing import heal_and_converge
 from tests.simulation.leader_process import LeaderProcess
-from tests.simulation.setup import Rules, Setup
+from tests.simulation.setup import Setup
 from tests.simulation.world import World
 
 HORIZON_S = 4.0
@@ -23,7 +23,6 @@ class Schedule:
     """A schedule that its seed repeats exactly.
 
     :param seed: decides everything.
-    :param rules: the code under test.
     :param random: decides in the seed's place.
     :param left_out: causes of what does not happen: see :attr:`causes`.
     """
@@ -31,13 +30,12 @@ class Schedule:
     def __init__(
         self,
         seed: int,
-        rules: Rules | None = None,
         *,
         random: Random | None = None,
         left_out: Collection[str] = (),
     ) -> None:
         self._random = random = random or Random(seed)
-        self.world = World(_setup(random), random, rules)
+        self.world = World(_setup(random), random)
         self.causes: list[str] = []
         """The faults and the clients' turns that were not left out."""
         self._left_out = left_out

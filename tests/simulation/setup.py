@@ -1,11 +1,6 @@
 """How a world is set up, and what is counted in it."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-
-from kvstore.core.follower import Follower
-from kvstore.core.leader import Leader
-from kvstore.node.follower_node import FollowerNode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,15 +20,6 @@ class Setup:
     retain_bytes: int = 1 << 20
     max_pending: int = 50
     request_timeout_s: float = 0.15
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
-    """The code under test; a planted fault is a subclass in place of one of them."""
-
-    leader: Callable[..., Leader] = Leader
-    follower: Callable[..., Follower] = Follower
-    follower_node: Callable[..., FollowerNode] = FollowerNode
 
 
 @dataclass(slots=True)

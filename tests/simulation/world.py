@@ -19,7 +19,7 @@ from tests.simulation.leader_process import LeaderProcess
 from tests.simulation.ledger import Ledger
 from tests.simulation.machine import Machine
 from tests.simulation.network import Network
-from tests.simulation.setup import Counts, Rules, Setup
+from tests.simulation.setup import Counts, Setup
 
 USUAL_DISK_DELAY_S = 0.001
 
@@ -28,13 +28,11 @@ class World:
     """One cluster in its virtual world.
 
     :param random: decides everything that is left to chance.
-    :param rules: the code under test.
     """
 
-    def __init__(self, setup: Setup, random: Random, rules: Rules | None = None) -> None:
+    def __init__(self, setup: Setup, random: Random) -> None:
         self.setup = setup
         self.random = random
-        self.rules = rules or Rules()
         self.clock = Clock()
         self.counts = Counts()
         self.trace: list[tuple[float, tuple[object, ...]]] = []
