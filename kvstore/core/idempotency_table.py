@@ -37,7 +37,7 @@ class IdempotencyTable:
         self._by_key[request.idempotency_key] = request
 
     def apply(self, entry: Entry) -> None:
-        """Add the next entry's request, if any, and drop those that expire."""
+        """Take in the next entry, and forget what it pushes out."""
         while self._in_order and self._in_order[0].index <= entry.index - REMEMBERED_ENTRIES:
             forgotten = self._in_order.popleft()
             if self._by_key.get(forgotten.idempotency_key) is forgotten:
