@@ -263,7 +263,7 @@ class Status(Struct, frozen=True, kw_only=True):
     :param commit_index: up to where it knows the log to be confirmed.
     :param applied_index: index of the map that it serves.
     :param write_quorum: W in force; None on a follower.
-    :param waiting_for: addresses of the nodes without which it cannot go on.
+    :param waiting_for: addresses of the nodes without which it cannot continue.
     :param problem: what an operator has to fix; None if nothing.
     :param discarded: entries that were set aside because another history took their place.
     :param followers: empty on a follower.

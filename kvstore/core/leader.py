@@ -149,7 +149,7 @@ class Leader:
 
     @property
     def waiting_for(self) -> list[str]:
-        """Addresses of the followers without which this leader cannot go on; may be empty."""
+        """Addresses of the followers without which this leader cannot continue; may be empty."""
         if self._takeover is not None:
             return self._takeover.waiting_for
         if self.state is LeaderState.CATCHING_UP:

@@ -135,7 +135,7 @@ class Reign:
         self._look_for_problems()
 
     def pinned(self) -> list[int]:
-        """Indexes after which followers whose snapshot is on its way, or has arrived, go on."""
+        """Indexes after which followers whose snapshot is on its way, or has arrived, continue."""
         followers = self._followers.values()
         return [max(p.transfer.position.index, p.match_index) for p in followers if p.transfer]
 
