@@ -11,33 +11,33 @@ BIN := .venv/bin
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
 
-setup: ## make .venv from the pinned packages (again only when they change)
+setup: ## install the pinned packages into .venv (again only when they change)
 	@PYTHON='$(PYTHON)' sh requirements/make_venv.sh
 
-study: setup ## local nodes, 10,000 writes for each quorum, check, plot (options: ARGS=...)
+study: setup ## measure each write quorum on local nodes, check the copies, plot (options: ARGS="--help")
 	@$(BIN)/python -m analysis $(ARGS)
 
-test: setup ## all tests, on several processors; those of the containers where a Docker engine answers
+test: setup ## run all tests, in parallel; those that need Docker or Chromium skip without it
 	@$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadgroup $(ARGS)
 
-chaos: setup ## a fault campaign on real nodes (options: ARGS="--seconds 120 --seed 7")
+chaos: setup ## run a campaign of faults on real nodes (options: ARGS="--seconds 120 --seed 7")
 	@$(BIN)/python -m tests.chaos $(ARGS)
 
-check: setup ## lint, format, strict types, import direction
+check: setup ## check lint, format, strict types and the direction of imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/unit/test_layers.py
 
-containers: setup ## the container tests; a missing Docker engine fails them
+containers: setup ## run the container tests; they fail without a Docker engine
 	@REQUIRE_CONTAINERS=1 $(BIN)/python -m pytest -m containers $(ARGS)
 
-format: setup ## format the code and mend what the linter can
+format: setup ## format the code, and fix what the linter can fix
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# Keeps every version that still fits; ARGS=--upgrade takes the newest.
-lock: setup ## pin the packages again after a change in requirements/*.in
+# Keeps every pinned version that still fits; ARGS=--upgrade takes the newest ones.
+lock: setup ## pin the packages again, after a change in requirements/*.in
 	@for name in node study dev; do \
 	  echo "requirements/$$name.txt"; \
 	  $(BIN)/uv pip compile --quiet --no-config --universal --python-version 3.11 --generate-hashes \

@@ -14,7 +14,7 @@ from kvstore.core.errors import SettingsError
 try:
     _settings = load_settings(os.environ)
 except SettingsError as _error:
-    sys.exit("kvstore: wrong settings:\n" + "\n".join(f"  {p}" for p in _error.problems))
+    sys.exit("kvstore: invalid settings:\n" + "\n".join(f"  {p}" for p in _error.problems))
 
 _MAX_CONNECTIONS = 16_000
 _OWN_DESCRIPTORS = 256  # senders, files, pipes
@@ -29,19 +29,19 @@ worker_connections = min(_MAX_CONNECTIONS, max(_limit - _OWN_DESCRIPTORS, 1))
 backlog = 16_384
 keepalive = 60
 limit_request_line = 8190
-# The strict one, whichever is installed, so that every node refuses the same requests.
+# The strict one, even where a faster one is installed, so that all nodes refuse the same requests.
 http_parser = "python"
 control_socket_disable = True
-# No proxy is trusted: its headers could make another path of the one asked for.
+# No proxy is trusted: its headers could change the requested path.
 forwarded_allow_ips = ""
 # A worker that was frozen and thawed must not be killed: the state lives in it.
 timeout = 0
-# Requests in hand take up to REPL_TIMEOUT, and draining the senders as long again.
+# Requests in flight take up to REPL_TIMEOUT, and draining the senders as long again.
 graceful_timeout = int(2 * _settings.repl_timeout_s + 5)
 
 
 def on_starting(server: Any) -> None:
-    """Refuse what would give the node two states, or none."""
+    """Refuse settings of gunicorn that would give the node two states, or none."""
     wrong = []
     if server.cfg.workers != 1:
         wrong.append(f"{server.cfg.workers} workers: a node has exactly 1, which holds its state")

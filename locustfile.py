@@ -1,4 +1,4 @@
-r"""The write load: exactly so many writes, spread evenly over the keys; then it stops by itself.
+r"""The write load: a fixed number of writes, spread evenly over the keys; then it stops by itself.
 
 Headless::
 
@@ -45,7 +45,7 @@ SPARE_DESCRIPTORS = 200
 
 
 class Load:
-    """The runs of this process, one after the other, and what they were asked for."""
+    """The runs of this process, one after another, and what they have to do."""
 
     def __init__(self) -> None:
         self.plan: WritePlan | None = None
@@ -237,7 +237,7 @@ def add_options(parser: LocustArgumentParser) -> None:
     add("--request-log", default="", include_in_web_ui=False, help="CSV of every request")
     add("--lag-report", default="", include_in_web_ui=False, help="JSON of the followers' lag")
     # Refused before Locust forks: a master that ends while its workers start may wait for them
-    # without end.
+    # forever.
     options, _ = parser.parse_known_args()
     if options.processes or options.master or options.worker:
         raise SystemExit(

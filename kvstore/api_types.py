@@ -1,4 +1,4 @@
-"""The bodies of the HTTP API, each a type: what a node answers, and what a request may hold.
+"""The bodies of the HTTP API, as types: what a node answers, and what a request may hold.
 
 The routes return them, ``/openapi.json`` is generated from them and from these docstrings, and
 clients (the study, the tests) decode with them. This module imports nothing of the package, so that
@@ -145,7 +145,7 @@ class Store(Struct, frozen=True, kw_only=True):
 
 
 class Document(Struct, frozen=True, kw_only=True):
-    """What the HTTP API is, as an OpenAPI 3.1 document."""
+    """The HTTP API, described as an OpenAPI 3.1 document."""
 
     openapi: str
     info: dict[str, Any]
@@ -175,14 +175,14 @@ class Delay(Struct, frozen=True):
 class ForceStart(Struct, frozen=True):
     """What to decide.
 
-    :param keep: whose history to keep where two part: host:port, or self for the leader's own.
+    :param keep: whose history to keep where two diverge: host:port, or self for the leader's own.
     """
 
     keep: str | None = None
 
 
 class Forced(Struct, frozen=True, kw_only=True, tag_field="status", tag="ok"):
-    """The takeover goes on.
+    """The takeover continues.
 
     :param without: addresses of the nodes that are given up.
     :param risk: what may be lost, for people.
@@ -227,7 +227,7 @@ class FollowerStatus(Struct, frozen=True, kw_only=True):
 
     :param address: as it stands in FOLLOWERS.
     :param node: id of the node that answers there; None while none has.
-    :param state: what the leader has to say to it next, or unreachable; for people.
+    :param state: what the leader has to send to it next, or unreachable; for people.
     :param problem: why it does not answer, or must not be replicated to; None while all is well.
     :param match_index: up to where it has acknowledged the log in this reign.
     :param lag_entries: the leader's last index less the match index.
@@ -263,9 +263,9 @@ class Status(Struct, frozen=True, kw_only=True):
     :param commit_index: up to where it knows the log to be confirmed.
     :param applied_index: index of the map that it serves.
     :param write_quorum: W in force; None on a follower.
-    :param waiting_for: addresses of the nodes without which it cannot go on.
-    :param problem: what an operator has to mend; None for nothing.
-    :param discarded: entries that were kept apart because another history took their place.
+    :param waiting_for: addresses of the nodes without which it cannot continue.
+    :param problem: what an operator has to fix; None if nothing.
+    :param discarded: entries that were set aside because another history took their place.
     :param followers: empty on a follower.
     """
 

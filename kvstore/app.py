@@ -58,7 +58,7 @@ def create_node(settings: Settings) -> Node:
         new_id=_new_id,
         now_ms=lambda: time.time_ns() // 1_000_000,
     )
-    # Half of the time that a write waits, so that a lost request can be sent again.
+    # Half of the time that a write may wait, so that a lost request can be sent again.
     request_timeout_s = settings.repl_timeout_s / 2
 
     def connect(address: str) -> Transport:
@@ -95,7 +95,7 @@ def _create_storage(settings: Settings) -> Storage:
 
 
 def _fair(wsgi_app: "WSGIApplication") -> "WSGIApplication":
-    """Let other connections have their turn after every request.
+    """Give other connections a turn before every request.
 
     gunicorn serves a kept-alive connection in a loop that does not switch while data is there;
     with many busy clients some would starve for seconds.

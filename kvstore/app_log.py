@@ -1,4 +1,4 @@
-"""The node's log: gunicorn's handlers, and what is said at start."""
+"""The node's log: gunicorn's handlers, and the messages at startup."""
 
 import logging
 

@@ -41,15 +41,15 @@ def _number(text: str) -> float:
     except ValueError:
         number = math.nan
     if not math.isfinite(number) or number < 0:
-        raise ValueError("must be a number from 0")
+        raise ValueError("must be a number, 0 or more")
     return number
 
 
 class Variable(NamedTuple):
     """The environment variable that a setting is read from.
 
-    :param parse: raises :class:`ValueError` for what the setting cannot be.
-    :param default: None where it is none, or depends on other settings.
+    :param parse: raises :class:`ValueError` for an invalid value.
+    :param default: None if there is none, or if it depends on other settings.
     """
 
     name: str
@@ -61,7 +61,7 @@ class Variable(NamedTuple):
 class Settings:
     """The settings of one node; what they mean is in the README's table.
 
-    :param write_quorum: W; 1 where nothing is set, and 0 without followers.
+    :param write_quorum: W; where it is not set, 1, or 0 without followers.
     :param min_delay_ms: lower bound of the simulated delay.
     :param repl_timeout_s: how long a write waits for its quorum.
     :param data_dir: None = memory only.
@@ -91,7 +91,7 @@ VARIABLES: dict[str, Variable] = {
     for name, hint in get_type_hints(Settings, include_extras=True).items()
     if get_origin(hint) is Annotated
 }
-"""By the setting's name; the cluster's token has two, of which one may be set."""
+"""By field; the cluster's token has two variables, of which one may be set."""
 TOKEN, TOKEN_FILE = "CLUSTER_TOKEN", "CLUSTER_TOKEN_FILE"
 NAMES = frozenset({variable.name for variable in VARIABLES.values()} | {TOKEN, TOKEN_FILE})
 """Every environment variable that is a setting of a node."""
@@ -145,7 +145,7 @@ class _Reader:
     def __init__(self, environ: Mapping[str, str]) -> None:
         self.problems: list[str] = []
         self.wrong: set[str] = set()
-        """Names of the settings in whose place the default stands."""
+        """Names of invalid settings, which the default stands in for."""
         self._environ = environ
 
     def get(self, variable: Variable) -> object:

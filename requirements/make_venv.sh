@@ -1,6 +1,6 @@
 #!/bin/sh
-# Makes .venv and installs requirements/dev.txt into it. Does nothing where that is done already;
-# starts over where the lock, the interpreter or the place changed, or an earlier run broke off.
+# Makes .venv and installs requirements/dev.txt into it. Does nothing if that is done already;
+# starts over if the lock, the interpreter or the path changed, or an earlier run was interrupted.
 #
 #   PYTHON=python3.12 sh requirements/make_venv.sh
 set -eu
@@ -14,7 +14,7 @@ stamp=$venv/made-from
 say() { echo "setup: $*" >&2; }
 fail() { say "$*"; exit 1; }
 
-# What the stamp holds: which interpreter, in which place, with which packages.
+# What the stamp holds: which interpreter, at which path, with which packages.
 identity() {
   "$venv/bin/python" -c 'import sys; print(sys.prefix, *sys.version_info[:2])' && cat "$lock"
 }
@@ -43,8 +43,8 @@ install_ensurepip() {
     fail "Python's venv package is missing; type: sudo apt-get install $package"
   fi
   say "installing $package, which 'python3 -m venv' needs"
-  # A source that cannot be reached is no reason to stop: the installation decides.
-  $as_root apt-get update -qq </dev/null >&2 || say "apt-get update failed; trying all the same"
+  # An unreachable package source is no reason to stop: the installation itself decides.
+  $as_root apt-get update -qq </dev/null >&2 || say "apt-get update failed; continuing anyway"
   $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
     -o Dpkg::Use-Pty=0 "$package" </dev/null >&2 || fail "apt-get could not install $package"
   has_ensurepip || fail "$python still has no ensurepip after installing $package"

@@ -1,1 +1,1 @@
-"""Local nodes, and what any node says of itself."""
+"""Local nodes, and a client for the API of any node."""

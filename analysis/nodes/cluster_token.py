@@ -1,4 +1,4 @@
-"""The secret of a cluster that has one, from the same settings as the nodes read it."""
+"""The cluster's secret, if it has one, from the same settings that the nodes read."""
 
 import os
 from pathlib import Path

@@ -38,8 +38,8 @@ def check_copies(
 ) -> list[CopyCheck]:
     """Poll until every follower is at the leader's index, and compare each copy there.
 
-    A node that cannot be reached, one that answers with an error, and one that never gets to the
-    leader's index all fail the check.
+    A node that cannot be reached, answers with an error, or never gets to the leader's index fails
+    the check.
 
     :param leader: the leader.
     :param followers: the nodes to compare with it.

@@ -28,7 +28,7 @@ class Copy:
 
     @classmethod
     def parse(cls, answer: object) -> Self:
-        """Take the answer of ``GET /admin/store`` apart.
+        """Parse the answer of ``GET /admin/store``.
 
         :param answer: the decoded JSON.
         :raises CopyError: when something is missing or has another type.
@@ -106,7 +106,7 @@ def compare_copies(leader: Copy, follower: Copy) -> CopyDifference:
 
 
 def _canonical(value: object) -> str:
-    # As text, because Python holds 1, 1.0 and True for equal, and JSON does not.
+    # As text, because to Python 1, 1.0 and True are equal, and in JSON they differ.
     return json.dumps(value, sort_keys=True)
 
 

@@ -1,6 +1,6 @@
 """Everything that can go wrong in a study, as one tree.
 
-It lies in the lowest room, because every room raises from it::
+It is in the lowest room, because every room raises from it::
 
     StudyError
     ├── NodeError               a local node did not do what was asked of it
@@ -8,7 +8,7 @@ It lies in the lowest room, because every room raises from it::
     ├── CopyError               an answer of /admin/store is not a copy
     ├── ClusterError            the given nodes are not one leader and all its followers
     └── LoadError               a load did not end well
-        ├── LagError            ... or does not tell how far the followers were behind
+        ├── LagError            ... or does not tell how far behind the followers were
         ├── RequestLogError     ... or left no usable log of its requests
         └── TotalsError         ... or no totals of Locust's own
 """
@@ -23,7 +23,7 @@ class NodeError(StudyError):
 
 
 class NodeUnavailableError(StudyError):
-    """A node gave no usable answer: none at all, an error, or something else than expected."""
+    """A node gave no usable answer: none at all, an error, or an unexpected one."""
 
 
 class CopyError(StudyError):
@@ -39,7 +39,7 @@ class LoadError(StudyError):
 
 
 class LagError(LoadError):
-    """The followers' lag could not be found out."""
+    """The followers' lag could not be determined."""
 
 
 class RequestLogError(LoadError):

@@ -1,4 +1,4 @@
-"""One real node on this machine: its HTTP API, its processes, and its death and return."""
+"""One real node on this machine: its HTTP API, its processes, and how to crash and restart it."""
 
 import os
 import shutil
@@ -94,8 +94,8 @@ class Node(NodeClient):
 
     @property
     def processes(self) -> list[psutil.Process]:
-        """What runs of the node, oldest first: the arbiter, its worker, and then those that parse
-        large bodies for it.
+        """The node's running processes, oldest first: the arbiter, its worker, and then those that
+        parse large bodies for it.
         """
         found = []
         for process in psutil.process_iter():
@@ -200,7 +200,7 @@ class Node(NodeClient):
             return
         self.kill()
         self._started().wait()
-        wait_until(lambda: f"of {self.name} still run {p}" if (p := self.processes) else None)
+        wait_until(lambda: f"{self.name} still runs {p}" if (p := self.processes) else None)
         self._has_processes = False
 
     def restart(self) -> None:
@@ -219,17 +219,17 @@ class Node(NodeClient):
         wait_until(why_not)
 
     def thaw(self) -> None:
-        """Let a frozen node go on (SIGCONT)."""
+        """Let a frozen node continue (SIGCONT)."""
         os.killpg(self.pid, signal.SIGCONT)
 
     def empty(self) -> None:
-        """Kill the node, and delete what it kept."""
+        """Kill the node, and delete its data."""
         self.crash()
         if "DATA_DIR" in self.settings:
             shutil.rmtree(self.directory)
 
     def put_back(self, copy: Path) -> None:
-        """Kill the node, and give it a copy of a directory instead of its own."""
+        """Kill the node, and replace its directory by an older copy."""
         self.empty()
         shutil.copytree(copy, self.directory)
 

@@ -1,1 +1,1 @@
-"""What people see of the results: plot, tables and text."""
+"""The results for people: plot, tables and text."""

@@ -20,7 +20,7 @@ _UNITS = (
 )
 _CHECK = (
     "Right after the last answer the load asks the leader how far each follower is behind, and "
-    "goes on asking until none is. Then `/admin/store` of every node is read until it shows the "
+    "keeps asking until none is. Then `/admin/store` of every node is read until it shows the "
     "leader's index, and keys, values, versions, epoch and digest are compared. A node that does "
     "not answer, answers with an error, or never gets to that index fails the check. The leader's "
     "log must have grown by exactly the number of writes, its copy must hold every key written, "

@@ -38,7 +38,7 @@ SUMMARY_COLUMNS = (
     ("max_lag_entries", "entries", "most any follower was behind at the last answer"),
     ("converged_after_s", "s", "from the last answer until the leader knew that none was behind"),
     ("copies_equal", "0 or 1", "1 = every follower's copy was compared and equal to the leader's"),
-    ("problems", "problems", "number of things that were not as they must be"),
+    ("problems", "problems", "number of problems found"),
 )
 
 

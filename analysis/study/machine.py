@@ -40,7 +40,7 @@ class Machine:
 
 
 def describe_machine() -> Machine:
-    """Find out all that about this machine."""
+    """Collect these facts about this machine."""
     return Machine(
         processor=_field("/proc/cpuinfo", "model name") or platform.processor() or "unknown",
         cores=len(os.sched_getaffinity(0)),

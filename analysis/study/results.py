@@ -1,4 +1,4 @@
-"""What a study found out, before it is drawn or written down."""
+"""The results of a study, before they are drawn or written down."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -35,7 +35,7 @@ class QuorumResult:
     :param latency: what the load measured, ``None`` when no write was confirmed.
     :param delay: the simulated delay during the load, ``None`` when it is not known.
     :param followers: every follower after the load.
-    :param problems: everything that was not as it must be; empty = the check is passed.
+    :param problems: every problem found; empty = the check is passed.
     """
 
     write_quorum: int
@@ -103,7 +103,7 @@ class StudyResult:
 
     @property
     def falls(self) -> tuple[tuple[int, int], ...]:
-        """Pairs of neighbouring quorums from which to which the average does not rise."""
+        """Pairs of neighbouring quorums between which the average does not rise."""
         return tuple(
             (lower, upper)
             for (lower, before), (upper, after) in pairwise(self.curve)
@@ -112,7 +112,7 @@ class StudyResult:
 
     @property
     def unclear_steps(self) -> tuple[tuple[int, int], ...]:
-        """Pairs of neighbouring quorums whose averages noise alone could have told apart.
+        """Pairs of neighbouring quorums whose averages may differ by noise alone.
 
         Their confidence intervals overlap, or one of them is not known.
         """

@@ -2,7 +2,7 @@
 
 import argparse
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,7 +54,7 @@ class StudySettings:
 
 
 def parse_settings(arguments: Sequence[str] | None = None) -> StudySettings:
-    """Read the command line; a wrong one ends the program with a message.
+    """Read the command line; an invalid one ends the program with a message.
 
     :param arguments: the words after the program's name, ``None`` = those of this process.
     """
@@ -97,26 +97,58 @@ def _parser() -> argparse.ArgumentParser:
         "draw the plot. Starts six local nodes, unless a running cluster is given.",
     )
     add = parser.add_argument
-    add("--leader", type=_url, metavar="URL", help="leader of a running cluster")
-    add("--followers", type=_urls, default=(), metavar="URL,...", help="all its followers")
+    add("--leader", type=_url, metavar="URL", help="the leader of a running cluster")
     add(
-        "--quorums", type=_quorums, default="1,2,3,4,5", metavar="W,...", help="default %(default)s"
+        "--followers",
+        type=_urls,
+        default=(),
+        metavar="URL,...",
+        help="all followers of that leader",
     )
-    add("--writes", type=_positive, default=10_000, help="for each quorum; default %(default)s")
-    add("--keys", type=_positive, default=100, help="default %(default)s")
-    add("--users", type=_positive, default=8, help="simultaneous clients; default %(default)s")
     add(
-        "--warm-up-writes",
-        type=_natural,
-        default=500,
-        help="before each measurement, to other keys; default %(default)s",
+        "--quorums",
+        type=_quorums,
+        default="1,2,3,4,5",
+        metavar="W,...",
+        help="write quorums to measure (default: %(default)s)",
     )
-    add("--seed", type=int, default=1, help="order of keys and quorums; default %(default)s")
+
+    def count(name: str, parse: Callable[[str], int], default: int, meaning: str) -> None:
+        add(name, type=parse, default=default, metavar="N", help=f"{meaning} (default: {default})")
+
+    count("--writes", _positive, 10_000, "writes to measure for each quorum")
+    count("--keys", _positive, 100, "keys that the writes are spread over")
+    count("--users", _positive, 8, "simultaneous clients")
+    count("--warm-up-writes", _natural, 500, "writes to other keys before each measurement")
+    count("--seed", int, 1, "seed of the order of keys and quorums")
     low, high = DEFAULT_DELAY_MS
-    add("--min-delay-ms", type=float, help=f"simulated delay; default {low} on local nodes")
-    add("--max-delay-ms", type=float, help=f"default {high} on local nodes")
-    add("--converge-timeout-s", type=_seconds, default=30.0, help="default %(default)s")
-    add("--output", type=Path, default=REPO_ROOT / "results", help="default: results/")
+    unchanged = "a running cluster keeps its own"
+    add(
+        "--min-delay-ms",
+        type=float,
+        metavar="MS",
+        help=f"shortest simulated delay (default: {low} on local nodes; {unchanged})",
+    )
+    add(
+        "--max-delay-ms",
+        type=float,
+        metavar="MS",
+        help=f"longest simulated delay (default: {high} on local nodes; {unchanged})",
+    )
+    add(
+        "--converge-timeout-s",
+        type=_seconds,
+        default=30.0,
+        metavar="S",
+        help="seconds that the copies may take to become equal (default: %(default)s)",
+    )
+    add(
+        "--output",
+        type=Path,
+        default=REPO_ROOT / "results",
+        metavar="FOLDER",
+        help="where to write the results (default: results/)",
+    )
     return parser
 
 

@@ -16,11 +16,11 @@ from analysis.study.settings import StudySettings
 def run_study(settings: StudySettings) -> StudyResult:
     """Measure every quorum, and check the copies after each.
 
-    It stops after the first quorum with a problem: what would follow were figures of a cluster that
-    is known to be damaged.
+    It stops after the first quorum with a problem: any further figures would be those of a
+    cluster that is known to be damaged.
 
     :param settings: what to do.
-    :return: everything found out, problems included.
+    :return: all results, problems included.
     :raises StudyError: when the nodes do not start, do not answer, or are not a leader and all its
         followers.
     """

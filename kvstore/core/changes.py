@@ -1,4 +1,4 @@
-"""What has changed at a leader since it was looked at, for whoever has to act on it."""
+"""What has changed on a leader since the last look, for the code that has to act on it."""
 
 from dataclasses import dataclass
 
@@ -9,13 +9,13 @@ from kvstore.core.records import Promise
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What is to be done after a change, beside saving.
+    """What a change calls for, besides saving.
 
-    :param reign: the reign is another, or over. Whoever waits for a write of the one before waits
+    :param reign: it has changed or ended. Requests that wait for a write of the previous reign wait
         in vain: what is confirmed at its index from now on may be another entry.
-    :param to_say: there may be something new to say, also to a follower that is new.
-    :param state: the state, in words, is another.
-    :param problem: the problem is another, or there is none any more.
+    :param to_say: there may be something new to send, possibly to a new follower.
+    :param state: its text has changed.
+    :param problem: it has changed or is gone.
     """
 
     reign: bool
@@ -25,9 +25,9 @@ class Changes:
 
 
 class LeaderWatch:
-    """Tells what has changed at a leader; the first look finds all of it new.
+    """Reports what has changed on a leader; at the first look, everything has.
 
-    :param leader: is only looked at.
+    :param leader: is only read.
     """
 
     def __init__(self, leader: Leader) -> None:
@@ -41,7 +41,7 @@ class LeaderWatch:
         """What has changed since the last look."""
         leader = self._leader
         reign, state, problem = leader.reign, leader.state_text, leader.problem
-        # Nothing leaves a leader before what it follows from is durable.
+        # A leader sends nothing before the state it is based on is durable.
         sendable = (
             state,
             leader.log.durable_index,

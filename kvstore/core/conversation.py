@@ -1,7 +1,7 @@
 """The conversation with one follower: what to send, when to wait, and how to back off.
 
-It only decides. Whoever executes it asks for the next step, takes it, reports an answer or a loss,
-and asks again: a greenlet in a node, an event on the virtual clock in the simulator of the tests.
+It only decides. Its caller asks for the next step, carries it out, reports an answer or a loss, and
+asks again. In a node the caller is a greenlet; in the simulator, an event on the virtual clock.
 """
 
 from collections.abc import Callable
@@ -27,9 +27,9 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Wait until there may be something to say, for this long at most.
+    """Wait until there may be something to send, for this long at most.
 
-    The connection is idle meanwhile; that the follower closed it is a loss.
+    The connection is idle meanwhile; if the follower closes it, that is a loss.
     """
 
     seconds: float
@@ -37,7 +37,7 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class BackOff:
-    """Say nothing for this long, whatever there may be to say."""
+    """Send nothing for this long, even if there is something to send."""
 
     seconds: float
 
@@ -84,14 +84,14 @@ class Conversation:
     def answered(self, message: Message, answer: Answer, now_s: float) -> bool:
         """The message that was sent got an answer, accepted or refused.
 
-        :return: whether that is news: the message before it got none.
+        :return: whether that is news: the message before it got no answer.
         """
         self._leader.receive(self.address, message, answer, now_s)
         if answer.error is not None:
             self._back_off(self._refusals)
             self._refusals += 1
         elif not isinstance(message, Hello):
-            # A hello is answered by a follower that refuses everything else, too.
+            # Even a follower that refuses everything else answers a hello.
             self._refusals = 0
         was_lost, self._losses = self._losses > 0, 0
         return was_lost

@@ -10,7 +10,7 @@ Index = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Epoch = Index
 MAX_EPOCH = 2**62
 MAX_EPOCH_JUMP = 1_000_000_000
-"""An epoch may be this much above another one; more is a mistake, and would leave no room."""
+"""How far one epoch may lie above another. More is a mistake, and would use up the range."""
 Operation = Literal["put", "delete", "noop"]
 Address = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9_.:%\[\]-]{1,280}\Z")]
 Members = Annotated[dict[Address, str], Meta(max_length=1000)]
@@ -18,17 +18,17 @@ Members = Annotated[dict[Address, str], Meta(max_length=1000)]
 
 
 def members_at(addresses: Container[str], members: Members) -> Members:
-    """Those of the members that are named at one of these addresses."""
+    """The members whose addresses are among these."""
     return {address: node for address, node in members.items() if address in addresses}
 
 
 class ReignId(Struct, frozen=True, array_like=True):
-    """One uninterrupted time of leading: the fencing token.
+    """One uninterrupted period of leadership; it serves as the fencing token.
 
-    :param epoch: number given by a takeover; every restart from own state keeps it.
-    :param restart: 0 for the takeover's own reign; grows with every restart from own state.
+    :param epoch: number chosen by a takeover; restarts from the leader's own state keep it.
+    :param restart: 0 for the takeover's own reign; increases with every restart.
     :param id: random, never repeated.
-    :param takeover_id: ``id`` of the takeover's own reign, which its restarts have in common.
+    :param takeover_id: ``id`` of the takeover's own reign, which its restarts share.
     """
 
     epoch: Annotated[int, Meta(ge=1, le=2**63 - 1)]
@@ -39,7 +39,7 @@ class ReignId(Struct, frozen=True, array_like=True):
     def is_later_than(self, other: "ReignId | None") -> bool:
         """Whether it began after the other, as far as the two themselves can tell.
 
-        Of two takeovers that made the same epoch neither is later.
+        Of two takeovers that chose the same epoch, neither is later.
 
         :param other: None = no reign.
         """
@@ -83,7 +83,7 @@ class Entry(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={"reig
     :param index: position in the log, from 1, without gaps; also the version it gives its key.
     :param epoch: of the reign in which it was appended.
     :param reign_id: id of that reign.
-    :param operation: a ``noop`` is of no key; it begins a reign, or names a new follower.
+    :param operation: a ``noop`` has no key; it begins a reign, or names a new follower.
     :param value: canonical JSON of a put; unset otherwise.
     :param idempotency_key: of the client's request; unset when it had none.
     :param fingerprint: hash of the request's payload; set when the idempotency key is.
@@ -115,7 +115,7 @@ class Entry(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={"reig
 
     @property
     def size(self) -> int:
-        """Bytes it takes in a message, roughly (a bound for batches, not a promise)."""
+        """Approximate size in a message, in bytes; limits batches."""
         value = 0 if self.value is UNSET else len(memoryview(self.value))
         request = 0 if self.idempotency_key is UNSET else 100 + len(self.idempotency_key)
         members = 0 if self.members is UNSET else 120 * (1 + len(self.members))

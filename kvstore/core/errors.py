@@ -1,8 +1,8 @@
 """What can go wrong, as one tree.
 
 Every error is either *definite* (it did not happen and never will) or *indefinite* (it may
-still happen). A client may repeat a write after a definite error without a second thought;
-after an indefinite one it has to look, or repeat it under the same idempotency key.
+still happen). After a definite error a client may safely repeat a write; after an indefinite
+one it must check first, or repeat the write under the same idempotency key.
 
 ::
 
@@ -16,8 +16,8 @@ after an indefinite one it has to look, or repeat it under the same idempotency 
     │   ├── NotLeader               only the leader takes writes
     │   ├── NotFollower             only a follower takes replication messages
     │   ├── PreconditionFailed      If-Match / If-None-Match does not hold
-    │   ├── KeyReused               an idempotency key came back with another payload
-    │   ├── NothingToForce          force_start where nobody is waited for
+    │   ├── KeyReused               an idempotency key was reused with another payload
+    │   ├── NothingToForce          force_start has nothing to decide
     │   ├── NotReady                this node cannot serve reads now
     │   └── WriteRefused            this leader takes no writes now
     │       ├── NotEnoughFollowers  fewer followers than the write quorum are reachable
@@ -27,10 +27,10 @@ after an indefinite one it has to look, or repeat it under the same idempotency 
     │   ├── OutcomeUnknown          an earlier attempt of the same write may be in a log
     │   ├── NotApplied              the node did not reach the index asked for in time
     │   └── TransportError          a message to a follower got no usable answer
-    ├── ReignEnded                  a leader leads no more; never leaves the core
+    ├── ReignEnded                  a leader's reign is over; never leaves the core
     │   ├── Deposed                 another reign has begun
     │   └── OldCopy                 the leader's directory is an old copy of itself
-    ├── SettingsError               the environment holds wrong settings
+    ├── SettingsError               the environment holds invalid settings
     └── StorageError                the data directory cannot be used, or a write to it failed
 """
 
@@ -66,7 +66,7 @@ class Forbidden(DefiniteError):
 class NotLeader(DefiniteError):
     """Only the leader does this.
 
-    :param leader: the leader's URL; None while this node has not met one.
+    :param leader_url: the leader's URL; None while this node has not met one.
     """
 
     def __init__(self, leader_url: str | None) -> None:
@@ -93,14 +93,14 @@ class PreconditionFailed(DefiniteError):
 
 
 class KeyReused(DefiniteError):
-    """An idempotency key came back with another payload."""
+    """An idempotency key was reused with another payload."""
 
     def __init__(self) -> None:
         super().__init__("the idempotency key was used with another payload")
 
 
 class NothingToForce(DefiniteError):
-    """force_start was asked of a node that waits for nobody."""
+    """There is nothing for force_start to decide; the text says why."""
 
 
 class NotReady(DefiniteError):
@@ -130,7 +130,7 @@ class IndefiniteError(KvstoreError):
 
 
 class QuorumNotReached(IndefiniteError):
-    """The write quorum did not confirm the entry in time; it keeps replicating.
+    """The write quorum did not confirm the entry in time; the leader keeps replicating it.
 
     :param version: index of the entry.
     :param replicas_confirmed: followers known to hold it so far.
@@ -152,7 +152,7 @@ class OutcomeUnknown(IndefiniteError):
 
 
 class NotApplied(IndefiniteError):
-    """The node did not apply the index asked for in time.
+    """The node did not apply the requested index in time.
 
     :param applied_index: what it has applied.
     """
@@ -167,7 +167,7 @@ class TransportError(IndefiniteError):
 
 
 class ReignEnded(KvstoreError):
-    """What a follower answered ends this node's reign, or its attempt at one."""
+    """A follower's answer ends this node's reign, or its attempt to begin one."""
 
 
 class Deposed(ReignEnded):
@@ -181,7 +181,7 @@ class OldCopy(ReignEnded):
 
 
 class SettingsError(KvstoreError):
-    """The environment holds wrong settings.
+    """The environment holds invalid settings.
 
     :param problems: one sentence for each.
     """

@@ -39,7 +39,7 @@ from kvstore.core.replication_log import ReplicationLog
 class Follower:
     """One follower.
 
-    :param state: what the node kept, or a new state.
+    :param state: the node's saved state, or a new one.
     :param log_retain: newest entries to keep for a leader that takes over from here.
     :param log_retain_bytes: the same in bytes.
     """
@@ -74,7 +74,7 @@ class Follower:
 
     @property
     def discarded(self) -> int:
-        """How many entries were kept apart because the leader's order does not hold them."""
+        """How many entries were set aside because the leader's log does not contain them."""
         return self._node_state.discarded
 
     # What this node may serve
@@ -86,7 +86,7 @@ class Follower:
 
     @property
     def ready(self) -> bool:
-        """Whether it has reached the last index that a leader told it."""
+        """Whether it has caught up with its leader, at least once."""
         return self._caught_up
 
     @property
@@ -107,12 +107,12 @@ class Follower:
     # Messages
 
     def hello(self, message: Hello) -> Answer:
-        """Say who this is, what it holds, and whom a takeover has to ask too."""
+        """Say which node this is, what it holds, and which nodes a takeover has to ask too."""
         refusal = None if message.cluster_id is None else self._other_cluster(message)
         return self._answer(message, refusal, members=self._members_to_ask)
 
     def claim(self, message: Claim) -> Answer:
-        """Begin a reign, unless it is an earlier one than the one in force, or its twin."""
+        """Begin a reign, unless it is earlier than the one in force, or its twin."""
         held, reign = self.promise.reign, message.of_reign
         if message.cluster_id is None or reign is None:
             raise InvalidRequest("invalid message: a claim names its cluster and an epoch from 1")
@@ -123,7 +123,7 @@ class Follower:
         return self._answer(message, members=self._members_to_ask, lineage=list(self.log.lineage))
 
     def append(self, message: Append) -> Answer:
-        """Append what is new of a batch; checking and appending is one step."""
+        """Append what is new in a batch; checking and appending are one step."""
         check_append(message)
         if refusal := self._other_reign(message):
             return self._answer(message, refusal)
@@ -162,7 +162,7 @@ class Follower:
     def fetch(self, message: Fetch) -> Fetched | Answer:
         """Hand a part of the state to the leader that claimed this follower.
 
-        Nothing else changes it meanwhile: only the leader of the reign in force could.
+        Nothing else changes the state meanwhile: only the leader of the reign in force could.
         """
         if refusal := self._other_reign(message):
             return self._answer(message, refusal)
@@ -201,8 +201,8 @@ class Follower:
 
     @property
     def _members_to_ask(self) -> Members:
-        # What a takeover's claim names is needed only until its first entry is here, which names
-        # those that matter from then on; a restart's claim may know newer ones than this log.
+        # The followers named by a takeover's claim matter only until its first entry arrives, which
+        # names them anew; a restart's claim may name newer ones than this log does.
         reign = self.promise.reign
         if reign is None or self.log.last.epoch < reign.epoch:
             return self.promise.members
@@ -301,7 +301,7 @@ class Follower:
             self._caught_up = True
 
     def _install(self, message: SnapshotChunk) -> None:
-        self.commit_index = 0  # of another order, perhaps; the leader says it anew
+        self.commit_index = 0  # perhaps of another order; the leader will send its own
         self._node_state.replace(
             ReplaceState(
                 promise=self.promise,

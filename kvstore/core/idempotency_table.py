@@ -1,7 +1,7 @@
-"""Which requests made which entries, so that a client may repeat one without a second entry.
+"""Which requests made which entries, so that a repeated request makes no second entry.
 
-The table is built by the log like the map, and forgets by index: every node forgets the same
-request at the same position.
+The table is built from the log, like the map. Requests expire by index, so every node drops the
+same request at the same position.
 """
 
 from collections import deque
@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from kvstore.core.entries import Entry, RememberedRequest
 
 REMEMBERED_ENTRIES = 100_000
-"""A request is forgotten when this many entries have followed its own."""
+"""A request expires after this many further entries."""
 
 
 class IdempotencyTable:
@@ -24,7 +24,7 @@ class IdempotencyTable:
         self._by_key = {request.idempotency_key: request for request in self._in_order}
 
     def get(self, idempotency_key: str) -> RememberedRequest | None:
-        """The request under this key; None when there is none, or it is forgotten."""
+        """The request under this key; None when there is none, or it has expired."""
         return self._by_key.get(idempotency_key)
 
     def requests(self) -> list[RememberedRequest]:
@@ -32,7 +32,7 @@ class IdempotencyTable:
         return list(self._in_order)
 
     def add(self, request: RememberedRequest) -> None:
-        """Remember a request that is younger than all others."""
+        """Remember a request that is newer than all others."""
         self._in_order.append(request)
         self._by_key[request.idempotency_key] = request
 

@@ -1,6 +1,6 @@
 """The state that the log builds: keys with their values and versions at one position.
 
-With it goes the idempotency table, which is part of the state but not of what clients read.
+It includes the idempotency table, which is part of the state but not of what clients read.
 """
 
 import hashlib
@@ -56,9 +56,9 @@ class KeyValueMap:
         self.position = entry.position
 
     def add(self, items: Iterable[Item], requests: Iterable[RememberedRequest]) -> None:
-        """Take in parts of another copy of this map.
+        """Add parts of another copy of this map.
 
-        :param requests: younger than those that are there.
+        :param requests: newer than those already there.
         """
         for item in items:
             self._items[item.key] = item
@@ -66,7 +66,7 @@ class KeyValueMap:
             self.requests.add(request)
 
     def shrink(self, count: int) -> bool:
-        """Let go of some items of a map that is no longer needed.
+        """Free some items of a map that is no longer needed.
 
         :return: whether there are more.
         """
@@ -85,8 +85,8 @@ class KeyValueMap:
 class Digest:
     """SHA-256 over the JSON of an index and of every item at it, in the order of their keys.
 
-    Two nodes have the same digest exactly if they hold the same keys, values and versions at the
-    same index.
+    Two nodes have the same digest if and only if they hold the same keys, values and versions at
+    the same index.
     """
 
     def __init__(self, index: int) -> None:

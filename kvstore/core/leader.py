@@ -47,7 +47,7 @@ class LeaderState(Enum):
 class Leader:
     """One leader.
 
-    :param state: what the node kept, or a new state.
+    :param state: the node's saved state, or a new one.
     :param addresses: the followers, as ``host:port``.
     :param write_quorum: W, ``0 … len(addresses)``.
     :param url: URL under which others reach this leader.
@@ -68,7 +68,7 @@ class Leader:
     ) -> None:
         self.node_id = state.node_id
         self.followers = {address: FollowerProgress(address) for address in addresses}
-        """By address; during a takeover also the others that are asked."""
+        """By address; during a takeover, also the other nodes that it asks."""
         self._quorum = WriteQuorum(write_quorum, len(addresses))
         self.log = LeaderLog(state, self._quorum, limits)
         self._node_state = state
@@ -92,12 +92,12 @@ class Leader:
 
     @property
     def promise(self) -> Promise:
-        """The last reign that this node knows of, and the followers that it knows."""
+        """The latest reign that this node knows of, and its known followers."""
         return self._node_state.promise
 
     @property
     def discarded(self) -> int:
-        """How many entries were kept apart because a state taken over did not hold them."""
+        """How many entries were set aside because a state that was taken over lacks them."""
         return self._node_state.discarded
 
     @property
@@ -107,7 +107,7 @@ class Leader:
 
     @property
     def write_quorum(self) -> int:
-        """W, as in force now."""
+        """The W in force."""
         return self._quorum.size
 
     @property
@@ -137,7 +137,7 @@ class Leader:
 
     @property
     def problem(self) -> str | None:
-        """What an operator has to mend; None for nothing."""
+        """What an operator has to fix; None if nothing."""
         if self._takeover is not None:
             return self._takeover.problem
         if self.promise.deposed_by is not None:
@@ -149,7 +149,7 @@ class Leader:
 
     @property
     def waiting_for(self) -> list[str]:
-        """Addresses of the followers without which this leader cannot go on; may be empty."""
+        """Addresses of the followers without which this leader cannot continue; may be empty."""
         if self._takeover is not None:
             return self._takeover.waiting_for
         if self.state is LeaderState.CATCHING_UP:
@@ -164,8 +164,8 @@ class Leader:
     def lag(self, address: str, now_s: float, started_s: float = 0.0) -> tuple[int, float]:
         """How far a follower is behind.
 
-        :param started_s: when this process began: what was in the log before counts from then on,
-            because its age is not known.
+        :param started_s: when this process started: the age of earlier entries is unknown, and
+            counted from then on.
         :return: entries, and the age in seconds of the oldest entry it lacks.
         """
         log = self.log.replication_log
@@ -177,7 +177,7 @@ class Leader:
         return behind, max(0.0, now_s - since_s)
 
     def check_readable(self) -> None:
-        """Before the reign's first entry is confirmed, no value is known to be.
+        """Until the reign's first entry is confirmed, no value is known to be confirmed.
 
         :raises NotReady: this leader cannot answer reads now.
         """
@@ -189,8 +189,8 @@ class Leader:
     def propose(self, write: Write, now_s: float, precondition: Precondition = ALWAYS) -> int:
         """Append a client's write: check, index assignment and append are one step.
 
-        A write whose idempotency key is known makes no second entry. That is looked up before
-        everything else: a definite refusal would be wrong while the first entry is pending.
+        A write whose idempotency key is known makes no second entry. That is looked up first:
+        a definite refusal would be wrong while the first entry is pending.
 
         :param precondition: judged against the newest *appended* entry of the key.
         :return: index of the entry, which need not be durable or confirmed yet.
@@ -198,7 +198,7 @@ class Leader:
         :raises WriteRefused: this leader takes no writes now, fewer than W followers are reachable,
             or too much is pending.
         :raises PreconditionFailed: the key has another version.
-        :raises OutcomeUnknown: whether the idempotency key is known cannot be told now.
+        :raises OutcomeUnknown: it cannot be told now whether the idempotency key was used before.
         """
         if self._takeover is None and (known := self.log.request(write.idempotency_key)):
             if known.fingerprint != write.fingerprint:
@@ -225,9 +225,9 @@ class Leader:
     def force_start(self, keep: str | None = None) -> list[str]:
         """Let an operator decide where this leader cannot; may lose confirmed writes.
 
-        A takeover goes on without the nodes whose answer is missing, or with one of two histories.
-        A leader that was deposed, or that leads with a problem, begins a takeover among all, its
-        own state one candidate, without the followers that do not answer now.
+        A takeover continues without the nodes whose answer is missing, or with one of two
+        histories. A leader that was deposed, or that leads with a problem, begins a takeover: its
+        own state is one candidate, and followers that do not answer now are given up.
 
         :param keep: the address whose history to keep, or ``self``; None = no choice.
         :return: addresses of the nodes that are given up.
@@ -263,14 +263,14 @@ class Leader:
         elif self._reign is not None:
             message = self._reign.next_message(progress, now_s)
         elif progress.stage is Stage.HELLO or progress.is_due(now_s):
-            # Only to know who is there, should an operator force a start.
+            # Only to learn which nodes are there, in case an operator forces a start.
             message = Hello(cluster_id=None, epoch=0, reign_id="", leader_url=self._url)
         if message is not None:
             progress.last_sent_s = now_s
         return message
 
     def receive(self, address: str, message: Message, answer: Answer, now_s: float) -> None:
-        """Take in the answer to a message, accepted or refused."""
+        """Handle the answer to a message, accepted or refused."""
         progress = self.followers.get(address)
         if progress is None:
             return
@@ -341,8 +341,8 @@ class Leader:
         before = self.promise.reign
         assert before is not None, "it has led in a reign"
         reign = before.restarted(self._new_id(), self._now_ms())
-        # Whom it is not told of any more does not vouch for it any more: another leader could have
-        # taken over from those that it named since.
+        # A follower that is no longer listed cannot vouch for this leader: a takeover waits only
+        # for those named since, so it need not have heard of one.
         members = members_at(self._addresses, self.promise.members) or self.promise.members
         self._save_promise(
             replace(self.promise, reign=reign, leader_url=self._url, members=members)
@@ -363,7 +363,7 @@ class Leader:
         self._follow_takeover(self._takeover)
 
     def _follow_takeover(self, takeover: Takeover) -> None:
-        """Save what the takeover has come to."""
+        """Save what the takeover has reached."""
         if takeover.phase is not Phase.DONE:
             self._save_promise(takeover.promise)
             return
@@ -393,7 +393,7 @@ class Leader:
         )
 
     def _end_reign(self, promise: Promise) -> None:
-        """The reign, or the attempt to begin one, is over; what is open stays open."""
+        """The reign, or the attempt to begin one, is over; open writes stay open."""
         self._end_takeover()
         self._reign = None
         self._save_promise(promise)
@@ -411,7 +411,7 @@ class Leader:
         return self.problem or f"this leader is not ready: {self.state_text}"
 
     def _refusal(self, write: Write) -> KvstoreError:
-        # Before its first entry is confirmed it could have been replaced without knowing it.
+        # Until its first entry is confirmed, it may have been replaced without knowing it.
         if write.idempotency_key is not None:
             return OutcomeUnknown()
         if self.problem is None and self.waiting_for:

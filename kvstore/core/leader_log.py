@@ -1,7 +1,7 @@
 """The leader's log, and how much of it is durable, confirmed and applied.
 
 ``map index = commit index <= durable index <= last index``, except at the start of a reign: the
-map then holds the whole log as it was before, and may be read when the first entry is confirmed.
+map then holds all of the log before it, and may be read once the first entry is confirmed.
 """
 
 import hashlib
@@ -28,8 +28,8 @@ class LogLimits:
     :param retain_bytes: the same in bytes.
     :param max_pending: unconfirmed entries; more writes than that are refused.
     :param max_pending_bytes: the same in bytes.
-    :param pinned_bytes: of a log that is kept for a snapshot on its way; beyond it the log is cut,
-        and the follower needs another snapshot.
+    :param pinned_bytes: bytes of log kept while a snapshot is on its way; beyond them the log is
+        cut, and the follower needs another snapshot.
     """
 
     retain: int
@@ -41,7 +41,7 @@ class LogLimits:
 
 @dataclass(frozen=True)
 class Write:
-    """What a client wants to be written.
+    """A write that a client asks for.
 
     :param value: canonical JSON; None for a delete.
     :param idempotency_key: under which the client may repeat the request; None = it may not.
@@ -54,7 +54,7 @@ class Write:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Hash of the payload: two requests with the same one ask for the same."""
+        """Hash of the payload: requests with equal fingerprints ask for the same write."""
         sha = hashlib.sha256(f"{self.operation}\0{self.key}\0".encode())
         if self.value is not None:
             sha.update(self.value)
@@ -64,8 +64,8 @@ class Write:
 class LeaderLog:
     """The log of one reign.
 
-    :param state: as it was before the reign, durable; what of the log is not in the map yet is
-        applied here.
+    :param state: the durable state from before the reign; entries that its map lacks are applied
+        here.
     :param quorum: decides what is confirmed.
     """
 
@@ -98,7 +98,7 @@ class LeaderLog:
 
     @property
     def commit_index(self) -> int:
-        """Up to where the log is known to be confirmed."""
+        """The index up to which the log is known to be confirmed."""
         return self._quorum.commit_index
 
     def newest_version(self, key: str) -> int | None:
@@ -196,9 +196,9 @@ class LeaderLog:
                 self._pending_requests.pop(entry.idempotency_key, None)
 
     def cut(self, pinned: Collection[int]) -> None:
-        """Forget the oldest entries beyond the retention.
+        """Drop the oldest entries beyond the retention.
 
-        :param pinned: indexes of the snapshots on their way; what is behind them stays, up to
+        :param pinned: indexes of the snapshots on their way; the entries after them are kept, up to
             ``pinned_bytes``.
         """
         if self.replication_log.size > self._limits.pinned_bytes:

@@ -1,7 +1,7 @@
 """Which reign appended which part of a log.
 
-Kept also for entries that the log no longer holds, it tells whether one log is a prefix of another,
-and where two part (compare Kafka's KIP-101).
+It also covers entries that the log no longer holds, and so tells whether one log is a prefix of
+another, and where two diverge (compare Kafka's KIP-101).
 """
 
 from collections.abc import Iterable, Iterator
@@ -11,7 +11,7 @@ from msgspec import Struct
 from kvstore.core.entries import START, Index, Position, ReignId
 
 MAX_EARLIER_REIGNS = 1000
-"""Reigns of earlier epochs that are remembered; those of the present epoch always are."""
+"""How many reigns of earlier epochs are kept; those of the present epoch always are."""
 
 
 class ReignStart(Struct, frozen=True, array_like=True):
@@ -59,14 +59,14 @@ class Lineage:
         return Lineage(start for start in self._starts if start.first_index <= index)
 
     def reign_at(self, index: int) -> ReignId | None:
-        """The reign that appended the entry at an index; None where it is forgotten."""
+        """The reign that appended the entry at an index; None if it is no longer known."""
         for start in reversed(self._starts):
             if start.first_index <= index:
                 return start.reign
         return None
 
     def position_at(self, index: int) -> Position | None:
-        """Position of the entry at an index that the log reaches; None where it is forgotten."""
+        """Position of the entry at an index that the log reaches; None if no longer known."""
         if index == 0:
             return START
         reign = self.reign_at(index)
@@ -77,7 +77,7 @@ class Lineage:
 
         :param last: index of this log's last entry.
         :param other_last: index of the other's.
-        :return: 0 where they have nothing in common, or that is forgotten.
+        :return: 0 if they have nothing in common, or it is no longer known.
         """
         theirs = dict(other._ends(other_last))
         shared = [min(end, theirs[start]) for start, end in self._ends(last) if start in theirs]
@@ -92,8 +92,8 @@ def holds_more(mine: tuple[Position, Lineage], theirs: tuple[Position, Lineage])
     """Whether a state holds everything that may have been confirmed and the other state holds.
 
     The highest epoch of the last entry wins; within it the longest, where one is a prefix of the
-    other; where two part, the one whose reign there has the lower restart: a leader that restarts
-    on an intact directory holds all that was sent before, so the other one's was an old copy.
+    other; where two diverge, the one whose reign there has the lower restart: a leader that
+    restarts on an intact directory holds all that was sent before, so the other had an old copy.
     """
     position, lineage = mine
     other_position, other_lineage = theirs

@@ -1,4 +1,4 @@
-"""What a message must not say, whoever sent it: it would contradict itself."""
+"""Checks that a message does not contradict itself, whoever sent it."""
 
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
@@ -12,7 +12,7 @@ from kvstore.core.messages import Answer, Append, Fetched, SnapshotChunk
 
 
 def check_append(message: Append) -> None:
-    """:raises InvalidRequest: the entries do not follow each other, or the indexes do not fit."""
+    """:raises InvalidRequest: the entries are not consecutive, or the indexes do not fit."""
     if message.last_index < message.end_index:
         raise _invalid("last_index is below the entries' indexes")
     if message.commit_index > message.last_index:
@@ -21,7 +21,7 @@ def check_append(message: Append) -> None:
 
 
 def check_chunk(message: SnapshotChunk) -> None:
-    """:raises InvalidRequest: a part of the snapshot is not of its position."""
+    """:raises InvalidRequest: a part of the snapshot does not fit its position."""
     if message.index_epoch > message.epoch:
         raise _invalid("a snapshot from a later epoch than its reign")
     if message.last_index < message.index:
@@ -39,9 +39,9 @@ def check_fetched(answer: Fetched, lineage: Lineage, offset: int, before: Positi
     """Check a part of a state.
 
     :param lineage: of the state.
-    :param offset: how many parts came before.
-    :param before: of the last entry that came before; None = none came.
-    :raises InvalidRequest: it is no part of a state that ends at the answer's position.
+    :param offset: how many parts came earlier.
+    :param before: position of the last entry that came earlier; None = none came.
+    :raises InvalidRequest: it is not part of a state that ends at the answer's position.
     """
     base = lineage.position_at(answer.base_index)
     if base is None or answer.base_index > answer.last_index:

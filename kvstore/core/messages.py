@@ -1,7 +1,7 @@
-"""What leader and followers say to each other; the wire format is this module, as JSON.
+"""The messages between leader and followers; this module, as JSON, is the wire format.
 
-Every message carries the cluster's id and the reign it belongs to; every answer carries who
-answers, what it follows and what it holds. An answer with ``error`` set is a refusal.
+Every message carries the cluster's id and the reign it belongs to; every answer says which
+node answers, which reign it follows, and what it holds. An answer with ``error`` set is a refusal.
 """
 
 from collections.abc import Callable, Sequence
@@ -52,7 +52,7 @@ def bounded(parts: Sequence[P], start: int, stop: int, max_bytes: int = MAX_BYTE
     """The parts that fit into one message; at least one if there is any.
 
     :param start: index of the first.
-    :param stop: index behind the last wanted.
+    :param stop: index after the last one wanted.
     """
     taken = list(parts[start : min(stop, start + MAX_ENTRIES)])
     total = 0
@@ -64,7 +64,7 @@ def bounded(parts: Sequence[P], start: int, stop: int, max_bytes: int = MAX_BYTE
 
 
 class Export:
-    """A copy of a node's state, to be sent in parts: the items, then the requests, the entries."""
+    """A copy of a node's state, sent in parts: the items, then the requests, then the entries."""
 
     def __init__(
         self,
@@ -78,9 +78,9 @@ class Export:
         self.total = len(items) + len(requests) + len(self._entries)
 
     def parts(self, offset: int) -> tuple[list[Item], list[RememberedRequest], list[Entry]]:
-        """What fits into one message; all of one kind.
+        """The next parts, as many as fit into one message; all of one kind.
 
-        :param offset: how many parts came before.
+        :param offset: how many parts were sent before.
         """
         start = offset - len(self._items)
         if start < 0:
@@ -111,7 +111,7 @@ class Message(Struct, frozen=True, kw_only=True, rename=WIRE_NAMES):
     :param restart: of the reign.
     :param takeover_id: of the reign.
     :param leader_url: URL under which others reach the leader; None when it does not say.
-    :param number: repeated by the answer, so that it is taken for no other message's.
+    :param number: repeated by the answer, so that each answer belongs to one message.
     """
 
     epoch: Epoch
@@ -131,15 +131,15 @@ class Message(Struct, frozen=True, kw_only=True, rename=WIRE_NAMES):
 
 
 class Hello(Message, frozen=True, kw_only=True):
-    """Asks who is there and what it holds; changes nothing."""
+    """Asks which node is there and what it holds; changes nothing."""
 
 
 class Claim(Message, frozen=True, kw_only=True):
     """Begins a reign at this follower: from now on it refuses every other.
 
-    :param node_id: id of the node that is meant, which may have gone from this address meanwhile.
-    :param found_reign_id: id of the reign that it was found in; None = none. It refuses the claim
-        when it has accepted another meanwhile, which the leader has to know of first.
+    :param node_id: id of the node that is meant; another one may answer at its address by now.
+    :param found_reign_id: id of the reign in which the leader found it; None = none. If it has
+        joined another since, it refuses the claim: the leader has to learn of that reign first.
     :param members: the followers that the leader knows.
     """
 
@@ -149,7 +149,7 @@ class Claim(Message, frozen=True, kw_only=True):
 
 
 class Append(Message, frozen=True, kw_only=True):
-    """Entries behind a position that the follower must hold; without entries, a heartbeat.
+    """Entries that follow a position the follower must hold; without entries, a heartbeat.
 
     :param prev_index: index of the entry just before the first.
     :param prev_epoch: epoch of that entry.
@@ -171,7 +171,7 @@ class Append(Message, frozen=True, kw_only=True):
 
     @property
     def end_index(self) -> int:
-        """Index of the last entry, or of the position before, where there is none."""
+        """Index of the last entry; without entries, of the position before them."""
         return self.prev_index + len(self.entries)
 
 
@@ -184,7 +184,7 @@ class SnapshotChunk(Message, frozen=True, kw_only=True):
     :param index_reign_id: id of the reign at the map's position.
     :param lineage: the reigns up to the map's position.
     :param members: the followers that the leader's log names.
-    :param offset: how many items and requests came in the chunks before.
+    :param offset: how many items and requests came in earlier chunks.
     :param items: a part of the map.
     :param requests: a part of the requests remembered at that position.
     :param done: whether this is the last chunk.
@@ -211,7 +211,7 @@ class SnapshotChunk(Message, frozen=True, kw_only=True):
 class Fetch(Message, frozen=True, kw_only=True):
     """Asks a claimed follower for a part of its state.
 
-    :param offset: how many items, requests and entries came in the answers before.
+    :param offset: how many items, requests and entries came in earlier answers.
     """
 
     offset: Index
@@ -225,12 +225,12 @@ class Refusal(StrEnum):
     OTHER_REIGN = "another reign is in force"
     REIGN_CHANGED = "another reign began meanwhile"
     NOT_CLAIMED = "this reign has not claimed the follower"
-    EPOCH_TOO_HIGH = "the epoch is absurdly high"
-    POSITION_NOT_HELD = "the position before the entries is not held"
-    ENTRY_DIFFERS = "an entry differs from the one held"
+    EPOCH_TOO_HIGH = "the epoch is implausibly high"
+    POSITION_NOT_HELD = "the log does not hold the position before the entries"
+    ENTRY_DIFFERS = "an entry differs from the one in the log"
     CHUNK_MISSING = "a chunk of the snapshot is missing"
     NOT_DURABLE_YET = "the last entries are not durable yet"
-    COPY_LOST = "the copy has to begin anew"
+    COPY_LOST = "the copy has to start over"
 
 
 class Answer(Struct, frozen=True, kw_only=True, omit_defaults=True, rename=WIRE_NAMES):
@@ -238,7 +238,7 @@ class Answer(Struct, frozen=True, kw_only=True, omit_defaults=True, rename=WIRE_
 
     :param node_id: id of the node that answers.
     :param cluster_id: the cluster it belongs to; None while it belongs to none.
-    :param epoch: of the reign it was claimed for last; 0 for none.
+    :param epoch: of the reign that claimed it last; 0 for none.
     :param reign_id: id of that reign; None for none.
     :param restart: of that reign.
     :param takeover_id: of that reign.
@@ -246,11 +246,11 @@ class Answer(Struct, frozen=True, kw_only=True, omit_defaults=True, rename=WIRE_
     :param last_epoch: epoch of its last entry.
     :param last_reign_id: id of the reign that appended its last entry.
     :param commit_index: what it knows to be confirmed (a lower bound).
-    :param members: to a hello or a claim: the followers that a takeover has to ask too.
-    :param lineage: to a claim: the reigns of its log.
+    :param members: after a hello or a claim: the followers that a takeover has to ask too.
+    :param lineage: after a claim: the reigns of its log.
     :param number: of the message.
-    :param error: why it refused, as a :class:`Refusal` says it; None when it did not. A follower of
-        another version may have other reasons, so the text is not checked.
+    :param error: why it refused, a text of :class:`Refusal`; None if it did not. A follower of
+        another version may give other reasons, so the text is not validated.
     """
 
     node_id: str
@@ -274,7 +274,7 @@ class Answer(Struct, frozen=True, kw_only=True, omit_defaults=True, rename=WIRE_
 
     @property
     def followed(self) -> ReignId | None:
-        """The reign that the follower was claimed for last; None = none."""
+        """The reign that claimed the follower last; None = none."""
         if self.reign_id is None:
             return None
         return ReignId(self.epoch, self.restart, self.reign_id, self.takeover_id)

@@ -36,7 +36,7 @@ class Staging:
         self.map = KeyValueMap()
 
     def add(self, items: Iterable[Item], requests: Iterable[RememberedRequest]) -> None:
-        """Take in the next parts."""
+        """Add the next parts."""
         items, requests = [item.detached() for item in items], list(requests)
         self.map.add(items, requests)
         self.count += len(items) + len(requests)
@@ -44,12 +44,12 @@ class Staging:
 
 @dataclass(slots=True, eq=False)
 class NodeState:
-    """Everything that a node must not forget.
+    """Everything that a node has to keep.
 
     :param node_id: id of the node.
     :param map: at the log's last position where everything is durable. On a leader it is at the
         commit index instead.
-    :param discarded: how many entries and items were kept apart so far, see :class:`ReplaceState`.
+    :param discarded: how many entries and items were set aside so far, see :class:`ReplaceState`.
     :ivar staging: the copy that is arriving; None for none. It does not outlive the process.
     """
 
@@ -64,7 +64,7 @@ class NodeState:
     """Maps that replace ``map`` when their records are durable, oldest first."""
 
     def apply(self, record: Record) -> None:
-        """Take in a record that is durable: the state is what a node starts with after it."""
+        """Apply a durable record: the result is the state that a node starts with after it."""
         self._change(record)
         self.execute(record)
 
@@ -77,7 +77,7 @@ class NodeState:
         self._unsaved.append(record)
 
     def replace(self, record: ReplaceState) -> None:
-        """Make another node's state this one's, and keep apart what it does not hold."""
+        """Adopt another node's state, and set aside what it lacks."""
         self.change(replace(record, discarded=self._not_in(record)))
 
     def take_unsaved(self) -> list[Record]:
@@ -86,7 +86,7 @@ class NodeState:
         return records
 
     def execute(self, record: Record) -> None:
-        """Let the map follow a change that is durable."""
+        """Carry a durable change over to the map."""
         match record:
             case SaveEntries():
                 for entry in record.entries:

@@ -9,9 +9,9 @@ from kvstore.core.errors import PreconditionFailed
 class Precondition:
     """What must be true of the key's newest version.
 
-    :param versions: it must be one of these; None = do not ask.
-    :param not_versions: it must be none of these; None = do not ask.
-    :param exists: the key must, or must not, exist; None = do not ask.
+    :param versions: it must be one of these; None = any will do.
+    :param not_versions: it must be none of these; None = any will do.
+    :param exists: the key must, or must not, exist; None = either will do.
     """
 
     versions: frozenset[int] | None = None

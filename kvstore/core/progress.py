@@ -10,7 +10,7 @@ HEARTBEAT_S = 0.5
 
 
 class Stage(Enum):
-    """What the leader has to say next to a follower. The values are shown in ``/status``."""
+    """What the leader has to send to a follower next. The values are shown in ``/status``."""
 
     HELLO = "connecting"  # ask for its position
     UNKNOWN = "unknown"  # wait until a known follower has vouched for the reign; ask now and then
@@ -41,7 +41,7 @@ class SnapshotTransfer:
         return items, requests, self.offset + len(items) + len(requests) == self._export.total
 
     def finish(self) -> None:
-        """All of it has arrived: only its position is still of use."""
+        """All of it has arrived: only its position is still needed."""
         self.done = True
         self._export = Export([], [])
 
@@ -57,15 +57,15 @@ class FollowerProgress:
         self.stage = Stage.HELLO
         self.node_id: str | None = None
         self.followed: ReignId | None = None
-        """The reign it belongs to, by its last answer."""
+        """The reign it belongs to, according to its last answer."""
         self.synced_node_id: str | None = None
         """The node whose position was verified in this reign; None while none was."""
         self.sent_index = 0
-        """Entries are sent from behind this index on, which it said it holds."""
+        """The index from which entries are sent on; it says that it holds those up to here."""
         self.match_index = 0
         """What it has acknowledged in this reign."""
         self.named_index = 0
-        """Index of the entry that names it; what it holds counts from there on."""
+        """Index of the entry that names it; its acknowledgements count from there on."""
         self.transfer: SnapshotTransfer | None = None
         self.is_claimed_elsewhere = False
         self.reachable = False
@@ -88,11 +88,11 @@ class FollowerProgress:
         return self.match_index if self.match_index >= self.named_index else 0
 
     def is_due(self, now_s: float) -> bool:
-        """Whether it was sent nothing for so long that a heartbeat is due."""
+        """Whether the last message was sent so long ago that a heartbeat is due."""
         return now_s - self.last_sent_s >= HEARTBEAT_S
 
     def answered(self, answer: Answer, now_s: float) -> None:
-        """Any answer proves the contact, and says which node it is."""
+        """Note an answer: it proves contact, and says which node it is."""
         self.reachable = True
         self.problem = None
         self.last_contact_s = now_s
@@ -112,7 +112,7 @@ class FollowerProgress:
         return Claim(**header, node_id=self.node_id, found_reign_id=found_reign, members=members)
 
     def lost(self, reason: str) -> None:
-        """The last message got no answer; the next thing to do is to ask for the position."""
+        """The last message got no answer; next, the position is asked for again."""
         self.reachable = False
         self.problem = reason
         self.stage = Stage.HELLO
@@ -126,7 +126,7 @@ class FollowerProgress:
         self.transfer = None
 
     def conflict(self, problem: str, *, is_claimed_elsewhere: bool = False) -> None:
-        """It must not be replicated to, and nothing it holds counts.
+        """Stop replicating to it; nothing it holds counts.
 
         :param is_claimed_elsewhere: whether it is empty, and in a later reign of another cluster.
         """
@@ -153,7 +153,7 @@ def find_twin(
         if other is not progress and other.node_id == node:
             if other.reachable:
                 return other.address
-            # The node moved here; what it held is counted under its new address only.
+            # The node moved here; what it holds counts under its new address only.
             other.node_id = None
             other.restart()
     return None

@@ -11,7 +11,7 @@ class WriteQuorum:
     :param commit_index: what is known to be confirmed already.
 
     Nothing is confirmed in a reign before its first entry is (Raft, section 5.4.2): until then the
-    leader cannot know what of the log before was.
+    leader cannot know which earlier entries were confirmed.
     """
 
     def __init__(self, size: int, followers: int, commit_index: int = 0) -> None:

@@ -1,8 +1,8 @@
-"""The records of the changes to what a node must not forget.
+"""The records of changes to a node's durable state.
 
-The core changes its state, and leaves a record of the change for the storage to save. When the
-storage reports it saved, the core goes on: only then is the change confirmed, sent or served. What
-a record means is in :mod:`kvstore.core.node_state`.
+The core changes its state, and leaves a record of the change for the storage to save. Only when the
+storage reports the record saved is the change confirmed, sent or served. What a record means is
+defined in :mod:`kvstore.core.node_state`.
 """
 
 from dataclasses import dataclass, field
@@ -16,16 +16,16 @@ from kvstore.core.messages import Header
 class Promise:
     """The reign a node belongs to: as its leader, or as a follower that accepted its claim.
 
-    It must be durable before anybody is told of it. Raft's literature calls this the hard state.
+    It must be durable before any other node hears of it. Raft calls this the hard state.
 
     :param cluster_id: id of the cluster; None before the first reign.
     :param reign: the reign; None before the first one.
     :param leader_url: URL of its leader; None for none.
     :param members: the followers that its claims named. On a leader: those it knows, whose
         acknowledgements count.
-    :param is_own: whether this node made the reign itself.
-    :param has_led: whether this node led in it, with the complete state that it holds since.
-    :param deposed_by: who ended this leader's reign; None while nobody did.
+    :param is_own: whether this node began the reign itself.
+    :param has_led: whether this node has led in it, and so holds the complete state.
+    :param deposed_by: which reign ended this leader's, for people; None while none has.
     """
 
     cluster_id: str | None = None
@@ -57,7 +57,7 @@ class Promise:
 
 @dataclass(frozen=True, slots=True)
 class SavePromise:
-    """The node belongs to another reign now, or its leader knows other followers."""
+    """The node has joined another reign, or the known followers have changed."""
 
     promise: Promise
 
@@ -71,9 +71,9 @@ class SaveEntries:
 
 @dataclass(frozen=True, slots=True)
 class StageParts:
-    """Parts of another node's state have arrived; they are beside the node's own state.
+    """Parts of another node's state have arrived; they are kept beside the node's own state.
 
-    :param staging_id: id of that state's copy; another one's parts are forgotten.
+    :param staging_id: id of the copy; parts of any other copy are dropped.
     """
 
     staging_id: str
@@ -85,13 +85,13 @@ class StageParts:
 class ReplaceState:
     """The staged parts became the node's state, in one step with the promise.
 
-    :param staging_id: id of the copy. Nothing was staged under it where the map is empty.
+    :param staging_id: id of the copy. Nothing was staged under it if the map is empty.
     :param position: position of the map.
     :param base: position before the first of the entries, which reach up to ``position``.
     :param lineage: the reigns up to ``position``.
     :param members: the followers named up to ``position``.
-    :param discarded: entries of the state before that the new one does not hold, and items of its
-        map where the entries are cut; they are kept apart, for people.
+    :param discarded: entries of the previous state that the new one lacks, and items of its map
+        where the entries that wrote them were cut; they are kept separately, for people.
     """
 
     promise: Promise

@@ -4,9 +4,9 @@ A follower is asked for its position first (hello), claimed if it belongs to an 
 then either continues from its position, when the leader's log holds exactly that, or gets a
 snapshot. There is no other back-up or truncation rule.
 
-A follower that the leader does not know (its directory was emptied, perhaps) is asked only, until
-one that it knows has acknowledged the entry that names it: that one would have said so if another
-leader had taken over meanwhile; the unknown one cannot.
+A follower that the leader does not know (perhaps its directory was emptied) is only asked, until a
+known follower has acknowledged the entry that names it: if another leader had taken over meanwhile,
+the known follower would have said so; the unknown one cannot.
 """
 
 from collections.abc import Callable
@@ -20,9 +20,9 @@ from kvstore.core.progress import FollowerProgress, SnapshotTransfer, Stage, fin
 from kvstore.core.records import Promise, Record, SavePromise
 
 NAMING_PAUSE_S = 1.0
-"""How long an address at which one node after the other answers waits for an entry again."""
+"""How long an address waits to be named again, if one node after another answers there."""
 PIN_S = 60.0
-"""A snapshot's place in the log is kept for a follower that has not answered for so long."""
+"""How long the log behind a snapshot is kept for a follower that does not answer."""
 
 
 class Reign:
@@ -52,11 +52,11 @@ class Reign:
         self._save = save
         self._known = set(promise.members.values())
         self._newcomers: dict[str, tuple[str, int]] = {}
-        """Followers without a place among the members yet, by address: node id, and index of the
-        entry that names it."""
+        """Followers that are not members yet, by address: node id, and index of the entry that
+        names it."""
         self._named_at_s: dict[str, float] = {}
         self.problem: str | None = None
-        """What an operator has to mend; None for nothing."""
+        """What an operator has to fix; None if nothing."""
         for progress in followers.values():
             progress.restart()
         self.confirm()
@@ -68,7 +68,7 @@ class Reign:
 
     @property
     def needs_decision(self) -> bool:
-        """Whether only an operator can tell how to go on, by a takeover."""
+        """Whether only an operator can decide how to continue, by forcing a takeover."""
         return self._lacks_a_voucher or any(
             p.is_claimed_elsewhere for p in self._followers.values()
         )
@@ -82,7 +82,7 @@ class Reign:
         )
 
     def next_message(self, progress: FollowerProgress, now_s: float) -> Message | None:
-        """What to say to this follower now; None while there is nothing."""
+        """What to send to this follower now; None while there is nothing."""
         due = progress.is_due(now_s)
         header = self.promise.header()
         self._unpin_if_gone(progress, now_s)
@@ -103,10 +103,10 @@ class Reign:
     def receive(
         self, progress: FollowerProgress, message: Message, answer: Answer, now_s: float
     ) -> None:
-        """Take in the answer to a message of this reign.
+        """Handle the answer to a message of this reign.
 
         :raises Deposed: the follower belongs to a later reign, or to a twin of this one.
-        :raises OldCopy: the follower holds what only an earlier reign of this leader can have sent.
+        :raises OldCopy: the follower holds entries of this epoch that the leader lacks.
         """
         if message.reign_id != self.id.id:
             return
@@ -123,7 +123,7 @@ class Reign:
         self._look_for_problems()
 
     def confirm(self) -> None:
-        """Judge the log again by what the followers hold."""
+        """Recompute the commit index from what the followers hold."""
         self._log.confirm([progress.confirmed_index for progress in self._followers.values()])
 
     def saved(self, promise: Promise) -> None:
@@ -135,7 +135,7 @@ class Reign:
         self._look_for_problems()
 
     def pinned(self) -> list[int]:
-        """Indexes up to which followers hold a snapshot that is on its way, or has just arrived."""
+        """Indexes after which followers whose snapshot is on its way, or has arrived, continue."""
         followers = self._followers.values()
         return [max(p.transfer.position.index, p.match_index) for p in followers if p.transfer]
 
@@ -146,7 +146,7 @@ class Reign:
         if self._lacks_a_voucher:
             unknown = [p.address for p in followers if p.stage is Stage.UNKNOWN]
             self.problem = (
-                f"{', '.join(unknown)}: unknown to this leader, and no follower that it knows "
+                f"{', '.join(unknown)}: unknown to this leader, and none of its known followers "
                 "answers; wait for one, or POST /admin/force_start"
             )
 
@@ -162,8 +162,8 @@ class Reign:
         elsewhere = answer.cluster_id not in (None, self.promise.cluster_id)
         if elsewhere and answer.position != START:
             progress.conflict(
-                f"{progress.address} holds entries of another cluster, {answer.cluster_id}: it "
-                "does not belong here, or the directories of one side have to be emptied"
+                f"{progress.address} holds entries of another cluster, {answer.cluster_id}: either "
+                "it does not belong here, or the directories of one side have to be emptied"
             )
         elif elsewhere and self._is_over(answer.followed):
             progress.conflict(
@@ -172,15 +172,17 @@ class Reign:
                 is_claimed_elsewhere=True,
             )
         elif answer.epoch > self.id.epoch + MAX_EPOCH_JUMP:
-            progress.conflict(f"the epoch of {progress.address}, {answer.epoch}, is absurdly high")
+            progress.conflict(
+                f"the epoch of {progress.address}, {answer.epoch}, is implausibly high"
+            )
         elif twin := find_twin(progress, answer.node_id, followers, self._node):
-            progress.conflict(f"{progress.address} and {twin} are one node")
+            progress.conflict(f"{progress.address} and {twin} are the same node")
         elif progress.stage is Stage.CONFLICT:
             progress.stage = Stage.HELLO
         return progress.stage is Stage.CONFLICT
 
     def _is_member(self, progress: FollowerProgress, now_s: float) -> bool:
-        """Whether the leader knows this follower; it is named where it is new at its address."""
+        """Whether the leader knows this follower; one that is new at its address gets named."""
         address, node = progress.address, progress.node_id
         assert node is not None, "it has answered"
         if self.promise.members.get(address) != node:
@@ -251,8 +253,8 @@ class Reign:
         log, position = self._log.replication_log, answer.position
         progress.match_index = min(progress.match_index, answer.last_index)
         # An emptied follower is served best by the map, which is never larger than the log it
-        # came from. One that was synced at the start has lost nothing and continues from there,
-        # and a first start has nothing but its first entry.
+        # came from. But one that was already synced while empty has lost nothing and continues
+        # from there, and on a first start there is nothing but the first entry.
         emptied = position == START and progress.synced_node_id != answer.node_id
         by_map = emptied and self._log.map.position.index > 1
         if log.contains(position) and log.reaches_back_to(position.index) and not by_map:
@@ -299,7 +301,7 @@ class Reign:
         )
 
     def _begin_snapshot(self, progress: FollowerProgress) -> None:
-        """Send the map, or go on with what was sent of it before the connection was lost."""
+        """Send the map, or resume a transfer that a lost connection interrupted."""
         progress.stage = Stage.SNAPSHOT
         if progress.transfer is None or progress.transfer.done:
             progress.transfer = SnapshotTransfer(self._new_id(), self._log.map)
@@ -333,8 +335,8 @@ class Reign:
             transfer.finish()
             progress.snapshots_sent += 1
             progress.synced_node_id = progress.node_id
-            # The log stays pinned until the follower has caught up: else a short one could be cut
-            # in between, and the follower would need one snapshot after the other.
+            # The log stays pinned until the follower has caught up: otherwise a short one could be
+            # cut meanwhile, and the follower would need one snapshot after another.
             progress.stage = Stage.HELLO
 
     def _unpin_if_gone(self, progress: FollowerProgress, now_s: float) -> None:

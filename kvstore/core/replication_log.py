@@ -1,8 +1,8 @@
-"""The ordered log: entries without gaps behind a base.
+"""The ordered log: entries without gaps, after a base.
 
-The base is the position just before the oldest entry kept. What lies before it is only in the
-key-value map any more; a follower that needs it gets a snapshot.
-What its noops say is kept beside the entries: whose reigns they are, and who the followers are.
+The base is the position just before the oldest entry kept. What lies before it survives
+only in the key-value map; a follower that needs it gets a snapshot.
+What the noops say is kept beside the entries: which reigns appended them, and who follows.
 """
 
 from collections.abc import Iterable
@@ -72,19 +72,19 @@ class ReplicationLog:
         return self._appended_at_s[max(index - self.base.index - 1, 0)]
 
     def position_at(self, index: int) -> Position | None:
-        """Position at an index, cut or not; None where there is no entry, or it is forgotten."""
+        """Position at an index, cut or not; None if there is no entry, or it is no longer known."""
         return self.lineage.position_at(index) if index <= self.last.index else None
 
     def contains(self, position: Position) -> bool:
-        """Whether what ends with this position is a part of this log, cut or not."""
+        """Whether this position, and so all before it, is part of this log, cut or not."""
         return self.position_at(position.index) == position
 
     def reaches_back_to(self, index: int) -> bool:
-        """Whether all entries behind an index are kept."""
+        """Whether all entries after an index are kept."""
         return self.base.index <= index <= self.last.index
 
     def after(self, index: int, through: int) -> list[Entry]:
-        """Entries behind an index, as many as fit into one message.
+        """Entries after an index, as many as fit into one message.
 
         :param index: at least ``base.index``.
         :param through: highest index wanted.
@@ -94,11 +94,11 @@ class ReplicationLog:
         return bounded(self._entries, index - self.base.index, through - self.base.index)
 
     def entries(self, behind: int = 0) -> list[Entry]:
-        """All entries kept behind an index, oldest first."""
+        """All entries kept after an index, oldest first."""
         return self._entries[max(behind - self.base.index, 0) :]
 
     def cut(self, through: int) -> None:
-        """Forget entries up to and including an index, which becomes the base."""
+        """Drop entries up to and including an index, which becomes the base."""
         position = self[through].position
         count = through - self.base.index
         self.size -= sum(entry.size for entry in self._entries[:count])
@@ -120,7 +120,7 @@ class ReplicationLog:
             return min(self.last.index - max_entries, floor)
         if self.size > max_bytes * slack:
             target, size = self.base.index, self.size
-            # No further than to the floor: an entry is looked at once, when it is cut.
+            # Not beyond the floor, so that each entry is looked at only once, when it is cut.
             for entry in islice(self._entries, floor - self.base.index):
                 if size <= max_bytes:
                     break

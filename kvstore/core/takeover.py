@@ -1,10 +1,10 @@
 """How a leader without state of its own begins a reign.
 
-A confirmed write may be on any single follower (the write quorum can be 1), so the leader looks at
-*all* of them first, without changing anything: its own, and those that their state or its own
-names. When all have answered it claims them, looks once more whether each still holds what it
-claimed, and takes over the best state among theirs and its own. After the claims no earlier leader
-can reach any of them, so that state is complete.
+A confirmed write may be on any single follower (the write quorum can be 1), so the leader first
+asks *all* of them what they hold, without changing anything: its own followers, and those that
+their state or its own names. When all have answered it claims them, asks once more whether each
+still holds what it held when it was claimed, and takes over the best state among theirs and its
+own. After the claims no earlier leader can change any of them, so that state is complete.
 """
 
 import zlib
@@ -22,19 +22,19 @@ from kvstore.core.progress import FollowerProgress, Stage, find_twin
 from kvstore.core.records import Promise, Record, ReplaceState, StageParts
 
 FORCED_EPOCH_JUMP = 1000
-"""Skips every epoch that a missing follower could have seen in a reign nobody knows of here. As
-much again and more is left to chance, so that two forced takeovers do not choose the same."""
+"""Skips the epochs that missing followers may have seen in reigns unknown here. A random number is
+added, so that two forced takeovers do not choose the same epoch."""
 SELF = "self"
-"""What stands for the leader's own state where an operator has to choose."""
+"""Stands for the leader's own state where an operator has to choose."""
 
 
 class Phase(Enum):
     """Where the takeover stands. The values are shown in ``/status``."""
 
-    LOOKING = "looking"  # waiting until everyone has said what it holds
-    CLAIMING = "claiming"  # waiting until everyone has accepted the reign
-    CHECKING = "checking"  # waiting until everyone has said that it still holds what it did
-    UNDECIDED = "undecided"  # two histories, and nothing says which to keep
+    LOOKING = "looking"  # waiting until every node has said what it holds
+    CLAIMING = "claiming"  # waiting until every node has accepted the reign
+    CHECKING = "checking"  # waiting until every node has said that it still holds that
+    UNDECIDED = "undecided"  # two histories, and no rule says which to keep
     FETCHING = "taking over"  # copying the best state
     DONE = "starting"
 
@@ -58,11 +58,11 @@ class Takeover:
 
     :param promise: the last reign that this node knows of.
     :param own: the state that the node has, a candidate like every follower's.
-    :param followers: all followers by address; those that are asked beside them are added, and
-        removed by the leader.
+    :param followers: all followers by address; other nodes that have to be asked are added, and the
+        leader removes them afterwards.
     :param new_id: makes random ids.
     :param save: takes the records of what changes.
-    :param forced: whether an operator asked for it, after another reign perhaps.
+    :param forced: whether an operator asked for it, perhaps after another leader's reign.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class Takeover:
         self._save = save
         self._forced = forced
         self._can_be_replaced = promise.is_own and not forced
-        # The epoch of its own first takeover, which did not come to an end, is no memory.
+        # The epoch of its own first takeover, if unfinished, does not count as memory.
         self._remembers = promise.epoch > int(promise.is_own) or own.position != START
         self._known_epoch = promise.epoch
         self._twins: dict[str, str] = {}
@@ -103,7 +103,7 @@ class Takeover:
         self._hellos: dict[str, Message] = {}
         self._without: set[str] = set()
         self._elsewhere: set[str] = set()
-        """Addresses at which a node answers that is counted under another one."""
+        """Addresses whose node is counted under another address."""
         self._best: str | None = None
         self._staging = ""
         """Id of the copy that is being fetched."""
@@ -130,11 +130,11 @@ class Takeover:
         return []
 
     def force(self, keep: str | None) -> list[str]:
-        """Go on without the nodes whose answer is missing, or decide between two histories.
+        """Continue without the nodes whose answer is missing, or decide between two histories.
 
         :param keep: address of the node whose history to keep, or ``self``; None = no choice.
         :return: the addresses of those that are missing.
-        :raises NothingToForce: all that were asked have answered, or the choice is none.
+        :raises NothingToForce: all nodes have answered, or there is no such choice.
         """
         if self.phase is Phase.UNDECIDED:
             if keep not in self._candidates():
@@ -154,7 +154,7 @@ class Takeover:
         return missing
 
     def _does_not_answer(self, address: str) -> bool:
-        """Whether it was asked in vain: who has not been asked yet is not missing."""
+        """Whether it was asked in vain; a node that was not asked yet is not missing."""
         progress = self._followers.get(address)
         return progress is not None and not progress.reachable and progress.problem is not None
 
@@ -162,17 +162,17 @@ class Takeover:
         if self.problem is not None:
             return self.problem
         waiting_for = ", ".join(self.waiting_for)
-        return f"still asking {waiting_for}: try again" if waiting_for else "nobody is waited for"
+        return f"still asking {waiting_for}: try again" if waiting_for else "no answer is missing"
 
     def give_up(self, addresses: list[str]) -> None:
-        """Do not wait for these, unless they answer while the others are looked at."""
+        """Do not wait for these, unless they answer before the claims begin."""
         self._without.update(addresses)
         self._claim_if_complete()
 
     # Messages
 
     def next_message(self, progress: FollowerProgress, now_s: float) -> Message | None:
-        """What to say to this node now, or None."""
+        """What to send to this node now, or None."""
         address = progress.address
         connected = progress.stage is not Stage.HELLO
         if self.phase is Phase.CLAIMING and connected and address in self.waiting_for:
@@ -189,7 +189,7 @@ class Takeover:
         return hello
 
     def receive(self, progress: FollowerProgress, message: Message, answer: Answer) -> None:
-        """Take in an answer.
+        """Handle an answer.
 
         :raises Deposed: a later reign has begun, or a twin of this one.
         """
@@ -242,7 +242,7 @@ class Takeover:
             self._known_epoch = max(self._known_epoch, answer.epoch)
         self.problem = None
         for first, second in self._twins.items():
-            self.problem = f"{first} and {second} are one node"
+            self.problem = f"{first} and {second} are the same node"
         self._claim_if_complete()
 
     def _claim_if_complete(self) -> None:
@@ -279,13 +279,13 @@ class Takeover:
         absurd = max(epochs, key=epochs.__getitem__, default=SELF)
         highest = min([MAX_EPOCH - MAX_EPOCH_JUMP, *(e + MAX_EPOCH_JUMP for e in epochs.values())])
         if epochs and epochs[absurd] > highest:
-            self.problem = f"the epoch of {absurd}, {epochs[absurd]}, is absurdly high"
+            self.problem = f"the epoch of {absurd}, {epochs[absurd]}, is implausibly high"
         elif len(bound) > 1:
             self.problem = f"the followers belong to different clusters: {', '.join(bound)}"
         elif self._remembers and not self._forced and self._nobody_remembers():
             self.problem = (
-                f"this directory remembers epoch {self.promise.epoch} and no follower any: have "
-                "they all been emptied? POST /admin/force_start goes on all the same"
+                f"this directory remembers epoch {self.promise.epoch}, but no follower remembers "
+                "any: have they all been emptied? POST /admin/force_start continues anyway"
             )
         else:
             return True
@@ -295,7 +295,7 @@ class Takeover:
         return bool(self._seen) and all(a.followed is None for a in self._seen.values())
 
     def _bound_clusters(self) -> list[str]:
-        """The ids of clusters that hold entries: only with an entry is an id binding."""
+        """The ids of clusters that hold entries: an id binds only together with an entry."""
         bound = {a.cluster_id for a in self._seen.values() if a.position != START}
         if self._own.position != START:
             bound.add(self.promise.cluster_id)
@@ -310,7 +310,7 @@ class Takeover:
         return [address for address in self._addresses if address not in answered]
 
     def _named_but_unseen(self, answers: dict[str, Answer]) -> list[str]:
-        """Addresses at which a node that counts in the newest epoch may still hold the most."""
+        """Addresses of unseen nodes that count in the newest epoch: one may hold the most."""
         newest = max([self.promise.epoch, *(a.epoch for a in answers.values())])
         named = [a.members for a in answers.values() if a.epoch == newest]
         if self.promise.epoch == newest:
@@ -323,16 +323,16 @@ class Takeover:
         missing = set()
         for address, node in places:
             if node not in nodes:
-                # Whoever answers there but is named elsewhere has moved; this one may have, too.
+                # A node that answers here but is named elsewhere has moved; this one may have, too.
                 found = self._seen.get(address)
                 home = address if found is None else homes.get(found.node_id, address)
                 missing.update({address, home} - answered)
         return sorted(missing)
 
     def _look_again(self, problem: str | None = None) -> None:
-        """Begin anew.
+        """Start over.
 
-        :param problem: to which it may come again; then not at once.
+        :param problem: what went wrong, and may again; so the nodes are not asked at once.
         """
         self.phase = Phase.LOOKING
         self.problem = problem
@@ -356,7 +356,7 @@ class Takeover:
         try:
             check_claimed(answer)
         except InvalidRequest as error:
-            self._look_again(f"{progress.address} answers what makes no sense: {error}")
+            self._look_again(f"{progress.address} gave an invalid answer: {error}")
             return
         self._claimed[progress.address] = answer
         if self.phase is not Phase.CLAIMING or self.waiting_for:
@@ -401,7 +401,7 @@ class Takeover:
                 return
         self.phase = Phase.UNDECIDED
         self.problem = (
-            f"these hold histories that part, and nothing says which to keep: "
+            f"these hold diverging histories, and no rule says which to keep: "
             f"{', '.join(candidates)}; POST /admin/force_start with "
             '{"keep": one of them} decides'
         )
@@ -430,7 +430,7 @@ class Takeover:
         try:
             check_fetched(answer, lineage, message.offset, last)
         except InvalidRequest as error:
-            self._look_again(f"{progress.address} answers what makes no sense: {error}")
+            self._look_again(f"{progress.address} gave an invalid answer: {error}")
             return
         if answer.total != (self._total if message.offset else answer.total):
             self._look_again()

@@ -18,8 +18,8 @@ NEAR_NETWORKS: tuple[IPv4Network | IPv6Network, ...] = (
 )
 """Loopback, and the private networks of RFC 1918 and RFC 4193.
 
-Python's ``is_private`` means more: networks for documentation and benchmarks, link-local addresses
-(anybody on the same wire has one), 0.0.0.0/8. None of them says that somebody chose to trust it.
+Python's ``is_private`` covers more: networks for documentation and benchmarks, link-local addresses
+(everyone on the same wire has one), 0.0.0.0/8. None of those shows that someone chose to trust it.
 """
 
 
@@ -48,7 +48,7 @@ def is_near(text: str) -> bool:
     """Whether an address lies in ``NEAR_NETWORKS``.
 
     :param text: also an IPv4 address as a socket for both families shows it (``::ffff:10.0.0.1``);
-        what is no address is not near.
+        anything that is not an address is not near.
     """
     try:
         address = ip_address(text)

@@ -1,4 +1,4 @@
-"""Host names, addresses and URLs as settings hold them: what is one, and what is not."""
+"""Host names, addresses and URLs in settings, and what makes one valid."""
 
 import re
 import socket
@@ -13,7 +13,7 @@ def parse_host(text: str) -> str:
     """:raises ValueError: it is neither an IP address nor a host name."""
     if not _is_ip_address(text) and not _is_host_name(text):
         raise ValueError(
-            f"{text!r} is no IP address and no host name "
+            f"{text!r} is neither an IP address nor a host name "
             "(1 to 63 letters, digits, - and _ between two dots, 253 in all)"
         )
     return text
@@ -32,7 +32,7 @@ def _is_ip_address(text: str) -> bool:
 
 def _is_host_name(text: str) -> bool:
     labels = text.removesuffix(".").split(".")
-    # What ends in a number would be taken for an IPv4 address.
+    # A name that ends in a number would be taken for an IPv4 address.
     return (
         len(text) <= 253
         and all(_LABEL.fullmatch(label) for label in labels)
@@ -51,9 +51,9 @@ def _address(text: str) -> str:
 
 
 def parse_addresses(text: str) -> tuple[str, ...]:
-    """Take a comma-separated list of ``host:port`` apart.
+    """Parse a comma-separated list of ``host:port``.
 
-    :raises ValueError: naming all that are none.
+    :raises ValueError: names every part that is invalid.
     """
     addresses, problems = [], []
     for part in text.split(","):
@@ -67,7 +67,7 @@ def parse_addresses(text: str) -> tuple[str, ...]:
 
 
 def parse_url(text: str) -> str:
-    """:raises ValueError: it is no ``http(s)://host[:port]``."""
+    """:raises ValueError: it is not ``http(s)://host[:port]``."""
     try:
         url = urlsplit(text)
         complete = url.scheme in ("http", "https") and url.hostname and text.isprintable()
@@ -80,7 +80,7 @@ def parse_url(text: str) -> str:
 
 
 def url_of(host: str, port: int) -> str:
-    """The URL of a node that listens there; on all addresses, by the machine's name."""
+    """The URL of a node that listens there; if on all addresses, with the machine's name."""
     if host in ("0.0.0.0", "::"):  # noqa: S104 (recognised here, not chosen)
         host = socket.gethostname()
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

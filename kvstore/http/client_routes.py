@@ -48,7 +48,7 @@ def client_routes(node: Node, max_key_bytes: int, max_value_bytes: int) -> Bluep
     def delete(key: str) -> Response:
         node.check_leads()
         check_key(key, max_key_bytes)
-        read_body(BODY_EXTRA_BYTES)  # means nothing here, but a request counts when it is whole
+        read_body(BODY_EXTRA_BYTES)  # has no meaning here, but only a complete request is executed
         return _write(node, "delete", key, None)
 
     @routes.route("/get/<key:key>")
@@ -72,7 +72,7 @@ def _write(node: Node, operation: Operation, key: str, value: Raw | None) -> Res
     precondition = _precondition()
     write = Write(operation, key, value, idempotency_key())
     if write.idempotency_key is not None and value is not None and is_large(value):
-        # Hashing lets go of the interpreter's lock: the loop goes on beside the thread.
+        # Hashing releases the interpreter's lock: the loop goes on beside the thread.
         get_hub().threadpool.apply(lambda: write.fingerprint)
     written = node.write(write, precondition)
     return json_response(written, 200, {"ETag": f'"{written.version}"'})
@@ -83,7 +83,7 @@ def _read_value(parsers: ParserPool, max_bytes: int) -> Raw:
         with whole_body(max_bytes * BODY_PER_VALUE + BODY_EXTRA_BYTES) as parts:
             return parsers.value_of(parts, max_bytes)
     except WriteRefused:
-        # It may be a repeated one, whose first attempt is in the log.
+        # It may be a repeated request, whose first attempt is in the log.
         if idempotency_key() is not None:
             raise OutcomeUnknown from None
         raise
@@ -99,5 +99,5 @@ def _precondition() -> Precondition:
     if unwanted != "*":
         return replace(wanted, not_versions=unwanted)
     if wanted.exists:
-        return Precondition(versions=frozenset())  # it exists and does not: no version will do
+        return Precondition(versions=frozenset())  # must exist, and must not: no version will do
     return replace(wanted, exists=False)

@@ -39,7 +39,7 @@ PATHS: dict[type[Message], str] = {
     Fetch: "/replicate/fetch",
 }
 
-HEAD_LIMIT = 256 << 10  # of all of an answer that is not its body: head, chunk sizes, trailers
+HEAD_LIMIT = 256 << 10  # of everything in an answer but its body: head, chunk sizes, trailers
 
 _READABLE = 1
 
@@ -78,7 +78,7 @@ class HttpTransport(Transport):
             self.close()
             raise TransportError(f"no answer within {self._timeout_s:g} s") from None
         except (OSError, ValueError, HTTPParseError) as error:
-            # A ValueError is an address that another node named, and that nobody could have.
+            # A ValueError means an impossible address, which another node has named.
             self.close()
             raise TransportError(str(error) or type(error).__name__) from None
         except BaseException:
@@ -92,7 +92,7 @@ class HttpTransport(Transport):
             answer = decode(Answer if response.status_code == 409 else kind, text)
         except InvalidRequest as error:
             self.close()
-            raise TransportError(f"an answer that makes no sense: {error}") from None
+            raise TransportError(f"an invalid answer: {error}") from None
         if answer.number != message.number:
             self.close()
             raise TransportError("an answer to another message")
@@ -132,7 +132,7 @@ class HttpTransport(Transport):
             if not new:
                 raise ConnectionResetError("the connection was closed")
             url = urlsplit(f"//{self._address}")
-            (url.hostname or "").encode("idna")  # what fails in the resolver's thread is printed
+            (url.hostname or "").encode("idna")  # gevent prints what fails in the resolver's thread
             self._socket = socket.create_connection((url.hostname, url.port))
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket.sendall(request)

@@ -1,5 +1,5 @@
-"""The document that ``GET /openapi.json`` answers: OpenAPI 3.1, made of the table of operations and
-the types of their bodies.
+"""The document that ``GET /openapi.json`` answers: OpenAPI 3.1, made from the table of operations
+and the types of their bodies.
 """
 
 import inspect
@@ -23,7 +23,7 @@ def openapi_document(max_key_bytes: int) -> Document:
     token = {
         "type": "http",
         "scheme": "bearer",
-        "description": "Asked for where CLUSTER_TOKEN is set. Where it is not, callers need a "
+        "description": "Required where CLUSTER_TOKEN is set. Where it is not, callers need a "
         "loopback or private address.",
     }
     return Document(

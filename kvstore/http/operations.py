@@ -1,7 +1,7 @@
-"""Every operation of the API: what it may be asked, and with which bodies it answers.
+"""Every operation of the API: its parameters, and the bodies of its requests and answers.
 
-``/openapi.json`` is made of this table. What a body holds is said by its type, in ``api_types`` or,
-between nodes, in ``core/messages``. What an operation does is in the modules ``*_routes``.
+``/openapi.json`` is made from this table. The types of the bodies are in ``api_types`` or, between
+nodes, in ``core/messages``. What an operation does is in the modules ``*_routes``.
 """
 
 from typing import Any, NamedTuple
@@ -38,7 +38,7 @@ _PROTECTED = (401, 403)
 
 _PUT = Operation("Write a value", _WRITE, _WRITE_ERRORS, _WRITE_PARAMETERS, api.PutBody)
 _DELETE = Operation(
-    "Delete a key, also one that is not there", _WRITE, _WRITE_ERRORS, _WRITE_PARAMETERS
+    "Delete a key, whether or not it exists", _WRITE, _WRITE_ERRORS, _WRITE_PARAMETERS
 )
 _GET = Operation(
     "Read a value: the leader's newest confirmed one, or what a follower holds",
@@ -136,7 +136,7 @@ def parameters(max_key_bytes: int) -> Json:
         "key": (
             "path",
             "key",
-            f"Any text of up to {max_key_bytes} bytes of UTF-8, percent-encoded but for slashes",
+            f"Any text of up to {max_key_bytes} bytes of UTF-8, percent-encoded except for slashes",
             {"type": "string", "minLength": 1, "maxLength": max_key_bytes},
             "colour",
         ),
@@ -158,7 +158,7 @@ def parameters(max_key_bytes: int) -> Json:
         "idempotency_key": (
             "header",
             "Idempotency-Key",
-            "A write that is sent again under the same one makes no second entry",
+            "A write that is repeated with the same key makes no second entry",
             {"type": "string", "pattern": "^[!-~]{1,255}$"},
             "order-1001",
         ),

@@ -1,4 +1,4 @@
-"""Parsing that never holds the event loop for long: large bodies go to processes of their own."""
+"""Parsing that never blocks the event loop for long: large bodies go to processes of their own."""
 
 import errno
 import logging
@@ -24,11 +24,11 @@ logger = logging.getLogger("kvstore")
 SMALL_BYTES = 16 << 10
 """A body up to this is parsed at once: the worst takes some milliseconds."""
 PARSERS = 2
-"""How many processes parse at a time; each is started when it is needed first."""
+"""How many processes parse at a time; each is started when first needed."""
 WAIT_S = 20.0
 """How long a body waits for one of them."""
 PARSE_TIMEOUT_S = 120.0
-"""Far above what the largest body takes: a process that needs longer is not well."""
+"""Far above what the largest body takes: a process that needs longer is stuck."""
 
 _PART_BYTES = 1 << 20
 _PACKAGE_PARENT = Path(__file__).parents[2]
@@ -110,7 +110,7 @@ class _Parser:
             self._pidfd = os.pidfd_open(pid)
 
     def is_alive(self) -> bool:
-        """Whether it has not ended, of itself or killed by somebody."""
+        """Whether it still runs."""
         try:
             signal.pidfd_send_signal(self._pidfd, 0)
         except ProcessLookupError:
@@ -136,7 +136,7 @@ class _Parser:
 
     def kill(self) -> None:
         """End it at once."""
-        # Not by its number: the event loop reaps every child, and the number may be another's.
+        # Not by its pid: the event loop reaps every child, and the pid may be another's by now.
         with suppress(ProcessLookupError):
             signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
         self._close()

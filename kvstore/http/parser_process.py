@@ -2,7 +2,7 @@
 
 The program, ``python -m kvstore.http.parser_process``, runs beside the node, because parsing holds
 Python's global lock: a thread of the node would stop the event loop too. It takes one body after
-the other from the socket that is its standard input, and ends with it.
+another from the socket that is its standard input, and ends when that is closed.
 """
 
 import gc
@@ -47,12 +47,12 @@ def value_of(body: bytes, max_bytes: int) -> bytes:
 
 def main() -> None:
     """Serve until the node closes its end."""
-    # Signals to a whole process group, as by Ctrl-C: the node may still need this process.
+    # Ignore signals to a whole process group, as by Ctrl-C: the node may still need this process.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    end_with_parent()  # also while it is stopped, and does not see the socket close
+    end_with_parent()  # even while it is stopped, and cannot see the socket close
     os.nice(_NICENESS)  # the event loop goes first
-    with suppress(OSError):  # and what is killed when memory runs out is this, not the node
+    with suppress(OSError):  # when memory runs out, this is killed and not the node
         Path("/proc/self/oom_score_adj").write_text("1000", "ascii")
     gc.disable()  # JSON has no cycles, and looking for them takes a third of the time
     connection = socket.socket(fileno=sys.stdin.fileno())
@@ -62,7 +62,7 @@ def main() -> None:
 
 
 def serve(connection: socket.socket) -> None:
-    """Parse one body after the other.
+    """Parse one body after another.
 
     :param connection: blocks; its other end closes it when there is no more.
     """

@@ -19,7 +19,7 @@ BODY_TIMEOUT_S = 20.0
 """How long a client may take to send a body, from the end of the head on."""
 
 LARGE_BODIES = 64
-"""How many bodies above ``SMALL_BYTES`` are in hand at a time, that is, read or parsed; others
+"""How many bodies above ``SMALL_BYTES`` may be in flight, that is, being read or parsed; others
 wait, and stay in the network meanwhile."""
 
 _PART_BYTES = 1 << 20
@@ -44,17 +44,17 @@ class KeyConverter(BaseConverter):
 
 
 def check_target() -> None:
-    """Refuse what HTTP allows nobody to send, and what would make another key of the one meant.
+    """Refuse what HTTP forbids, and what would name another key than the one meant.
 
-    :raises InvalidRequest: the request names no host, or its target is not one that was encoded as
-        RFC 3986 wants it: a bare ``%`` or ``#``, or a path that does not decode to UTF-8.
+    :raises InvalidRequest: the request names no host, or its target is not encoded as RFC 3986
+        requires: it has a bare ``%`` or ``#``, or a path that does not decode to UTF-8.
     """
     environ = request.environ
     if environ["SERVER_PROTOCOL"] == "HTTP/1.1" and "HTTP_HOST" not in environ:
         raise InvalidRequest("the Host header is missing")
     target = environ["RAW_URI"]
     if "#" in target or ("%" in target and _BAD_PERCENT.search(target)):
-        raise InvalidRequest("the path is not percent-encoded: a bare % or # is in it")
+        raise InvalidRequest("the path is not percent-encoded: it contains a bare % or #")
     try:
         environ["PATH_INFO"].encode("latin-1").decode("utf-8")
     except UnicodeError:
@@ -97,9 +97,9 @@ def read_body(max_bytes: int) -> bytes:
 
 @contextmanager
 def whole_body(max_bytes: int) -> Iterator[list[bytes]]:
-    """Read the body to its end, and keep a large one's place while it is in use.
+    """Read the body to its end; a large one counts as in flight while it is in use.
 
-    :return: its parts: to join a large one would hold the loop.
+    :return: its parts: to join a large one would block the loop.
     :raises TooLarge: it is over its limit.
     :raises RequestTimeout: it did not arrive in time.
     :raises InvalidRequest: it ended early, or its chunks are not as HTTP wants them.
@@ -152,7 +152,7 @@ def _read_parts(size: int) -> list[bytes]:
 
 
 def idempotency_key() -> str | None:
-    """The header ``Idempotency-Key``; None when it is not there.
+    """The header ``Idempotency-Key``; None if it is missing.
 
     :raises InvalidRequest: it is empty, too long, or holds other characters.
     """
@@ -169,8 +169,8 @@ def version_tags(header: str, *, weak: bool) -> frozenset[int] | Literal["*"] | 
 
     :param weak: whether weak tags (``W/"7"``) count; RFC 9110 (section 8.8.3.2) compares
         If-Match strongly and If-None-Match weakly.
-    :return: without the tags that are no version, which no key ever has. ``*`` = any version;
-        None = the header is not there.
+    :return: without tags that are not versions: no key ever has those. ``*`` = any version;
+        None = the header is missing.
     :raises InvalidRequest: it is not a list of entity tags.
     """
     value = request.headers.get(header)

@@ -33,7 +33,7 @@ STATUS: dict[type[errors.KvstoreError], int] = {
 RETRY_AFTER_S = 1
 
 LARGE_VALUE_BYTES = 64 << 10
-"""A value above that is sent in parts, and hashed where the loop does not wait."""
+"""A larger value is sent in parts, and hashed in a thread."""
 PART_BYTES = 1 << 20
 
 _encode = msgspec.json.Encoder().encode
@@ -68,12 +68,12 @@ def item_response(item: Item, headers: dict[str, str]) -> Response:
 
 
 def is_large(value: msgspec.Raw, limit: int = LARGE_VALUE_BYTES) -> bool:
-    """Whether a value is too large to be dealt with as a whole."""
+    """Whether a value is too large to be handled in one piece."""
     return len(memoryview(value)) > limit
 
 
 def value_parts(value: msgspec.Raw, turn: Turn, part_bytes: int = PART_BYTES) -> Iterator[bytes]:
-    """A value, part by part, with turns for others between them."""
+    """A value, part by part; other requests run between the parts."""
     view = memoryview(value)
     for begin in range(0, len(view), part_bytes):
         yield bytes(view[begin : begin + part_bytes])

@@ -1,4 +1,4 @@
-"""The routes that everybody may see: liveness, readiness, status, and what the API is."""
+"""The routes open to everyone: liveness, readiness, status, and the description of the API."""
 
 from flask import Blueprint, Response
 

@@ -1,4 +1,4 @@
-"""A consistent copy of the whole map as JSON, made and sent in parts between which others work."""
+"""A consistent copy of the whole map as JSON, made and sent in parts so that others can work."""
 
 import errno
 import heapq
@@ -17,7 +17,7 @@ from kvstore.http.responses import LARGE_VALUE_BYTES, PART_BYTES, is_large, valu
 from kvstore.node.turn import Turn
 
 START_S = 60.0
-"""A reader may take that long, and a second more for each mebibyte: it keeps old values alive."""
+"""A reader may take this long, and a second more for each MiB: it keeps old values alive."""
 
 _key = attrgetter("key")
 _encode = msgspec.json.Encoder().encode
@@ -102,7 +102,7 @@ class StoreCopy:
             (item,) = batch
             yield _encode(item.key) + b":"
             yield from value_parts(item.value, self._turn, self._portions.part_bytes)
-            # Hashing lets go of the interpreter's lock: the loop goes on beside the thread.
+            # Hashing releases the interpreter's lock: the loop goes on beside the thread.
             get_hub().threadpool.apply(digest.add, (item,))
         else:
             yield _members({item.key: item.value for item in batch})
@@ -123,7 +123,7 @@ class StoreCopy:
             yield batch
 
     def _runs(self) -> list[list[Item]]:
-        """The items in sorted lists: to sort all at once would hold the loop."""
+        """The items in sorted lists: to sort all at once would block the loop."""
         runs = []
         count = self._portions.run_items
         while self._items:

@@ -28,7 +28,7 @@ def _refuse_constant(name: str) -> None:
 
 
 def _whole_number(digits: str) -> int:
-    # The length first: Python refuses very many digits in words of its own.
+    # The length first: Python refuses very many digits with an error text of its own.
     if len(digits) > _MAX_DIGITS + len("-") or abs(number := int(digits)) > sys.float_info.max:
         raise InvalidRequest(_OUT_OF_RANGE)
     return number

@@ -1,8 +1,8 @@
-"""The gunicorn worker of a node: gevent's, with bounded waits, JSON errors and a prompt end.
+"""The gunicorn worker of a node: gevent's, with bounded waits, JSON errors and a prompt stop.
 
 gunicorn waits without limit for a client that stops sending a head or stops reading its answer,
 answers requests that it cannot parse in HTML that quotes them, and its graceful stop waits for
-kept-alive connections on which nothing happens.
+idle kept-alive connections.
 """
 
 import errno
@@ -74,7 +74,7 @@ class NodeWorker(GeventWorker):
         super().handle(listener, _Connection(client, self), addr)  # type: ignore[arg-type]
 
     def timeout_ctx(self) -> AbstractContextManager[None]:  # type: ignore[override]
-        """What gunicorn bounds the wait for the next request with: the connection does it."""
+        """Gunicorn's bound for the wait for the next request: here, the connection has it."""
         return nullcontext()
 
     def handle_request(self, listener_name: Any, req: Request, sock: Any, addr: Any) -> bool:
@@ -93,7 +93,7 @@ class NodeWorker(GeventWorker):
         addr: Any,  # noqa: ARG002
         exc: BaseException,
     ) -> None:
-        """Answer what did not become a request, or failed outside of the app."""
+        """Answer what is not a valid request, or failed outside of the app."""
         if isinstance(exc, RequestTimeout):
             status, text = STATUS[RequestTimeout], str(exc)
         elif isinstance(exc, errors.ParseException):
@@ -109,7 +109,7 @@ class NodeWorker(GeventWorker):
         client.end_with(head.encode() + body)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """SIGTERM: requests in hand are finished, idle connections end now."""
+        """SIGTERM: requests in flight are finished, idle connections end now."""
         super().handle_exit(sig, frame)
         for waiting in list(self.idle):
             gevent.spawn(waiting.end)
@@ -209,7 +209,7 @@ class _Connection:
             self._greenlet.throw(self._waiting)
 
     def close(self) -> None:
-        """Close it; what the client still sends must not destroy the answer on its way (RST)."""
+        """Close it so that what the client still sends does not destroy (by a RST) the answer."""
         if self._is_read:
             self._socket.close()
         else:

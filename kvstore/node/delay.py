@@ -35,7 +35,7 @@ class DelayStatistics:
         self._products = 0.0
 
     def add(self, drawn_ms: float, happened_ms: float) -> None:
-        """Take in one delay."""
+        """Count one delay."""
         self.count += 1
         drawn_off = drawn_ms - self.mean_drawn_ms
         happened_off = happened_ms - self.mean_happened_ms
@@ -68,10 +68,10 @@ class SimulatedDelay:
         self._timer = PreciseTimer()
 
     def wait(self, interrupt: Event | None = None) -> bool:
-        """Draw a delay and let it happen.
+        """Draw a delay and wait for that long.
 
         :param interrupt: ends the delay when it is set.
-        :return: whether the whole delay happened; else it does not count.
+        :return: whether it lasted its full time; otherwise it is not counted.
         """
         drawn_ms = self._draw(self._range.min_ms, self._range.max_ms)
         start_s = time.perf_counter()

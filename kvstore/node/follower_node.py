@@ -31,7 +31,7 @@ class FollowerNode(Node):
         self._copy = LocalCopy(follower, storage, timeout_s)
 
     def start(self) -> None:
-        """It has no greenlets of its own but the storage's: its leader calls."""
+        """It starts no greenlet but the storage's: the leader calls it."""
         self._copy.start(self._copy.follow)
 
     def stop(self) -> None:

@@ -105,7 +105,7 @@ class LeaderNode(Node):
 
     def set_quorum(self, size: int) -> None:
         self._leader.set_quorum(size)
-        logger.info("the write quorum is %d now", size)
+        logger.info("the write quorum is now %d", size)
         self._after_change()
 
     def set_delay(self, min_ms: float, max_ms: float) -> None:
@@ -119,8 +119,8 @@ class LeaderNode(Node):
         missing = self._leader.force_start(keep)
         without = f" without {', '.join(missing)}" if missing else ""
         risk = (
-            f"taking over{without}: a write that was confirmed and is held by none of the nodes "
-            "that take part, or only in the history that is given up, is lost"
+            f"taking over{without}: a confirmed write is lost if none of the nodes that take part "
+            "holds it, or only the history that is given up does"
         )
         logger.warning("force_start: %s", risk)
         self._after_change()
@@ -172,7 +172,7 @@ class LeaderNode(Node):
         )
 
     def _after_change(self) -> None:
-        """Do what the leader's new state asks for: save, answer who waits, wake the senders."""
+        """Act on the leader's new state: save, answer waiting requests, wake the senders."""
         self._copy.follow()
         leader, changes = self._leader, self._watch.look()
         if changes.reign:

@@ -1,4 +1,4 @@
-"""A node's own copy of the data, between the rules, the storage, and those who read."""
+"""A node's own copy of the data, between the rules, the storage, and the readers."""
 
 import logging
 from collections.abc import Callable
@@ -19,7 +19,7 @@ logger = logging.getLogger("kvstore")
 
 
 class Rules(Protocol):
-    """The rules of either role, as far as its copy is concerned."""
+    """The rules of either role, as far as the copy needs them."""
 
     @property
     def map(self) -> KeyValueMap:
@@ -36,7 +36,7 @@ class Rules(Protocol):
 
 
 class LocalCopy:
-    """Keeps what the rules hand out, and serves what is applied, also to those who wait for it.
+    """Saves what the rules hand out, and serves what is applied, also to requests waiting for it.
 
     :param timeout_s: bound for reads that wait.
     """
@@ -60,8 +60,8 @@ class LocalCopy:
                 gevent.spawn(_release, held)
             if isinstance(record, ReplaceState) and record.discarded:
                 logger.warning(
-                    "%d entries that the new state does not hold were discarded; with DATA_DIR "
-                    "they are kept in its folder discarded",
+                    "%d entries that the new state lacks were discarded; with DATA_DIR they are "
+                    "kept in its folder discarded",
                     len(record.discarded),
                 )
 
@@ -82,7 +82,7 @@ class LocalCopy:
         return self.map.get(key)
 
     def follow(self) -> None:
-        """Do what the rules' new state asks for: save, and answer who waits for what is applied."""
+        """Act on the rules' new state: save, and answer requests that wait for an index."""
         while records := self._rules.take_unsaved():
             self._storage.save(records)
         self._applied_waiters.release(self._rules.map.position.index)
@@ -92,12 +92,12 @@ class LocalCopy:
         self._storage.flush()
 
     def close(self) -> None:
-        """Finish what is queued, and let go of the storage."""
+        """Finish what is queued, and close the storage."""
         self._storage.close()
 
 
 def _release(kv_map: KeyValueMap) -> None:
-    """Let go of a map bit by bit: to free a large one at once would hold the loop."""
+    """Free a map bit by bit: to free a large one at once would block the loop."""
     turn = Turn()
     while kv_map.shrink(500):
         turn.give_way()

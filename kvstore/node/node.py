@@ -1,6 +1,6 @@
 """A node as the routes see it, whatever its role.
 
-What only the other role does is refused by the node itself, so no route asks for the role.
+A node itself refuses what only the other role does, so no route has to know the role.
 """
 
 from abc import ABC, abstractmethod
@@ -22,7 +22,7 @@ class Node(ABC):
 
     @abstractmethod
     def stop(self) -> None:
-        """Finish what is in flight, and let go of everything."""
+        """Finish what is in flight, and release everything."""
 
     @property
     @abstractmethod
@@ -57,9 +57,9 @@ class Node(ABC):
 
     @abstractmethod
     def check_leads(self) -> None:
-        """Before a request is read that only a leader can serve.
+        """Called before a request that only a leader can serve is read.
 
-        :raises NotLeader: this node is a follower; so do the methods below.
+        :raises NotLeader: this node is a follower; the methods below raise it, too.
         """
 
     @abstractmethod
@@ -98,5 +98,5 @@ class Node(ABC):
     def receive(self, message: Message) -> Answer:
         """Handle a message; the answer confirms only what is durable.
 
-        :raises NotFollower: this node is a leader, and takes no orders.
+        :raises NotFollower: this node is a leader.
         """

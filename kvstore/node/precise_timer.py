@@ -1,7 +1,7 @@
 """Sleeping for fractions of a millisecond without blocking the event loop.
 
 gevent's loop waits in whole milliseconds (epoll), which would flatten every delay between 0.1
-and 1 ms to one value. A Linux timer descriptor that the loop watches keeps microseconds.
+and 1 ms to one value. A Linux timer descriptor that the loop watches is exact to microseconds.
 """
 
 import ctypes
@@ -39,7 +39,7 @@ class PreciseTimer:
 
     @cached_property
     def _timer(self) -> "tuple[int, _IoWatcher] | None":
-        """Descriptor and watcher, made when they are needed first."""
+        """Descriptor and watcher, made on first use."""
         if sys.platform != "linux":
             return None
         fd = _create()
@@ -50,7 +50,7 @@ class PreciseTimer:
 
         :param seconds: more than 0.
         :param interrupt: ends the sleep when it is set.
-        :return: whether the sleep was whole.
+        :return: whether it lasted its full time.
         """
         start_s = time.perf_counter()
         if self._timer is None:

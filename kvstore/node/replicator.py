@@ -1,7 +1,7 @@
 """One long-lived greenlet per follower: executes the conversation with it.
 
-A slow or dead follower delays nobody else, and the delivery of an entry belongs to the senders,
-not to the client's request: a follower that did not make the quorum gets every entry as well.
+A slow or dead follower delays no other. The senders deliver the entries, not the client's request,
+so a follower that the quorum did not need gets every entry as well.
 """
 
 import logging
@@ -25,7 +25,7 @@ logger = logging.getLogger("kvstore")
 
 
 class Sender:
-    """What executes the conversation with one follower.
+    """Executes the conversation with one follower.
 
     :param after_change: called whenever an answer, or the lack of one, may have changed the
         leader's state.
@@ -43,7 +43,7 @@ class Sender:
         self._after_change = after_change
 
     def run(self) -> None:
-        """Converse until the leader has nothing to do with this follower any more."""
+        """Converse until the leader no longer has this follower."""
         while not isinstance(step := self._next_step(), End):
             try:
                 self._take(step)
@@ -103,7 +103,7 @@ class Replicator:
         self._greenlets: dict[str, Greenlet[[], None]] = {}
 
     def wake(self) -> None:
-        """There may be something to say, also to followers that the leader has just got."""
+        """Wake the senders: there may be something to send. Start those of new followers."""
         for sender in self._senders.values():
             sender.wake.set()
         for address in self._leader.followers:

@@ -5,7 +5,7 @@ One native thread owns the one connection; everything that is queued goes into o
 position of the log: one transaction appends the entries and executes them.
 
 A copy of another node's state is staged part by part in tables of its own, so that the switch to it
-is short, however large it is.
+is short, however large the copy is.
 """
 
 import fcntl
@@ -67,7 +67,7 @@ _decode = msgspec.json.Decoder(Entry).decode
 class SqliteStorage(Storage):
     """Keeps everything in ``<directory>/kvstore.db``.
 
-    :param directory: made when it is missing; one process at a time may use it.
+    :param directory: made if it is missing; only one process at a time may use it.
     :raises StorageError: it cannot be used.
     """
 
@@ -197,7 +197,7 @@ def _prepare(connection: sqlite3.Connection) -> None:
                 connection.execute(statement)
             _set(connection, node=secrets.token_hex(8))
     with _transaction(connection):
-        # The copy that another process began is not gone on with: its first parts come again.
+        # A copy that an earlier process began is not continued: it will be sent from its start.
         _begin_staging(connection, "")
 
 
@@ -327,7 +327,7 @@ def _replace(connection: sqlite3.Connection, record: ReplaceState) -> None:
 
 
 def _keep_discarded(connection: sqlite3.Connection, directory: Path, record: ReplaceState) -> None:
-    """Write what is given up to a file of its own, durably, before it is given up."""
+    """Write what is given up to a file of its own, durably, before it goes."""
     if not record.discarded:
         return
     folder = directory / "discarded"

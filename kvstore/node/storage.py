@@ -1,4 +1,4 @@
-"""Where a node keeps what it must not forget: nowhere (memory only), or in a SQLite file.
+"""Where a node keeps its state: in a SQLite file, or nowhere (memory only).
 
 ``save`` takes records in order and returns at once; each is handed to ``on_saved`` when it is
 durable; ``flush`` waits until all that was queued before is.
@@ -13,15 +13,15 @@ from kvstore.core.node_state import NodeState
 from kvstore.core.records import Record
 
 Spawn = Callable[[Callable[[], None]], "Greenlet[[], None]"]
-"""Starts a greenlet without which the node is of no use."""
+"""Starts a greenlet without which the node cannot work."""
 
 
 class Storage(ABC):
-    """The seam between the rules and the disk."""
+    """The interface between the rules and the disk."""
 
     @abstractmethod
     def load(self) -> NodeState:
-        """What the node kept; a new state on the first start.
+        """The saved state; a new one on the first start.
 
         :raises StorageError: the data cannot be used.
         """
@@ -50,11 +50,11 @@ class Storage(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Finish what is queued and let go of the files."""
+        """Finish what is queued, and close the files."""
 
 
 class MemoryStorage(Storage):
-    """Keeps nothing: every record is as durable as it will ever be at once.
+    """Keeps nothing: every record counts as durable at once.
 
     :param node: id of the node, new with every process.
     """

@@ -19,7 +19,7 @@ class Transport(ABC):
     def send(self, message: Message, wake: Event) -> Answer | None:
         """Send a message and wait for the answer, accepted or refused.
 
-        :param wake: set when there is something new to say.
+        :param wake: set when there is something new to send.
         :return: None when a heartbeat that had not left yet gave way to something new.
         :raises TransportError: there is no usable answer; the message may have been received.
         """
@@ -39,7 +39,7 @@ class Transport(ABC):
 class DelayedTransport(Transport):
     """Holds back every replication request for the simulated delay.
 
-    :param transport: what sends it then.
+    :param transport: sends it afterwards.
     """
 
     def __init__(self, transport: Transport, delay: SimulatedDelay) -> None:

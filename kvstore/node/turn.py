@@ -1,4 +1,4 @@
-"""Long work on the event loop, cut into turns between which everything else has its own."""
+"""Long work on the event loop, cut into short turns between which everything else can run."""
 
 import time
 
@@ -9,10 +9,10 @@ PAUSE_S = 0.001
 
 
 class Turn:
-    """How long a greenlet has worked since others had a chance to.
+    """Measures how long a greenlet has worked since others could.
 
-    :param turn_s: how long it may.
-    :param pause_s: how long it sleeps then.
+    :param turn_s: how long it may work without a pause.
+    :param pause_s: how long the pause is.
     """
 
     def __init__(self, turn_s: float = TURN_S, pause_s: float = PAUSE_S) -> None:
@@ -21,8 +21,8 @@ class Turn:
         self._begin_s = time.monotonic()
 
     def give_way(self) -> None:
-        """Let others work, if this turn has lasted its time; to be called often."""
+        """Let others work, if this turn is over; to be called often."""
         if time.monotonic() - self._begin_s >= self._turn_s:
-            # A sleep of zero comes back before the loop has looked at a single socket.
+            # A sleep of zero returns before the loop has looked at a single socket.
             gevent.sleep(self._pause_s)
             self._begin_s = time.monotonic()

@@ -1,4 +1,4 @@
-"""What a node cannot live without: when that fails, the whole node ends."""
+"""Greenlets that a node cannot do without: when one fails, the whole node ends."""
 
 import logging
 import os
@@ -16,7 +16,7 @@ NODE_FAILED = 3
 
 
 def end_node(reason: object) -> None:
-    """End this node, arbiter included: its state is no longer to be trusted.
+    """End this node, arbiter included: its state can no longer be trusted.
 
     A worker that ended alone would be replaced at once, and nobody would notice.
     """
@@ -25,7 +25,7 @@ def end_node(reason: object) -> None:
 
 
 def spawn_vital(function: Callable[[], None]) -> "Greenlet[[], None]":
-    """Start a greenlet without which the node is of no use: its failure ends the node."""
+    """Start a greenlet without which the node cannot work: its failure ends the node."""
 
     def run() -> None:
         try:

@@ -33,7 +33,7 @@ class IndexWaiters:
     def release(self, index: int) -> None:
         """Wake everyone who waits for this index or a lower one."""
         if index <= self._reached:
-            self._reached = index  # a forced takeover may take a follower back
+            self._reached = index  # a forced takeover may take a follower back to an earlier state
             return
         if index - self._reached <= len(self._waiting):
             reached = [i for i in range(self._reached + 1, index + 1) if i in self._waiting]

@@ -1,11 +1,12 @@
 """``python -m tests.chaos``: run a fault campaign, or check the history of one again."""
 
 import argparse
+import inspect
 import random
 import shutil
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +19,7 @@ from tests.chaos.campaign import Show, plan, run
 from tests.chaos.history import Campaign, HistoryError, read_history
 from tests.chaos.judgement import judge, verdict_lines
 
+_PROGRAM = "python -m tests.chaos"
 _RESULTS = Path("results/chaos")
 _SEARCH_S = 120.0
 
@@ -31,7 +33,7 @@ INTERRUPTED = 130
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line.
 
-    :return: the exit code: 0 passed, 1 failed, 2 wrong use, 3 undecided, 130 interrupted.
+    :return: the exit code: 0 passed, 1 failed, 2 invalid arguments, 3 undecided, 130 interrupted.
     """
     parser = _parser()
     given = vars(parser.parse_args(arguments))
@@ -52,18 +54,34 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m tests.chaos",
-        description="Clients work while nodes are killed, frozen, emptied and cut off; then "
-        "everything that was answered is checked.",
+        prog=_PROGRAM,
+        usage="%(prog)s [options]\n       %(prog)s check FILE",
+        description="Run clients against real nodes while these are killed, frozen, emptied and "
+        "cut off; then check every answer.",
+        epilog="Exit code: 0 passed, 1 failed, 2 invalid arguments, 3 undecided, 130 interrupted.",
         argument_default=argparse.SUPPRESS,  # what is not given is left to the plan
     )
-    add = parser.add_argument
-    add("--seconds", type=_positive, metavar="S")
-    add("--seed", type=int, help="default: a new one, which is printed")
-    for name in ("--followers", "--clients", "--write-quorum", "--keys"):
-        add(name, type=_count, metavar="N")
-    add("--keep", action="store_true", default=False, help="keep the history also when all is well")
-    commands = parser.add_subparsers(dest="command", metavar="check FILE")
+    defaults = inspect.signature(plan).parameters
+
+    def add(name: str, parse: Callable[[str], float], metavar: str, meaning: str) -> None:
+        default = defaults[name.removeprefix("--").replace("-", "_")].default
+        parser.add_argument(
+            name, type=parse, metavar=metavar, help=f"{meaning} (default: {default:g})"
+        )
+
+    add("--seconds", _positive, "S", "how long clients work and faults happen")
+    parser.add_argument("--seed", type=int, metavar="N", help="default: a new one, printed")
+    add("--followers", _count, "N", "number of followers")
+    add("--clients", _count, "N", "number of clients")
+    add("--write-quorum", _count, "W", "followers that have to hold a write")
+    add("--keys", _count, "N", "number of keys that the clients share")
+    parser.add_argument(
+        "--keep",
+        action="store_true",
+        default=False,
+        help="keep the history even if the campaign passes (a failed one is always kept)",
+    )
+    commands = parser.add_subparsers(dest="command", metavar="check FILE", prog=_PROGRAM)
     check = commands.add_parser("check", help="check a kept history again, without any node")
     check.add_argument("file", type=Path)
     return parser

@@ -58,9 +58,9 @@ def test_all_wrong_settings_are_named_in_one_message(leader: Node) -> None:
         "CLUSTER_TOKEN_FILE": "/does/not/exist",
     }
     log = refuse_to_start(leader, wrong)
-    message = log[log.index("wrong settings") :]
+    message = log[log.index("invalid settings") :]
     assert [name for name in wrong if name not in message] == []
-    assert log.count("wrong settings") == 1
+    assert log.count("invalid settings") == 1
     assert "Traceback" not in log
 
 

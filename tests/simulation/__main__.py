@@ -46,15 +46,29 @@ def _show(seed: int, attempt: Attempt, *, actions: bool) -> int:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
-    parser.add_argument("--seed", type=int, help="of the first schedule (default: a fresh one)")
-    parser.add_argument("--schedules", type=int, help="how many to run")
-    parser.add_argument("--seconds", type=float, help="how long to run (default: 10)")
     parser.add_argument(
-        "--max-failures", type=int, default=5, help="when to stop (default: %(default)s)"
+        "--seed", type=int, metavar="N", help="of the first schedule (default: a new one)"
     )
-    parser.add_argument("--repeat", type=int, metavar="SEED", help="run this one schedule again")
     parser.add_argument(
-        "--shrink", type=int, metavar="SEED", help="and leave out what its failure does not need"
+        "--schedules", type=int, metavar="N", help="run this many (default: no limit)"
+    )
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        metavar="S",
+        help="run this long (default: 10, unless --schedules is given)",
+    )
+    parser.add_argument(
+        "--max-failures", type=int, default=5, metavar="N", help="stop after this many (default: 5)"
+    )
+    parser.add_argument(
+        "--repeat", type=int, metavar="SEED", help="run the schedule of this seed again"
+    )
+    parser.add_argument(
+        "--shrink",
+        type=int,
+        metavar="SEED",
+        help="... and leave out what its failure does not need",
     )
     return parser.parse_args()
 

@@ -103,7 +103,7 @@ class Cluster(LocalCluster):
             node.freeze()
 
     def thaw(self, *nodes: Node) -> None:
-        """Let frozen nodes go on."""
+        """Let frozen nodes continue."""
         for node in nodes:
             node.thaw()
 

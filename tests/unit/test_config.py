@@ -158,7 +158,7 @@ def test_what_is_no_host(host: str) -> None:
     found = problems({**environ, "ROLE": "leader"})
     names = [problem.partition("=")[0] for problem in found]
     assert names == ["HOST", "ADVERTISE_URL", "FOLLOWERS"]
-    assert all("no host name" in problem or "http://host:port" in problem for problem in found)
+    assert all("nor a host name" in problem or "http://host:port" in problem for problem in found)
 
 
 @pytest.mark.parametrize("address", ["[::1]a:1", "[v1.a]:1", "[127.0.0.1]:1", "::1:1", "a:1/b"])
@@ -169,7 +169,7 @@ def test_what_is_no_address(address: str) -> None:
 
 def test_every_wrong_follower_is_named_and_nothing_that_only_follows_from_it() -> None:
     [problem] = problems({**LEADER, "FOLLOWERS": "a..b:1,c:1,d", "WRITE_QUORUM": "3"})
-    assert "'a..b' is no IP address and no host name" in problem
+    assert "'a..b' is neither an IP address nor a host name" in problem
     assert "'d' is not host:port" in problem
     assert "'c" not in problem
 
