@@ -126,7 +126,8 @@ class Takeover:
             case Phase.CLAIMING:
                 return [address for address in self._seen if address not in self._claimed]
             case Phase.CHECKING:
-                return [address for address in self._claimed if address not in self._checked]
+                asked = [*self._claimed, *sorted(self._elsewhere)]
+                return [address for address in asked if address not in self._checked]
         return []
 
     def force(self, keep: str | None) -> list[str]:
@@ -338,6 +339,8 @@ class Takeover:
         self.problem = problem
         self._seen = {}
         self._claimed = {}
+        for address in self._elsewhere:
+            self._followers.pop(address, None)
         self._elsewhere = set()
         self._to_ask = set(self._followers) if problem is None else set()
         self._hellos = {}
@@ -367,20 +370,29 @@ class Takeover:
             self._check_all()
 
     def _check_all(self) -> None:
-        # One could have lost its state while the others were being claimed.
+        # One could have lost its state while the others were being claimed, and an address that
+        # led to another node could lead to its own again.
         self.phase = Phase.CHECKING
         self._checked = set()
+        self._followers.update({a: FollowerProgress(a) for a in self._elsewhere})
         self._to_ask = set(self._claimed)
         self._hellos = {}
 
     def _check(self, progress: FollowerProgress, answer: Answer) -> None:
-        claimed = self._claimed.get(progress.address)
-        if claimed is None:
+        address = progress.address
+        if address in self._elsewhere:
+            del self._followers[address]
+            counted = {self._own.node_id, *(a.node_id for a in self._claimed.values())}
+            same = answer.node_id in counted
+        elif address in self._claimed:
+            held = (self.promise.reign, self._claimed[address].position)
+            same = (answer.followed, answer.position) == held
+        else:
             return
-        if (answer.followed, answer.position) != (self.promise.reign, claimed.position):
+        if not same:
             self._look_again()
             return
-        self._checked.add(progress.address)
+        self._checked.add(address)
         if not self.waiting_for:
             self._choose()
 

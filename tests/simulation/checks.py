@@ -12,7 +12,7 @@ from tests.simulation.violation import require
 
 if TYPE_CHECKING:
     from tests.simulation.follower_process import FollowerProcess
-    from tests.simulation.machine import Machine, Process
+    from tests.simulation.machine import Machine, Process, Standing
     from tests.simulation.world import World
 
 
@@ -44,7 +44,8 @@ class Checks:
             self.leaders.durable(machine, before, known)
             return
         standing, promise, now = machine.standing, machine.promise, machine.durable
-        kept = now.holds(before) or standing.forked or self._ledger.apart
+        kept = now.holds(self._settled(standing, before, now)) or standing.forked
+        kept |= self._ledger.apart
         require(kept, "no key goes back", machine, before.position, "to", now.position)
         if promise != known:
             self._reigns.claimed(machine, known)
@@ -52,7 +53,23 @@ class Checks:
         forks = self._reigns.may_fork(promise.reign) or self._reigns.replaced(promise)
         if whole and not forks:
             standing.forked = False
-            self._ledger.named(machine.disk.log.members)
+            self._ledger.named(machine)
+        if now.position.epoch == promise.epoch:
+            standing.settled = None
+        elif standing.settled is None and self._reigns.is_revived(promise.reign):
+            standing.settled = now.common(before)
+
+    def _settled(self, standing: "Standing", before: History, now: History) -> History:
+        """What a follower must not lose: all that it held.
+
+        Except for what a takeover revived and no leader ever confirmed, as long as the follower
+        holds no entry of that takeover's own: until then what another replaced leader had appended,
+        in a later epoch, can outrank it.
+        """
+        dropped = before.at(now.common(before).index + 1)
+        if standing.settled is None or dropped is None or dropped.confirmed:
+            return before
+        return standing.settled
 
     def recorded(self, process: "Process", promise: Promise, log: ReplicationLog) -> None:
         """A node's state is what it has recorded."""

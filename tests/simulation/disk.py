@@ -23,6 +23,11 @@ class Disk(NodeState):
             )
         super().apply(record)
 
+    @property
+    def names(self) -> set[str]:
+        """Addresses of the followers that it knows."""
+        return {*self.promise.members, *self.log.members}
+
     def copy(self) -> "Disk":
         """What a process that starts from here finds; what was staged is not gone on with."""
         kv_map, log = self.map, self.log

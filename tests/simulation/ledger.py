@@ -15,16 +15,17 @@ followers as its write quorum (any number, where that is 0) acknowledged it that
   the newer one.
 
 Nothing is promised any more (``apart``) after a ``force_start`` that went without somebody, or
-chose between two histories; after a takeover before which a follower's address led elsewhere; after
-a takeover that asked nobody who knew of the newest one (all that it asked were emptied or put
-back), if it outranks that or was forced; where a leader's disk went back in time and its clock,
-too; and where a disk comes back from a time that everybody else was put back from.
+chose between two histories; after a takeover before which a follower's address led elsewhere, or
+that did not hear of a counted follower because a node that had named it was put back; after a
+takeover that asked nobody who knew of the newest one (all that it asked were emptied or put back),
+if it outranks that or was forced; where a leader's disk went back in time and its clock, too; and
+where a disk comes back from a time that everybody else was put back from.
 """
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from kvstore.core.entries import Entry, Members, Position
+from kvstore.core.entries import Entry, Position
 from kvstore.core.key_value_map import KeyValueMap
 from kvstore.core.records import Record, ReplaceState, SaveEntries
 from tests.simulation.disk import Disk
@@ -136,17 +137,23 @@ class Ledger:
         :param before: what it held itself.
         :param asked: the addresses of the followers that it knows.
         """
+        sound = [] if machine.standing.forked else [before]
         machine.standing = Standing()
         if not self.reigns.completed(machine.promise):
             return
         route = self._world.network.route
+        asked = set(asked)
         counted = {name for name, m in self._world.machines.items() if m.standing.counted}
         self.apart |= any(self._world.machine(name).standing.misled for name in counted)
+        self.apart |= not counted.isdisjoint(self._unnamed(asked))
         # Whoever leads itself is another leader, whatever named it.
         copies = {route[address] for address in asked} | {route[name] for name in counted}
         leading = {each for each in copies if not each.is_follower and each.promise.has_led}
         copies -= {machine, *leading, *(each for each in copies if each.standing.forgot)}
         self._lose([before, *(other.durable for other in copies)])
+        sound += [other.durable for other in copies if not other.standing.forked]
+        if not any(each.holds(machine.durable) for each in sound):
+            self.reigns.revive(machine.promise)
         for other in self._world.machines.values():
             other.standing.counted = (
                 other in copies and other.promise.reign == machine.promise.reign
@@ -159,10 +166,18 @@ class Ledger:
         kept, seen = history.holds(self.of(cluster)), (history.position, promised.position)
         require(kept, "confirmed entries survive", machine, *seen)
 
-    def named(self, members: Members) -> None:
+    def _unnamed(self, asked: set[str]) -> set[str]:
+        """Addresses that a takeover did not hear of: the disks that named them were put back."""
+        machines = [self._world.network.route[address] for address in asked]
+        forgotten = {name for each in machines for name in each.standing.unnamed}
+        return forgotten.difference(asked, *(each.disk.names for each in machines))
+
+    def named(self, machine: "Machine") -> None:
         """A follower holds an entry that names the followers: the others count no more."""
-        for name, machine in self._world.machines.items():
-            machine.standing.counted &= name in members
+        members = machine.disk.log.members
+        machine.standing.unnamed.difference_update(members)
+        for name, other in self._world.machines.items():
+            other.standing.counted &= name in members
 
     # Disks
 
@@ -185,6 +200,7 @@ class Ledger:
                 stale=True,
                 forked=True,
                 counted=machine.standing.counted,
+                unnamed=(machine.standing.unnamed | machine.disk.names) - disk.names,
             )
         if of is not None:
             of.standing.stale = True

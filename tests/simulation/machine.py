@@ -1,7 +1,7 @@
 """A machine: a disk, and the process that runs on it until it crashes."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from kvstore.core.messages import Answer, Message
@@ -27,6 +27,10 @@ class Standing:
     :param counted: a leader counted the follower's copy.
     :param misled: the follower's address led elsewhere since a leader counted it there.
     :param forced: an operator told the leader to take over; until it has.
+    :param unnamed: addresses of followers that the follower's disk named before it went back in
+        time; until it names them again.
+    :param settled: what the follower held when a takeover that revived a history began to bring it
+        that; None, for all, once it holds an entry of a takeover's own.
     """
 
     forgot: int = 0
@@ -35,6 +39,8 @@ class Standing:
     counted: bool = False
     misled: bool = False
     forced: bool = False
+    unnamed: set[str] = field(default_factory=set)
+    settled: History | None = None
 
 
 class Process:

@@ -270,6 +270,53 @@ def test_unsent_entry_of_a_deposed_leader_does_not_outrank_what_was_confirmed_si
     assert commit_index(world) == world.leader().log.index
 
 
+def test_unsent_entries_of_two_deposed_leaders_that_come_back_one_after_the_other() -> None:
+    world = make_cluster(followers=1, leader_retain=2)
+    write(world, 1)
+    cut(world, "f0")
+    for value in range(2, 12):
+        world.put(f"key{value}", value)
+    world.clock.run(0.1)
+    world.crash("leader")
+    world.network.heal()
+    with in_flight(world, "f0", "other") as packets:
+        world.lead("other", emptied=True)
+        take(world, packets, Append)
+        world.crash("other")
+    world.start("leader")
+    wait_deposed(world)
+    with in_flight(world, "f0") as packets:
+        force(world)
+        take(world, packets, Append)
+        world.crash("leader")
+    assert "key11" in world.machine("f0").durable.items
+    world.start("other")
+    wait_deposed(world, "other")
+    force(world, "other")
+    settle(world)
+    assert not world.ledger.apart
+    assert world.machine("f0").durable.items.keys() == confirmed_keys(world) == {"key1"}
+
+
+def test_follower_put_back_to_before_another_one_was_named() -> None:
+    world = make_cluster(followers=1)
+    write(world, 1)
+    old = world.machine("f0").disk.copy()
+    world.start("f1")
+    world.crash("leader")
+    world.lead("leader")
+    settle(world)
+    write(world, 2)
+    world.crash("f0")
+    world.put_back("f0", old)
+    world.start("f0")
+    world.crash("leader")
+    world.start("other", ["f0"])
+    wait_ready(world, "other")
+    assert world.ledger.apart
+    assert confirmed_keys(world) == {"key1"}
+
+
 def test_append_of_a_fork_is_refused_by_the_reign_of_the_entry_before() -> None:
     world = make_cluster(write_quorum=2)
     write(world, 1)

@@ -328,3 +328,21 @@ def test_claim_does_not_make_a_follower_forget_who_was_named_since_it_was_found(
     world.start("third", ["f0"])
     wait_ready(world, "third")
     assert "key2" in world.leader("third").log.items
+
+
+def test_address_that_led_elsewhere_only_while_a_takeover_looked() -> None:
+    world = make_cluster()
+    write(world, 1)
+    with in_flight(world, "f0", "other") as packets:
+        world.network.reroute("f1", world.followers["f0"])
+        world.start("other", ["f0"])
+        take(world, packets, Hello).deliver()
+        claim = take(world, packets, Claim)
+        world.network.heal()
+        settle(world)
+        cut(world, "f0")
+        confirm(world, 2)
+        world.crash("leader")
+        claim.deliver()
+    wait_ready(world, "other")
+    assert confirmed_keys(world) == {"key1", "key2"}

@@ -163,6 +163,28 @@ def test_a_named_node_is_no_longer_waited_for(
     assert talk.phase is Phase.CLAIMING
 
 
+def test_an_address_that_led_elsewhere_is_asked_again_before_a_state_is_chosen() -> None:
+    best = node("n-old", entries(9, of=R3))
+    talk = looked(Talk(node("na", members=KNOWN), old=node("na")))
+    talk.say("old")
+    talk.until(Phase.CHECKING)
+    looked(talk)
+    assert (talk.phase, talk.takeover.waiting_for) == (Phase.CHECKING, ["old"])
+    talk.others["old"] = best
+    talk.say("old")
+    assert talk.phase is Phase.LOOKING
+    talk.until(Phase.DONE)
+    assert talk.takeover.taken is not None
+    assert talk.takeover.taken.position == at(9, R3)
+
+
+def test_an_address_that_still_leads_elsewhere_is_no_follower() -> None:
+    talk = looked(Talk(node("na", members=KNOWN), old=node("na")))
+    talk.say("old")
+    talk.until(Phase.DONE)
+    assert list(talk.progress) == ["a", "b"]
+
+
 def test_only_the_newest_epoch_names_those_that_count() -> None:
     talk = looked(Talk(node("na", of=R2, members={"old": "n-old"}), node("nb", of=R3)))
     assert talk.phase is Phase.CLAIMING
