@@ -146,7 +146,7 @@ class Reign:
         if self._lacks_a_voucher:
             unknown = [p.address for p in followers if p.stage is Stage.UNKNOWN]
             self.problem = (
-                f"{', '.join(unknown)}: unknown to this leader, and none of its known followers "
+                f"{', '.join(unknown)}: unknown to this leader, and no follower that it knows "
                 "answers; wait for one, or POST /admin/force_start"
             )
 
@@ -176,7 +176,7 @@ class Reign:
                 f"the epoch of {progress.address}, {answer.epoch}, is implausibly high"
             )
         elif twin := find_twin(progress, answer.node_id, followers, self._node):
-            progress.conflict(f"{progress.address} and {twin} are the same node")
+            progress.conflict(f"{progress.address} and {twin} are one node")
         elif progress.stage is Stage.CONFLICT:
             progress.stage = Stage.HELLO
         return progress.stage is Stage.CONFLICT

@@ -243,7 +243,7 @@ class Takeover:
             self._known_epoch = max(self._known_epoch, answer.epoch)
         self.problem = None
         for first, second in self._twins.items():
-            self.problem = f"{first} and {second} are the same node"
+            self.problem = f"{first} and {second} are one node"
         self._claim_if_complete()
 
     def _claim_if_complete(self) -> None:

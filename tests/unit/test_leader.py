@@ -307,7 +307,7 @@ def test_one_node_at_two_addresses_counts_once() -> None:
         exchange(made, "f1", others["f0"])
     assert commit(made) == 1
     assert not made.ready
-    assert "are the same node" in (made.problem or "")
+    assert "are one node" in (made.problem or "")
     assert made.followers["f1"].stage is Stage.CONFLICT
 
 

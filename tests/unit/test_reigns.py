@@ -297,7 +297,7 @@ def test_where_nobody_known_answers_an_operator_decides(followers: int) -> None:
         made.lost(address, "gone")
     others["f0"] = empty("new")
     exchange(made, "f0", others["f0"])
-    assert "f0: unknown to this leader, and none of its known followers answers" in (
+    assert "f0: unknown to this leader, and no follower that it knows answers" in (
         made.problem or ""
     )
     assert not made.ready

@@ -112,7 +112,7 @@ def test_a_cluster_is_adopted_unless_two_are_bound(
 def test_node_that_answers_twice_is_one(twin: str) -> None:
     talk = looked(Talk(node("na"), node(twin)))
     assert (talk.phase, talk.takeover.waiting_for) == (Phase.LOOKING, ["b"])
-    assert "are the same node" in (talk.takeover.problem or "")
+    assert "are one node" in (talk.takeover.problem or "")
 
 
 def test_follower_that_is_lost_while_looking_is_looked_at_again() -> None:
