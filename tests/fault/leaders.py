@@ -13,7 +13,7 @@ def wait_until_one_leads(*leaders: Node) -> tuple[Node, Node]:
 
     def why_not() -> str | None:
         by_state.clear()
-        by_state.update({leader.status()["state"]: leader for leader in leaders})
+        by_state.update({leader.status().state: leader for leader in leaders})
         return None if sorted(by_state) == ["deposed", "leading"] else f"they are {set(by_state)}"
 
     wait_until(why_not)

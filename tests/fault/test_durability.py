@@ -38,7 +38,7 @@ def record() -> WriteRecord:
 
 
 def snapshots_sent(cluster: Cluster) -> list[int]:
-    return [follower["snapshots_sent"] for follower in cluster.leader.status()["followers"]]
+    return [follower.snapshots_sent for follower in cluster.leader.status().followers]
 
 
 def test_a_killed_leader_goes_on_from_its_disk(cluster: Cluster, record: WriteRecord) -> None:
@@ -50,9 +50,9 @@ def test_a_killed_leader_goes_on_from_its_disk(cluster: Cluster, record: WriteRe
         leader.wait_until_ready()
         load.wait_for_confirmed(100)
     after = leader.status()
-    assert (after["epoch"], after["node"]) == (before["epoch"], before["node"])
-    assert after["reign"] != before["reign"]
-    assert after["last_index"] >= before["last_index"] + 100
+    assert (after.epoch, after.node) == (before.epoch, before.node)
+    assert after.reign != before.reign
+    assert after.last_index >= before.last_index + 100
     assert snapshots_sent(cluster) == [0, 0, 0], "followers continue from their position"
 
 

@@ -4,7 +4,10 @@ from functools import partial
 
 import pytest
 
+from analysis.nodes.node_client import decode
+from kvstore.api_types import Error, Found
 from tests.conftest import StartCluster
+from tests.support.answers import found, left_open, open_version, refused
 from tests.support.background_load import BackgroundLoad
 from tests.support.cluster import PATIENT
 from tests.support.open_writes import write_and_freeze
@@ -37,9 +40,9 @@ def test_follower_that_missed_1_000_writes_continues_where_it_was(
 
     cluster.assert_nothing_lost(record)
     after = cluster.follower_status(follower)
-    assert after["entries_sent"] - before["entries_sent"] == MISSED
-    assert after["snapshots_sent"] == before["snapshots_sent"] == 0
-    assert after["node"] == before["node"]
+    assert after.entries_sent - before.entries_sent == MISSED
+    assert after.snapshots_sent == before.snapshots_sent == 0
+    assert after.node == before.node
 
 
 def test_all_followers_return_empty_at_once(start_cluster: StartCluster) -> None:
@@ -57,10 +60,10 @@ def test_all_followers_return_empty_at_once(start_cluster: StartCluster) -> None
     wait_for_status(leader, problem=containing("force_start"))
     assert not leader.is_ready()
     assert leader.put("key", 1).status_code == 503
-    assert {follower.status()["reign"] for follower in cluster.followers} == {None}
+    assert {follower.status().reign for follower in cluster.followers} == {None}
     cluster.force_start()
     assert len(cluster.assert_nothing_lost(record).store) == 10
-    assert [f["snapshots_sent"] for f in leader.status()["followers"]] == [1, 1, 1]
+    assert [f.snapshots_sent for f in leader.status().followers] == [1, 1, 1]
 
 
 def test_large_values_that_a_follower_missed(start_cluster: StartCluster) -> None:
@@ -70,7 +73,7 @@ def test_large_values_that_a_follower_missed(start_cluster: StartCluster) -> Non
         for number in range(10):
             assert record.put(cluster.leader, f"large{number}", [number, "é" * 400_000]) == 200
     cluster.assert_nothing_lost(record)
-    assert [f["snapshots_sent"] for f in cluster.leader.status()["followers"]] == [0, 0]
+    assert [f.snapshots_sent for f in cluster.leader.status().followers] == [0, 0]
 
 
 def test_follower_later_than_the_log_reaches_back_gets_a_snapshot(
@@ -81,7 +84,7 @@ def test_follower_later_than_the_log_reaches_back_gets_a_snapshot(
     record.put_each(cluster.leader, "before", 20)
     cluster.wait_for_replication()
     follower = cluster.followers[1]
-    node = follower.status()["node"]
+    node = follower.status().node
     cluster.partition(follower)
     record.put_each(cluster.leader, "missed", 300)
     with BackgroundLoad(cluster.leader, record) as load:
@@ -91,8 +94,8 @@ def test_follower_later_than_the_log_reaches_back_gets_a_snapshot(
     cluster.assert_nothing_lost(record)
     seen = cluster.follower_status(follower)
     # The load may write more than the log keeps before the next message arrives.
-    assert seen["snapshots_sent"] >= 1
-    assert seen["node"] == node
+    assert seen.snapshots_sent >= 1
+    assert seen.node == node
 
 
 def test_follower_frozen_in_mid_write(start_cluster: StartCluster) -> None:
@@ -100,15 +103,15 @@ def test_follower_frozen_in_mid_write(start_cluster: StartCluster) -> None:
     leader, follower, record = cluster.leader, cluster.followers[0], WriteRecord()
     assert record.put(leader, "key", "before") == 200
     [late] = write_and_freeze(cluster, [follower], partial(leader.put, "key", "late"))
-    version = late.json()["version"]
-    assert late.json()["replicas_confirmed"] == 1
-    assert leader.get("key").json()["value"] == "before"
+    version = open_version(late)
+    assert left_open(late).replicas_confirmed == 1
+    assert found(leader.get("key")).value == "before"
 
     follower.thaw()
     cluster.wait_until_streaming(follower)
     for node in cluster.nodes:
-        read = node.get("key", min_version=version).json()
-        assert read == {"found": True, "value": "late", "version": version}
+        read = node.get("key", min_version=version)
+        assert found(read) == Found(found=True, value="late", version=version)
     cluster.assert_nothing_lost(record)
     assert leader.put_confirmed("key", "after") == version + 1
 
@@ -119,16 +122,14 @@ def test_too_few_followers_refuse_a_write_before_it_enters_the_log(
     cluster = start_cluster(2, WRITE_QUORUM=2)
     leader, follower, record = cluster.leader, cluster.followers[0], WriteRecord()
     assert record.put(leader, "key", 1) == 200
-    last_index = leader.status()["last_index"]
+    last_index = leader.status().last_index
     follower.crash()
     cluster.wait_for_follower(follower, state="unreachable")
 
     for answer in (leader.put("key", 2), leader.delete("key")):
-        assert answer.status_code == 503
-        reason = {"status": "error", "reason": "not enough followers", "replicas_confirmed": 0}
-        assert answer.json() == reason
-    assert leader.status()["last_index"] == last_index
-    assert leader.get("key").json()["value"] == 1
+        assert refused(answer).reason == "not enough followers"
+    assert leader.status().last_index == last_index
+    assert found(leader.get("key")).value == 1
 
     follower.start()
     cluster.wait_until_streaming(follower)
@@ -149,13 +150,13 @@ def test_emptied_follower_does_not_say_that_keys_do_not_exist(
     for path in ("/get/key1", "/kv/key1", "/get/never", "/get/key1?min_version=1", "/admin/store"):
         answer = follower.request("GET", path)
         assert answer.status_code == 503, f"{path}: {answer.text}"
-        assert isinstance(answer.json()["error"], str)
+        assert decode(answer, Error).error
     assert not follower.is_ready()
-    assert follower.status()["applied_index"] == 0
+    assert follower.status().applied_index == 0
 
     cluster.heal(follower)
     follower.wait_until_ready()
-    assert follower.get("key1").json()["value"] == 1
+    assert found(follower.get("key1")).value == 1
     assert follower.get("never").status_code == 404
     cluster.assert_nothing_lost(record)
 

@@ -45,7 +45,7 @@ def test_a_leader_put_back_to_a_backup_loses_nothing(
     leader.start()
     leader.wait_until_ready()
     assert leader.copy().versions == before.versions, "it is not ready before it holds everything"
-    assert leader.status()["epoch"] == before.epoch + 1, "it has taken over"
+    assert leader.status().epoch == before.epoch + 1, "it has taken over"
     record.put_each(leader, "after", 5)
     cluster.assert_nothing_lost(record)
 
@@ -70,7 +70,7 @@ def test_an_old_leader_gives_way_to_the_only_follower_that_holds_more(
     holder.start()
     holder.wait_until_ready()
     assert len(cluster.assert_nothing_lost(record).store) == 10
-    assert [node.status()["discarded"] for node in cluster.nodes] == [2, 2, 2, 0]
+    assert [node.status().discarded for node in cluster.nodes] == [2, 2, 2, 0]
     for node in (leader, *others):
         [kept] = (node.directory / "discarded").iterdir()
         assert "nothing is promised for it" in kept.read_text()
@@ -91,7 +91,7 @@ def test_a_follower_put_back_to_a_backup_goes_on_from_there(
     cluster.wait_until_streaming(follower)
     record.put_each(leader, "again", 5)
     cluster.assert_nothing_lost(record)
-    assert [f["snapshots_sent"] for f in leader.status()["followers"]] == [0, 0]
+    assert [f.snapshots_sent for f in leader.status().followers] == [0, 0]
 
 
 def test_back_to_the_backup_on_purpose(start_cluster: StartCluster, tmp_path: Path) -> None:
@@ -173,7 +173,7 @@ def test_a_followers_directory_without_followers_asks_those_that_it_remembers(
     wait_for_status(leader, waiting_for=sorted(node.address for node in others))
     cluster.force_start(leader, without=others)
     leader.wait_until_ready()
-    assert leader.status()["followers"] == []
+    assert leader.status().followers == []
     record.put_each(leader, "alone", 5)
     assert len(cluster.assert_nothing_lost(record, leader).store) == 10
 
@@ -202,5 +202,5 @@ def test_a_shortened_list_of_followers_loses_nothing(
     cluster.followers = others
     leader.wait_until_ready()
     assert len(cluster.assert_nothing_lost(record).store) == 5
-    assert [f["address"] for f in leader.status()["followers"]] == [f.address for f in others]
-    assert keeper.status()["last_index"] < leader.status()["last_index"]
+    assert [f.address for f in leader.status().followers] == [f.address for f in others]
+    assert keeper.status().last_index < leader.status().last_index

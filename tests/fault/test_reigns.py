@@ -8,6 +8,7 @@ import pytest
 from analysis.nodes.node import Node
 from tests.conftest import StartCluster
 from tests.fault.leaders import wait_until_one_leads
+from tests.support.answers import confirmed, left_open
 from tests.support.background_load import BackgroundLoad
 from tests.support.cluster import Cluster
 from tests.support.tcp_proxy import TcpProxy
@@ -38,7 +39,7 @@ def replaced(start_cluster: StartCluster) -> tuple[Cluster, Node]:
 
 def assert_second_goes_on(cluster: Cluster, second: Node, epoch: int) -> None:
     second.wait_until_ready()
-    assert second.status()["epoch"] == epoch, "it has kept its reign's epoch"
+    assert second.status().epoch == epoch, "it has kept its reign's epoch"
     record = WriteRecord()
     record.put_each(second, "again", 5)
     assert len(cluster.assert_nothing_lost(record, second).store) == 30
@@ -55,17 +56,17 @@ def test_a_replaced_leader_that_meets_an_emptied_follower_first(
         wait_for_status(first, state="catching up")
     assert first.put("key", 1).status_code == 503
     again = first.put("key", 1, Idempotency_Key="sent-to-the-second-before")
-    assert (again.status_code, again.json()["version"]) == (504, None)
+    assert left_open(again).version is None
     emptied.empty()
     emptied.start()
 
     wait_for_status(first, problem=containing(emptied.address))
     assert first.put("key", "of the first").status_code == 503
-    assert emptied.status()["reign"] is None, "it was asked only"
+    assert emptied.status().reign is None, "it was asked only"
     other.restart()
     wait_for_status(first, state="deposed")
     second.restart()
-    assert_second_goes_on(cluster, second, other.status()["epoch"])
+    assert_second_goes_on(cluster, second, other.status().epoch)
     assert "key" not in second.copy().store
 
 
@@ -82,10 +83,10 @@ def test_a_replaced_leader_joins_as_a_follower(replaced: tuple[Cluster, Node]) -
     cluster.set_followers(second, cluster.followers)
     for follower in cluster.followers[:2]:
         follower.restart()
-    epoch = cluster.followers[0].status()["epoch"]
+    epoch = cluster.followers[0].status().epoch
     second.restart()
     assert_second_goes_on(cluster, second, epoch)
-    assert first.status()["discarded"] == 1
+    assert first.status().discarded == 1
     [kept] = (first.directory / "discarded").iterdir()
     assert '"noop"' in kept.read_text()
 
@@ -105,7 +106,7 @@ def test_a_deposed_leader_takes_over_again_when_it_is_told_to(start_cluster: Sta
         wait_for_status(before, state="deposed")
         record.put_each(leader, f"{leader.name} again", 5)
     assert len(cluster.assert_nothing_lost(record, second).store) == 20
-    assert [f["snapshots_sent"] for f in second.status()["followers"]] == [0, 0, 0]
+    assert [f.snapshots_sent for f in second.status().followers] == [0, 0, 0]
     first.restart()
     wait_for_status(first, state="deposed")
 
@@ -134,27 +135,27 @@ def test_two_first_starts_do_not_make_two_clusters(start_cluster: StartCluster) 
         claims[other][1].heal()
 
         def why_not_claimed() -> str | None:
-            leaders = [follower.status()["leader"] for follower in followers]
+            leaders = [follower.status().leader for follower in followers]
             return None if leaders == [one.url, other.url] else f"they follow {leaders}"
 
         wait_until(why_not_claimed)
-        assert len({follower.status()["cluster"] for follower in followers}) == 2
+        assert len({follower.status().cluster for follower in followers}) == 2
         claims[one][1].heal()
         claims[other][0].heal()
 
         def why_not_decided() -> str | None:
-            states = [leader.status()["state"] for leader in (one, other)]
+            states = [leader.status().state for leader in (one, other)]
             return None if "deposed" in states and "claiming" not in states else f"{states}"
 
         wait_until(why_not_decided)
-        if one.status()["state"] == "deposed":
+        if one.status().state == "deposed":
             cluster.force_start(one)
             wait_for_status(other, state="deposed")
         one.wait_until_ready()
         record = WriteRecord()
         record.put_each(one, "key", 5)
         cluster.assert_nothing_lost(record)
-        assert len({node.status()["cluster"] for node in cluster.nodes}) == 1
+        assert len({node.status().cluster for node in cluster.nodes}) == 1
 
 
 @pytest.mark.parametrize("original", ["runs on", "starts again, too"])
@@ -197,7 +198,7 @@ def test_a_takeover_whose_follower_restarts_while_it_hands_out_its_state(
     wait_until(lambda: None if link.requests("/replicate/fetch") else "nothing was asked for")
     link.hold("/replicate/fetch")
     follower.restart()
-    assert leader.status()["state"] != "leading"
+    assert leader.status().state != "leading"
     cluster.heal(follower)
     leader.wait_until_ready()
     assert len(cluster.assert_nothing_lost(record).store) >= 2_500
@@ -208,7 +209,7 @@ def test_a_retry_during_a_takeover_is_not_told_that_nothing_happened(
 ) -> None:
     cluster = start_cluster(2, durable=True)
     leader, missing, key = cluster.leader, cluster.followers[1], {"Idempotency_Key": "one"}
-    version = leader.put("key", 1, **key).json()["version"]
+    version = confirmed(leader.put("key", 1, **key)).version
     cluster.wait_for_replication()
     missing.crash()
     leader.empty()
@@ -217,7 +218,7 @@ def test_a_retry_during_a_takeover_is_not_told_that_nothing_happened(
     assert leader.put("key", 1).status_code == 503
     assert leader.put("key", 2).status_code == 503
     for answer in (leader.put("key", 1, **key), leader.put("key", 2, **key)):
-        assert (answer.status_code, answer.json()["version"]) == (504, None)
+        assert left_open(answer).version is None
     missing.restart()
 
     def why_not_confirmed() -> str | None:
@@ -226,8 +227,7 @@ def test_a_retry_during_a_takeover_is_not_told_that_nothing_happened(
         return None if answer.status_code == 200 else answer.text
 
     wait_until(why_not_confirmed)
-    answer = leader.put("key", 1, **key)
-    assert answer.json()["version"] == version
+    assert confirmed(leader.put("key", 1, **key)).version == version
     assert leader.put("key", 2, **key).status_code == 422
     cluster.wait_for_replication()
     assert cluster.assert_copies_equal().versions == {"key": version}

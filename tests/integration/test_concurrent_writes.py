@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from analysis.nodes.node import Node
+from tests.support.answers import found
 from tests.support.cluster import Cluster
 from tests.support.write_record import WriteRecord
 
@@ -31,7 +32,7 @@ def watch_versions(node: Node, key: str, stopped: threading.Event) -> list[int]:
     while not stopped.is_set():
         answer = node.get(key)
         if answer.status_code == 200:
-            versions.append(answer.json()["version"])
+            versions.append(found(answer).version)
     return versions
 
 
@@ -67,7 +68,7 @@ def test_many_keys(cluster: Cluster) -> None:
     leader, record = cluster.leader, WriteRecord()
     leader.set_quorum(2)
     leader.set_delay(0, 30)
-    before = leader.status()["last_index"]
+    before = leader.status().last_index
 
     def write(client: int, number: int) -> None:
         key = f"key{(client * 7 + number) % 40}"
@@ -91,6 +92,6 @@ def test_several_entries_travel_in_one_request(cluster: Cluster) -> None:
     cluster.wait_for_replication()
     for follower, old in zip(cluster.followers, before, strict=True):
         new = cluster.follower_status(follower)
-        entries = new["entries_sent"] - old["entries_sent"]
+        entries = new.entries_sent - old.entries_sent
         assert entries == CLIENTS * WRITES_EACH
-        assert new["delay"]["count"] - old["delay"]["count"] < entries / 2
+        assert new.delay.count - old.delay.count < entries / 2

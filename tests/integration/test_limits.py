@@ -238,7 +238,7 @@ def send_writes(
     stack: ExitStack, leader: Node, requests: Iterator[bytes], count: int
 ) -> list[socket.socket]:
     """Send one write over each of so many connections, until all have entered the log."""
-    before = leader.status()["last_index"]
+    before = leader.status().last_index
     connections = []
     for _, raw in zip(range(count), requests, strict=False):
         connection = socket.create_connection(leader.endpoint, timeout=UNBOUNDED_S)
@@ -246,7 +246,7 @@ def send_writes(
         connection.sendall(raw)
 
     def why_not() -> str | None:
-        entered = leader.status()["last_index"] - before
+        entered = leader.status().last_index - before
         return None if entered == count else f"{entered} of {count} are in the log"
 
     wait_until(why_not, UNBOUNDED_S)
@@ -275,12 +275,12 @@ def test_no_more_than_12_000_writes_are_pending(start_cluster: StartCluster) -> 
         first = put("first", b'{"value":1}', "Idempotency-Key: first")
         waiting = send_writes(stack, leader, iter([first]), 1)
         waiting += send_writes(stack, leader, cycle([put("k", b'{"value":1}')]), MAX_PENDING - 1)
-        last_index = leader.status()["last_index"]
+        last_index = leader.status().last_index
         for raw in (put("k", b'{"value":1}'), b"DELETE /kv/k HTTP/1.1\r\nHost: node\r\n\r\n"):
             assert_overloaded(leader, exchange(leader.endpoint, raw))
         retry = stack.enter_context(socket.create_connection(leader.endpoint, UNBOUNDED_S))
         retry.sendall(first)
-        assert leader.status()["last_index"] == last_index
+        assert leader.status().last_index == last_index
         follower.thaw()
         answers = [read_response(connection) for connection in waiting]
         assert {answer.status for answer in answers} == {200}

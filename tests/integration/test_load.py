@@ -73,7 +73,7 @@ def run_locust(spec: LoadSpec, *options: str) -> subprocess.CompletedProcess[str
 
 
 def last_index(leader: Node) -> int:
-    return int(leader.status()["last_index"])
+    return int(leader.status().last_index)
 
 
 def test_exactly_the_writes_arrive_and_the_files_tell_of_them(
@@ -83,7 +83,7 @@ def test_exactly_the_writes_arrive_and_the_files_tell_of_them(
     done = run_locust(spec)
     assert done.returncode == 0, done.stdout
     assert last_index(leader) - before == spec.writes
-    assert leader.status()["write_quorum"] == spec.write_quorum
+    assert leader.status().write_quorum == spec.write_quorum
     plan = WritePlan(spec.writes, spec.keys, spec.key_prefix, spec.seed)
     assert plan.why_not_in(leader.copy(), before) == []
     ours = {key for key in leader.copy().store if key.startswith(spec.key_prefix)}
@@ -113,7 +113,7 @@ def test_more_users_than_writes_and_a_single_user_end_as_well(
 def test_without_a_quorum_the_leaders_own_stays(spec: LoadSpec, leader: Node) -> None:
     leader.set_quorum(3)
     assert run_locust(replace(spec, writes=5), "--write-quorum=").returncode == 0
-    assert leader.status()["write_quorum"] == 3
+    assert leader.status().write_quorum == 3
 
 
 @pytest.mark.parametrize(

@@ -128,7 +128,7 @@ def expect_the_run_to_end(page: Page, requests_sent: int, failed: int = 0) -> No
 
 
 def last_index(leader: Node) -> int:
-    return int(leader.status()["last_index"])
+    return int(leader.status().last_index)
 
 
 def test_a_run_started_in_the_form_does_what_a_headless_one_does_again_and_again(
@@ -149,7 +149,7 @@ def test_a_run_started_in_the_form_does_what_a_headless_one_does_again_and_again
         )
         expect_the_run_to_end(page, requests_sent=writes)
         assert last_index(leader) - before == writes
-        assert leader.status()["write_quorum"] == write_quorum
+        assert leader.status().write_quorum == write_quorum
         plan = WritePlan(writes, 10, f"run-{run}-", seed=1)
         assert plan.why_not_in(leader.copy(), before) == []
     assert locust.stop() == 0

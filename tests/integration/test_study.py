@@ -114,8 +114,8 @@ def test_a_running_cluster_is_studied_and_keeps_its_quorum(
 ) -> None:
     done = run_study(tmp_path / "out", *of_running(cluster), "--quorums=3")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert cluster.leader.status()["write_quorum"] == 2
-    assert cluster.leader.status()["last_index"] == 1 + 250 + 20
+    assert cluster.leader.status().write_quorum == 2
+    assert cluster.leader.status().last_index == 1 + 250 + 20
     assert all(node.is_running for node in cluster.nodes)
 
 
@@ -181,7 +181,7 @@ def wait_for_load(study: subprocess.Popen[str], cluster: LocalCluster) -> None:
 
     def why_not() -> str | None:
         assert study.poll() is None, "the study ended before its load began"
-        last_index = cluster.leader.status()["last_index"]
+        last_index = cluster.leader.status().last_index
         return None if last_index >= 20 + 100 else f"the last index is {last_index}"
 
     wait_until(why_not, TIMEOUT_S)

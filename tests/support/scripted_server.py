@@ -1,16 +1,17 @@
 """An HTTP server that answers what a test says, whether a node would say it or not."""
 
-import json
 from collections.abc import Mapping, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any, NamedTuple, Self
 
+import msgspec
+
 HANG_UP = None
 """As an answer: read the request, and close the connection."""
 
 Answer = tuple[int, Any] | None
-"""Status and body."""
+"""Status and body, which is sent as JSON."""
 
 
 class Request(NamedTuple):
@@ -50,7 +51,7 @@ class ScriptedServer:
                     self.close_connection = True
                     return
                 status, body = answer
-                encoded = json.dumps(body).encode()
+                encoded = msgspec.json.encode(body)
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(encoded)))
                 self.end_headers()

@@ -8,8 +8,8 @@ from typing import Any
 
 import requests
 
-from analysis.nodes.copies import Copy
-from analysis.nodes.node_client import NodeClient
+from analysis.nodes.node_client import NodeClient, decode
+from kvstore.api_types import Store, Written
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class WriteRecord:
             answer = None
         return self._note(answer, key, None)
 
-    def missing_from(self, copy: Copy) -> list[ConfirmedWrite]:
+    def missing_from(self, copy: Store) -> list[ConfirmedWrite]:
         """The confirmed writes that a copy neither holds nor holds something newer than.
 
         A key that is absent must have been deleted by the newest confirmed write to it, or by an
@@ -74,7 +74,7 @@ class WriteRecord:
             in_order = sorted(self.confirmed, key=lambda write: write.version)
         return {write.key: write for write in in_order}
 
-    def _holds(self, copy: Copy, write: ConfirmedWrite) -> bool:
+    def _holds(self, copy: Store, write: ConfirmedWrite) -> bool:
         version = copy.versions.get(write.key)
         if version is None:
             return write.value is None or write.key in self._open_deletes
@@ -86,7 +86,7 @@ class WriteRecord:
     def _note(self, answer: requests.Response | None, key: str, value: str | None) -> int | None:
         with self._changed:
             if answer is not None and answer.status_code == 200:
-                self.confirmed.append(ConfirmedWrite(key, value, answer.json()["version"]))
+                self.confirmed.append(ConfirmedWrite(key, value, decode(answer, Written).version))
             elif answer is None or answer.status_code == 504:
                 self.open += 1
                 if value is None:
