@@ -96,7 +96,7 @@ def test_a_parser_ends_with_its_worker_even_while_it_is_stopped(
 def test_a_large_write_can_be_repeated(cluster: Cluster) -> None:
     leader = cluster.leader
     first, again = (leader.put("repeated", ZEROS, Idempotency_Key="a") for _ in range(2))
-    assert confirmed(again) == confirmed(first)
+    assert confirmed(again).version == confirmed(first).version
     assert leader.put("repeated", [*ZEROS[:-1], 1], Idempotency_Key="a").status_code == 422
 
 
