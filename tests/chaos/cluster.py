@@ -3,7 +3,6 @@
 import shutil
 import threading
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from analysis.nodes.errors import NodeUnavailableError
@@ -174,12 +173,7 @@ class ChaosCluster:
             raise
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._left.set()
         try:
             self._watching.join()

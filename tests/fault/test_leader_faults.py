@@ -9,7 +9,6 @@ from analysis.nodes.node import Node
 from analysis.nodes.node_client import decode
 from kvstore.api_types import NotLeader, Store
 from tests.conftest import StartCluster
-from tests.fault.leaders import wait_until_one_leads
 from tests.support.answers import left_open, refused
 from tests.support.background_load import BackgroundLoad
 from tests.support.cluster import PATIENT
@@ -49,25 +48,6 @@ def test_leader_killed_under_load_and_started_again(
         assert_not_poorer(copies, cluster.followers)
         cluster.assert_nothing_lost(record)
         assert cluster.leader.status().epoch > epoch
-
-
-def test_write_that_only_one_follower_holds_survives_the_leader(
-    start_cluster: StartCluster,
-) -> None:
-    cluster = start_cluster(3, proxied=True)
-    leader, record = cluster.leader, WriteRecord()
-    assert record.put(leader, "key", "old") == 200
-    cluster.wait_for_replication()
-    cluster.partition(*cluster.followers[:2])
-    record.put_each(leader, "key", 20)
-    assert record.delete(leader, "key") == 200
-    leader.crash()
-    cluster.heal(*cluster.followers)
-    assert [follower.status().last_index for follower in cluster.followers[:2]] == [2, 2]
-    leader.start()
-    leader.wait_until_ready()
-    copy = cluster.assert_nothing_lost(record)
-    assert copy.store == {f"key{number}": number for number in range(20)}
 
 
 def test_second_leader_takes_over_while_the_first_is_frozen(start_cluster: StartCluster) -> None:
@@ -122,19 +102,6 @@ def test_first_leader_under_load_is_deposed_by_a_second(start_cluster: StartClus
     record.put_each(second, "of the second", 50)
     assert_deposed(first, second)
     cluster.assert_nothing_lost(record, second)
-
-
-def test_leaders_that_start_at_the_same_time(start_cluster: StartCluster) -> None:
-    """They claim the same followers, perhaps with the same epoch: one of them leads in the end."""
-    cluster = start_cluster(3)
-    record = WriteRecord()
-    record.put_each(cluster.leader, "key", 20)
-    cluster.wait_for_replication()
-    leaders = cluster.leader, cluster.add_leader("second")
-    cluster.restart(*leaders)
-    winner, _ = wait_until_one_leads(*leaders)
-    assert record.put(winner, "decided", 1) == 200
-    cluster.assert_nothing_lost(record, winner)
 
 
 def test_leader_frozen_for_longer_than_a_write_waits(start_cluster: StartCluster) -> None:

@@ -145,15 +145,3 @@ def test_slow_link_delays_nobody_else(start_cluster: StartCluster) -> None:
     cluster.assert_nothing_lost(record)
     assert seen.snapshots_sent == 0
     assert record.refused == record.open == 0
-
-
-def test_follower_that_is_killed_again_while_it_gets_a_snapshot(cluster: Cluster) -> None:
-    follower, record = cluster.followers[0], WriteRecord()
-    record.put_each(cluster.leader, "key", 200)
-    cluster.link(follower).hold("/replicate/snapshot")
-    for _ in range(2):
-        follower.restart()
-        cluster.wait_for_follower(follower, state="snapshot")
-    cluster.heal(follower)
-    follower.wait_until_ready()
-    assert len(cluster.assert_nothing_lost(record).store) == 200

@@ -11,7 +11,6 @@ from kvstore.api_types import Found, PreconditionFailed
 from tests.conftest import StartCluster
 from tests.support.answers import confirmed, found, is_absent
 from tests.support.cluster import PATIENT, Cluster
-from tests.support.waiting import at_least, wait_for_status
 
 CLIENTS = 10
 INCREMENTS_EACH = 10
@@ -108,22 +107,6 @@ def test_conditional_delete(cluster: Cluster, key: str) -> None:
     assert_refused(cluster, leader.delete(key, If_Match=f'"{version - 1}"'), version)
     assert leader.delete(key, If_Match=f'"{version}"').status_code == 200
     assert_refused(cluster, leader.delete(key, If_Match=f'"{version}"'), None)
-
-
-def test_conditions_count_what_is_appended_but_not_confirmed(cluster: Cluster, key: str) -> None:
-    leader = cluster.leader
-    version = leader.put_confirmed(key, "confirmed")
-    with ThreadPoolExecutor(1) as pool:
-        with cluster.frozen(cluster.followers[0]):
-            pending = pool.submit(leader.put, key, "pending")
-            wait_for_status(leader, last_index=at_least(version + 1))
-            refused = leader.put(key, "other", If_Match=f'"{version}"')
-            assert refused.status_code == 412
-            assert decode(refused, PreconditionFailed).version == version + 1
-            assert leader.status().last_index == version + 1
-            assert found(leader.get(key)).value == "confirmed"
-        assert pending.result().status_code == 200
-    assert found(leader.get(key)) == Found(found=True, value="pending", version=version + 1)
 
 
 def test_counter_of_many_clients_loses_no_increment(cluster: Cluster, key: str) -> None:

@@ -11,7 +11,7 @@ from kvstore.api_types import DelayFigures
 from tests.conftest import StartCluster
 from tests.support.cluster import Cluster
 
-REQUESTS = 1_000
+REQUESTS = 500
 ATTEMPTS = 3
 MAX_WAIT_MS = 0.05
 """A leader that waited longer for a processor, in the mean of its requests, was disturbed."""

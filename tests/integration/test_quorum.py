@@ -11,7 +11,6 @@ from tests.conftest import StartCluster
 from tests.support.answers import confirmed, found, left_open
 from tests.support.cluster import PATIENT, Cluster
 from tests.support.open_writes import write_and_freeze
-from tests.support.waiting import at_least, wait_for_status
 
 
 @pytest.fixture(scope="module")
@@ -62,12 +61,6 @@ def test_one_follower_less_than_w_is_not_enough(cluster: Cluster, quorum: int) -
         assert found(read) == Found(found=True, value="new", version=version)
 
 
-def test_write_quorum_is_a_setting(start_cluster: StartCluster) -> None:
-    cluster = start_cluster(3, WRITE_QUORUM=3)
-    assert cluster.leader.status().write_quorum == 3
-    assert confirmed(cluster.leader.put("key", 1)).replicas_confirmed == 3
-
-
 def test_a_leader_without_followers_confirms_alone(start_cluster: StartCluster) -> None:
     leader = start_cluster(0).leader
     assert leader.status().write_quorum == 0
@@ -87,21 +80,3 @@ def test_pending_writes_are_confirmed_by_a_lower_quorum(start_cluster: StartClus
             leader.set_quorum(2)
             answers = [write.result() for write in writes]
     assert [confirmed(answer).replicas_confirmed for answer in answers] == [2] * 5
-
-
-def test_pending_writes_wait_for_a_higher_quorum(start_cluster: StartCluster) -> None:
-    cluster = start_cluster(3, **PATIENT)
-    leader, *quick, late = cluster.nodes
-    last_index = leader.status().last_index
-    with ThreadPoolExecutor(1) as pool, cluster.frozen(late):
-        with cluster.frozen(*quick):
-            write = pool.submit(leader.put, "pending", 1)
-            wait_for_status(leader, last_index=at_least(last_index + 1))
-            leader.set_quorum(3)
-        for follower in quick:
-            cluster.wait_for_follower(follower, match_index=last_index + 1)
-        assert leader.status().commit_index == last_index
-        assert not write.done()
-        late.thaw()
-        answer = write.result()
-    assert confirmed(answer).replicas_confirmed == 3

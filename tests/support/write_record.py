@@ -2,8 +2,10 @@
 
 import json
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import requests
@@ -41,11 +43,8 @@ class WriteRecord:
 
         :return: the status of the answer; ``None`` for none.
         """
-        try:
-            answer: requests.Response | None = node.put(key, value)
-        except requests.RequestException:
-            answer = None
-        return self._note(answer, key, json.dumps(value, sort_keys=True))
+        text = json.dumps(value, sort_keys=True)
+        return self._record(partial(node.put, key, value), key, text)
 
     def put_each(self, node: NodeClient, name: str, count: int) -> None:
         """Put values under as many keys, a few at a time; every write must be confirmed."""
@@ -55,11 +54,7 @@ class WriteRecord:
 
     def delete(self, node: NodeClient, key: str) -> int | None:
         """Delete a key; returns like :meth:`put`."""
-        try:
-            answer: requests.Response | None = node.delete(key)
-        except requests.RequestException:
-            answer = None
-        return self._note(answer, key, None)
+        return self._record(partial(node.delete, key), key, None)
 
     def missing_from(self, copy: Store) -> list[ConfirmedWrite]:
         """The confirmed writes that a copy neither holds nor holds something newer than.
@@ -83,7 +78,13 @@ class WriteRecord:
         value = json.dumps(copy.store[write.key], sort_keys=True)
         return version == write.version and value == write.value
 
-    def _note(self, answer: requests.Response | None, key: str, value: str | None) -> int | None:
+    def _record(
+        self, write: Callable[[], requests.Response], key: str, value: str | None
+    ) -> int | None:
+        try:
+            answer: requests.Response | None = write()
+        except requests.RequestException:
+            answer = None
         with self._changed:
             if answer is not None and answer.status_code == 200:
                 self.confirmed.append(ConfirmedWrite(key, value, decode(answer, Written).version))
