@@ -11,15 +11,14 @@ run started there does the same, and can be started again and again.
 The exit code is 0 only when every write of every run was sent and confirmed.
 """
 
-import json
 import logging
 import resource
 import select
 from pathlib import Path
-from typing import Any
 
 import gevent
 import locust.stats
+import msgspec
 import requests
 from gevent import monkey
 from geventhttpclient.connectionpool import ConnectionPool
@@ -30,9 +29,9 @@ from locust.env import Environment
 from locust.exception import StopTest, StopUser
 
 from analysis.nodes.cluster_token import token_headers
-from analysis.nodes.errors import LagError
 from analysis.study.follower_lag import observe_lag
 from analysis.study.write_plan import Write, WritePlan, why_not_confirmed
+from kvstore.api_types import Status
 
 logger = logging.getLogger("kvstore.load")
 
@@ -160,15 +159,14 @@ class Writer(FastHttpUser):
             return
         try:
             observe_lag(self._fetch_status, LAG_TIMEOUT_S).save(Path(options.lag_report))
-        except (LagError, OSError, ValueError) as error:
+        except (OSError, ValueError) as error:
             load.fail(f"cannot tell the followers' lag: {error!r}")
 
-    def _fetch_status(self) -> dict[str, Any]:
+    def _fetch_status(self) -> Status:
         # Below Locust's session, so that it is no request of the load; on the open connection, so
         # that as little time as possible passes after the last answer.
         with self.client.client.urlopen(f"{self.host}/status") as answer:
-            status: dict[str, Any] = json.loads(answer.content)
-        return status
+            return msgspec.json.decode(answer.content, type=Status)
 
 
 def set_quorum(leader_url: str | None, write_quorum: int) -> None:

@@ -4,9 +4,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from analysis.nodes.copies import Copy, CopyDifference, compare_copies
+from analysis.nodes.copies import CopyDifference, compare_copies
 from analysis.nodes.errors import NodeUnavailableError
 from analysis.nodes.node_client import NodeClient
+from kvstore.api_types import Store
 
 _POLL_INTERVAL_S = 0.05
 
@@ -72,7 +73,7 @@ def _compare_once(
         checks[node.url] = _compare_with(leader_copy, node)
 
 
-def _compare_with(leader_copy: Copy, node: NodeClient) -> CopyCheck:
+def _compare_with(leader_copy: Store, node: NodeClient) -> CopyCheck:
     try:
         copy = node.copy()
     except NodeUnavailableError as error:

@@ -2,44 +2,10 @@
 
 import json
 from dataclasses import dataclass
-from typing import Any, Self
 
-from analysis.nodes.errors import CopyError
+from kvstore.api_types import Store
 
 _SHOWN_KEYS = 5
-
-
-@dataclass(frozen=True)
-class Copy:
-    """What one node serves at one index.
-
-    :param index: the index the copy was taken at.
-    :param epoch: the epoch the node follows.
-    :param store: value by key.
-    :param versions: version by key.
-    :param digest: the node's own digest of all that.
-    """
-
-    index: int
-    epoch: int
-    store: dict[str, Any]
-    versions: dict[str, int]
-    digest: str
-
-    @classmethod
-    def parse(cls, answer: object) -> Self:
-        """Parse the answer of ``GET /admin/store``.
-
-        :param answer: the decoded JSON.
-        :raises CopyError: when something is missing or has another type.
-        """
-        types = {"index": int, "epoch": int, "store": dict, "versions": dict, "digest": str}
-        if not isinstance(answer, dict):
-            raise CopyError("the store is not a JSON object")
-        for name, type_ in types.items():
-            if not isinstance(answer.get(name), type_):
-                raise CopyError(f"the store has no proper {name!r}: {answer.get(name)!r:.80}")
-        return cls(**{name: answer[name] for name in types})
 
 
 @dataclass(frozen=True)
@@ -76,7 +42,7 @@ class CopyDifference:
         return "; ".join(f"{kind}: {_some(items)}" for kind, items in kinds.items() if items)
 
 
-def compare_copies(leader: Copy, follower: Copy) -> CopyDifference:
+def compare_copies(leader: Store, follower: Store) -> CopyDifference:
     """Compare two copies in everything they hold.
 
     :param leader: the leader's copy.

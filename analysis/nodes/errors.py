@@ -5,7 +5,6 @@ It is in the lowest room, because every room raises from it::
     StudyError
     ├── NodeError               a local node did not do what was asked of it
     ├── NodeUnavailableError    a node gave no usable answer
-    ├── CopyError               an answer of /admin/store is not a copy
     ├── ClusterError            the given nodes are not one leader and all its followers
     └── LoadError               a load did not end well
         ├── LagError            ... or does not tell how far behind the followers were
@@ -24,10 +23,6 @@ class NodeError(StudyError):
 
 class NodeUnavailableError(StudyError):
     """A node gave no usable answer: none at all, an error, or an unexpected one."""
-
-
-class CopyError(StudyError):
-    """An answer of ``/admin/store`` is not a copy."""
 
 
 class ClusterError(StudyError):

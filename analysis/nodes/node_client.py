@@ -2,15 +2,16 @@
 
 import threading
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 from urllib.parse import quote
 
+import msgspec
 import requests
 
-from analysis.nodes.copies import Copy
-from analysis.nodes.errors import CopyError, NodeUnavailableError
+from analysis.nodes.errors import NodeUnavailableError
+from kvstore.api_types import Delay, Quorum, Status, Store, Written
 
-STATUS_FIELDS = frozenset({"role", "node", "last_index"})
+Body = TypeVar("Body", bound=msgspec.Struct)
 
 
 class NodeClient:
@@ -82,11 +83,11 @@ class NodeClient:
         :return: its version.
         :raises NodeUnavailableError: it was not confirmed.
         """
-        return int(_document(self.put(key, value))["version"])
+        return _confirmed(self.put(key, value), Written).version
 
     def delete_confirmed(self, key: str) -> int:
         """Delete a key; like :meth:`put_confirmed`."""
-        return int(_document(self.delete(key))["version"])
+        return _confirmed(self.delete(key), Written).version
 
     # The node
 
@@ -94,34 +95,28 @@ class NodeClient:
         """Whether ``GET /readyz`` is answered with 200; raises like :meth:`request`."""
         return self.request("GET", "/readyz").status_code == 200
 
-    def status(self) -> dict[str, Any]:
+    def status(self, timeout_s: float | None = None) -> Status:
         """``GET /status``.
 
+        :param timeout_s: as in :meth:`request`.
         :raises NodeUnavailableError: without an answer 200 that is a node's.
         """
-        status = self._ask("GET", "/status")
-        missing = STATUS_FIELDS - set(status)
-        if missing:
-            raise NodeUnavailableError(f"{self.url}/status has no {', '.join(sorted(missing))}")
-        return status
+        return self._ask(Status, "GET", "/status", timeout_s=timeout_s)
 
-    def copy(self) -> Copy:
+    def copy(self) -> Store:
         """``GET /admin/store``: everything the node serves, at one index.
 
         :raises NodeUnavailableError: without an answer 200 that is a copy.
         """
-        try:
-            return Copy.parse(self._ask("GET", "/admin/store"))
-        except CopyError as error:
-            raise NodeUnavailableError(f"{self.url}: {error}") from error
+        return self._ask(Store, "GET", "/admin/store")
 
     def set_quorum(self, write_quorum: int) -> None:
         """``POST /admin/set_quorum``; raises :class:`NodeUnavailableError` when it is refused."""
-        self._ask("POST", "/admin/set_quorum", {"quorum": write_quorum})
+        self._ask(Quorum, "POST", "/admin/set_quorum", Quorum(write_quorum))
 
     def set_delay(self, min_ms: float, max_ms: float) -> None:
         """``POST /admin/set_delay``; raises :class:`NodeUnavailableError` when it is refused."""
-        self._ask("POST", "/admin/set_delay", {"min_ms": min_ms, "max_ms": max_ms})
+        self._ask(Delay, "POST", "/admin/set_delay", Delay(min_ms, max_ms))
 
     def close(self) -> None:
         """Close the connection of the calling thread."""
@@ -133,12 +128,20 @@ class NodeClient:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _ask(self, method: str, path: str, body: dict[str, float] | None = None) -> dict[str, Any]:
+    def _ask(
+        self,
+        kind: type[Body],
+        method: str,
+        path: str,
+        body: msgspec.Struct | None = None,
+        timeout_s: float | None = None,
+    ) -> Body:
+        json = None if body is None else msgspec.to_builtins(body)
         try:
-            answer = self.request(method, path, json=body)
+            answer = self.request(method, path, json=json, timeout_s=timeout_s)
         except requests.RequestException as error:
             raise NodeUnavailableError(f"{self.url}{path}: {type(error).__name__}") from error
-        return _document(answer)
+        return _confirmed(answer, kind)
 
     def _session(self) -> requests.Session:
         session: requests.Session | None = getattr(self._thread, "session", None)
@@ -161,12 +164,23 @@ def _names(headers: dict[str, str]) -> dict[str, str]:
     return {name.replace("_", "-"): value for name, value in headers.items()}
 
 
-def _document(answer: requests.Response) -> dict[str, Any]:
+def decode(answer: requests.Response, kind: type[Body]) -> Body:
+    """Read the body of an answer, whatever its status.
+
+    :param kind: what it must be, one of :mod:`kvstore.api_types`.
+    :raises NodeUnavailableError: it is something else.
+    """
     try:
-        document = answer.json() if answer.status_code == 200 else None
-    except ValueError:
-        document = None
-    if not isinstance(document, dict):
-        text = answer.text.strip()[:300]
-        raise NodeUnavailableError(f"{answer.url}: HTTP {answer.status_code} {text}")
-    return document
+        return msgspec.json.decode(answer.content, type=kind)
+    except ValueError as error:
+        raise NodeUnavailableError(f"{_describe(answer)}: {error}") from error
+
+
+def _confirmed(answer: requests.Response, kind: type[Body]) -> Body:
+    if answer.status_code != 200:
+        raise NodeUnavailableError(_describe(answer))
+    return decode(answer, kind)
+
+
+def _describe(answer: requests.Response) -> str:
+    return f"{answer.url}: HTTP {answer.status_code} {answer.text.strip()[:300]}"

@@ -52,7 +52,8 @@ def open_cluster(settings: StudySettings) -> Iterator[Cluster]:
             return
         if settings.delay_ms is not None:
             leader.set_delay(*settings.delay_ms)
-        write_quorum = leader.status()["write_quorum"]
+        write_quorum = leader.status().write_quorum
+        assert write_quorum is not None, "a leader has one"
         try:
             yield cluster
         finally:
@@ -80,14 +81,14 @@ def recognise(leader: NodeClient, followers: Sequence[NodeClient]) -> Cluster:
     :raises NodeUnavailableError: when one of them does not answer.
     """
     status = leader.status()
-    if status["role"] != "leader":
-        raise ClusterError(f"{leader.url} is not a leader but a {status['role']}")
-    addresses = {node["node"]: node["address"] for node in status["followers"]}
-    nodes = [follower.status()["node"] for follower in followers]
+    if status.role != "leader":
+        raise ClusterError(f"{leader.url} is not a leader but a {status.role}")
+    addresses = {follower.node: follower.address for follower in status.followers}
+    nodes = [follower.status().node for follower in followers]
     for follower, node in zip(followers, nodes, strict=True):
         if node not in addresses:
             raise ClusterError(f"{follower.url} is not a follower of {leader.url}")
-    if sorted(nodes) != sorted(addresses):
+    if len(nodes) != len(addresses) or set(nodes) != addresses.keys():
         raise ClusterError(
             f"{leader.url} has {len(addresses)} followers; {len(set(nodes))} of them were given, "
             f"in {len(nodes)} URLs"

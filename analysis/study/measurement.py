@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 from analysis.nodes.convergence import CopyCheck, check_copies
-from analysis.nodes.copies import Copy
 from analysis.nodes.errors import LoadError, StudyError
 from analysis.study.cluster import Cluster
 from analysis.study.delay_report import delay_between
@@ -15,6 +14,7 @@ from analysis.study.progress import Progress
 from analysis.study.results import FollowerResult, QuorumResult
 from analysis.study.settings import StudySettings
 from analysis.study.write_plan import WritePlan
+from kvstore.api_types import Store
 
 
 def measure(
@@ -41,7 +41,7 @@ def measure(
         after = cluster.leader.status()
         delay = delay_between(before, after)
         problems += _why_not_written(
-            cluster.leader.copy(), spec, before["last_index"], after["last_index"]
+            cluster.leader.copy(), spec, before.last_index, after.last_index
         )
     except StudyError as error:
         problems.append(str(error))
@@ -97,7 +97,7 @@ def _read_latency(spec: LoadSpec, problems: list[str]) -> LatencySummary | None:
     return summarise(log)
 
 
-def _why_not_written(copy: Copy, spec: LoadSpec, before_index: int, after_index: int) -> list[str]:
+def _why_not_written(copy: Store, spec: LoadSpec, before_index: int, after_index: int) -> list[str]:
     problems = []
     grown = after_index - before_index
     if grown != spec.writes:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from analysis.nodes.convergence import CopyCheck
-from analysis.study.delay_report import DelayFigures
+from analysis.study.delay_report import LoadDelay
 from analysis.study.latency import LatencySummary
 from analysis.study.machine import Machine
 from analysis.study.settings import StudySettings
@@ -40,7 +40,7 @@ class QuorumResult:
 
     write_quorum: int
     latency: LatencySummary | None
-    delay: DelayFigures | None
+    delay: LoadDelay | None
     followers: tuple[FollowerResult, ...]
     problems: tuple[str, ...]
 

@@ -1,11 +1,12 @@
 """Which key every write of a load goes to, and what a confirmed answer looks like."""
 
-import json
 import random
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from analysis.nodes.copies import Copy
+import msgspec
+
+from kvstore.api_types import Store, Written
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class WritePlan:
             values.setdefault(self._keys[key_number], set()).add(value)
         return values
 
-    def why_not_in(self, copy: Copy, before_index: int) -> list[str]:
+    def why_not_in(self, copy: Store, before_index: int) -> list[str]:
         """Look for every key of the plan in the leader's copy after the load.
 
         A key must be there, with a value that was written to it, and with a version of the load.
@@ -112,23 +113,24 @@ def why_not_confirmed(
     """
     if status_code == 0:
         return "no answer: the outcome is open"
-    try:
-        answer = json.loads(body or b"")
-    except ValueError:
-        answer = None
-    if not isinstance(answer, dict):
-        return f"HTTP {status_code} without a JSON object"
     if status_code != 200:
-        return f"HTTP {status_code}: {answer.get('reason') or answer.get('error') or 'no reason'}"
-    expected = {
-        "status": answer.get("status") == "ok",
-        "key": answer.get("key") == key,
-        "version": _is_count(answer.get("version"), at_least=1),
-        "replicas_confirmed": _is_count(answer.get("replicas_confirmed"), write_quorum or 0),
+        return f"HTTP {status_code}: {_reason(body)}"
+    try:
+        answer = msgspec.json.decode(body or b"", type=Written)
+    except ValueError as error:
+        return f"HTTP 200, but no confirmation: {error}"
+    wrong = {
+        "key": answer.key != key,
+        "version": answer.version < 1,
+        "replicas_confirmed": answer.replicas_confirmed < (write_quorum or 0),
     }
-    wrong = ", ".join(name for name, holds in expected.items() if not holds)
-    return f"HTTP 200 with a wrong {wrong}" if wrong else None
+    names = ", ".join(name for name, is_wrong in wrong.items() if is_wrong)
+    return f"HTTP 200 with a wrong {names}" if names else None
 
 
-def _is_count(value: object, at_least: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= at_least
+def _reason(body: bytes | None) -> str:
+    try:
+        answer = msgspec.json.decode(body or b"", type=dict[str, object])
+    except ValueError:
+        return "no JSON object"
+    return str(answer.get("reason") or answer.get("error") or "no reason")

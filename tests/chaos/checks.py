@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from analysis.nodes.copies import Copy, compare_copies
+from analysis.nodes.copies import compare_copies
+from kvstore.api_types import Store
 from tests.chaos.fault import LEADER
 from tests.chaos.history import History, NodeCopy, Operation
 
@@ -136,7 +137,7 @@ def different_copies(history: History) -> Iterator[Finding]:
             yield Finding("copies differ", f"{node} from the leader: {difference.describe()}")
 
 
-def _copy(copy: NodeCopy) -> Copy:
+def _copy(copy: NodeCopy) -> Store:
     fields = msgspec.structs.asdict(copy)
     del fields["node"]
-    return Copy(**fields)
+    return Store(**fields)

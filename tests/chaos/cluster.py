@@ -3,12 +3,11 @@
 import shutil
 import threading
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
-import requests
-
+from analysis.nodes.errors import NodeUnavailableError
 from analysis.nodes.node import Node
+from kvstore.api_types import Status
 from tests.chaos.fault import LEADER
 from tests.chaos.history import Campaign
 from tests.chaos.losses import Losses
@@ -174,12 +173,7 @@ class ChaosCluster:
             raise
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._left.set()
         try:
             self._watching.join()
@@ -212,12 +206,10 @@ class ChaosCluster:
             leader, followers = self._status(LEADER), {}
             for name in waiting.keys() - {LEADER}:
                 address, status = self._cluster.address(self.nodes[name]), self._status(name)
-                followers[name] = (address, status["node"], status["applied_index"])
+                followers[name] = (address, status.node, status.applied_index)
             self._losses.look(waiting, leader, followers)
-        except (requests.RequestException, ValueError):
+        except NodeUnavailableError:
             return  # a node that does not answer now is asked again
 
-    def _status(self, name: str) -> dict[str, Any]:
-        answer = self.nodes[name].request("GET", "/status", timeout_s=_ASK_TIMEOUT_S)
-        status: dict[str, Any] = answer.json()
-        return status
+    def _status(self, name: str) -> Status:
+        return self.nodes[name].status(_ASK_TIMEOUT_S)

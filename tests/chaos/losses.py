@@ -6,7 +6,8 @@ follower that its leader knows must stay: without any, an operator would have to
 """
 
 import threading
-from typing import Any
+
+from kvstore.api_types import Status
 
 
 class Loss:
@@ -60,7 +61,7 @@ class Losses:
     def look(
         self,
         waiting: dict[str, Loss],
-        leader: dict[str, Any],
+        leader: Status,
         followers: dict[str, tuple[str, str, int]],
     ) -> None:
         """Forget the losses that are made good.
@@ -70,20 +71,20 @@ class Losses:
         :param followers: for each of them that is a follower: its address, as the leader calls it,
             and its node id and applied index, from its own ``/status``, asked after the leader's.
         """
-        if leader["state"] != "leading":
+        if leader.state != "leading":
             return
         # A leader that leads holds everything confirmed; a follower does up to its match index.
         good = {self._leader}
         holding = {
-            (shown["address"], shown["node"])
-            for shown in leader["followers"]
-            if shown["state"] == "streaming" and shown["match_index"] >= leader["commit_index"]
+            (shown.address, shown.node)
+            for shown in leader.followers
+            if shown.state == "streaming" and shown.match_index >= leader.commit_index
         }
         # The leader may not have noticed yet that a follower has got an older copy.
         good.update(
             name
             for name, (address, node, applied_index) in followers.items()
-            if (address, node) in holding and applied_index >= leader["commit_index"]
+            if (address, node) in holding and applied_index >= leader.commit_index
         )
         with self._lock:
             for name in good & waiting.keys():

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from analysis.nodes.convergence import check_copies
-from analysis.nodes.copies import Copy
 from analysis.nodes.free_ports import free_ports
 from analysis.nodes.node_client import NodeClient
 from analysis.nodes.waiting import wait_until
+from kvstore.api_types import Store
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 FOLLOWERS = tuple(f"follower{number}" for number in range(1, 6))
@@ -90,7 +90,7 @@ class ComposeProject:
         """A node through its published port."""
         return NodeClient(f"http://127.0.0.1:{self.ports[name]}", timeout_s=_ANSWER_TIMEOUT_S)
 
-    def wait_for_replication(self) -> Copy:
+    def wait_for_replication(self) -> Store:
         """Wait until all copies are equal in keys, values, versions, index and epoch.
 
         :return: the copy they all hold.

@@ -3,7 +3,10 @@
 import pytest
 import requests
 
+from analysis.nodes.node_client import decode
+from kvstore.api_types import NotLeader
 from tests.containers.compose import FOLLOWERS, NODES, ComposeProject
+from tests.support.answers import found
 
 WRITES = 200
 
@@ -19,23 +22,23 @@ def write_many(cluster: ComposeProject, prefix: str) -> dict[str, int]:
 
 def test_leader_has_the_write_quorum_of_the_compose_file(cluster: ComposeProject) -> None:
     status = cluster.node("leader").status()
-    assert status["role"] == "leader"
-    assert status["write_quorum"] == 2
-    assert len(status["followers"]) == len(FOLLOWERS)
+    assert status.role == "leader"
+    assert status.write_quorum == 2
+    assert len(status.followers) == len(FOLLOWERS)
 
 
 def test_write_to_the_leader_is_read_everywhere(cluster: ComposeProject) -> None:
     version = cluster.node("leader").put_confirmed("colour", {"name": "blue"})
     cluster.wait_for_replication()
     for node in NODES:
-        answer = cluster.node(node).get("colour").json()
-        assert answer == {"found": True, "value": {"name": "blue"}, "version": version}
+        answer = found(cluster.node(node).get("colour"))
+        assert (answer.value, answer.version) == ({"name": "blue"}, version)
 
 
 def test_follower_refuses_and_names_the_leader(cluster: ComposeProject) -> None:
     answer = cluster.node("follower1").put("colour", "red")
     assert answer.status_code == 403
-    assert answer.json() == {"error": "not leader", "leader": "http://leader:5000"}
+    assert decode(answer, NotLeader).leader == "http://leader:5000"
 
 
 def test_killed_follower_catches_up_when_it_returns(cluster: ComposeProject) -> None:
@@ -58,8 +61,8 @@ def test_killed_leader_returns_with_every_confirmed_write(cluster: ComposeProjec
 
     assert written.items() <= cluster.wait_for_replication().store.items()
     after = cluster.node("leader").status()
-    assert after["epoch"] == before["epoch"]
-    assert after["reign"] != before["reign"]
+    assert after.epoch == before.epoch
+    assert after.reign != before.reign
 
 
 def test_all_nodes_killed_at_once_return_with_every_confirmed_write(

@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -46,51 +47,48 @@ def leader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
         yield cluster.leader
 
 
-class LocustInBrowser:
-    """Locust with its browser UI, and how it ended."""
+@dataclass(frozen=True)
+class Locust:
+    """Locust with its browser UI."""
 
-    def __init__(self, leader_url: str) -> None:
-        (port,) = free_ports(1)
-        self.url = f"http://127.0.0.1:{port}"
-        command = [sys.executable, "-m", "locust", "--locustfile", "locustfile.py"]
-        options = ["--host", leader_url, "--web-host", "127.0.0.1", "--web-port", str(port)]
-        self._process = subprocess.Popen(
-            [*command, *options],
-            cwd=REPO_ROOT,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-
-    def wait_until_it_answers(self) -> None:
-        def why_not() -> str | None:
-            assert self._process.poll() is None, "Locust exited"
-            answer = requests.get(self.url, timeout=5)
-            return None if answer.ok else f"HTTP {answer.status_code}"
-
-        wait_until(why_not, TIMEOUT_S)
+    url: str
+    process: subprocess.Popen[bytes]
 
     def stop(self) -> int:
-        self._process.terminate()
+        """End it; returns its exit code."""
+        self.process.terminate()
+        return self.process.wait(TIMEOUT_S)
+
+
+@pytest.fixture
+def locust(leader: Node) -> Iterator[Locust]:
+    (port,) = free_ports(1)
+    url = f"http://127.0.0.1:{port}"
+    command = [sys.executable, "-m", "locust", "--locustfile", "locustfile.py"]
+    options = ["--host", leader.url, "--web-host", "127.0.0.1", "--web-port", str(port)]
+    process = subprocess.Popen(
+        [*command, *options],
+        cwd=REPO_ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+    def why_not() -> str | None:
+        assert process.poll() is None, "Locust exited"
+        answer = requests.get(url, timeout=5)
+        return None if answer.ok else f"HTTP {answer.status_code}"
+
+    with process:
         try:
-            return self._process.wait(TIMEOUT_S)
+            wait_until(why_not, TIMEOUT_S)
+            yield Locust(url, process)
         finally:
-            self._process.kill()
-            self._process.wait()
+            process.kill()
 
 
 @pytest.fixture
-def locust(leader: Node) -> Iterator[LocustInBrowser]:
-    locust = LocustInBrowser(leader.url)
-    try:
-        locust.wait_until_it_answers()
-        yield locust
-    finally:
-        locust.stop()
-
-
-@pytest.fixture
-def page(locust: LocustInBrowser, tmp_path: Path) -> Iterator[Page]:
+def page(locust: Locust, tmp_path: Path) -> Iterator[Page]:
     expect.set_options(timeout=1_000 * TIMEOUT_S)
     with sync_playwright() as playwright:
         context = playwright.chromium.launch_persistent_context(
@@ -127,17 +125,13 @@ def expect_the_run_to_end(page: Page, requests_sent: int, failed: int = 0) -> No
     expect_the_run_to_stop(page)
 
 
-def last_index(leader: Node) -> int:
-    return int(leader.status()["last_index"])
-
-
 def test_a_run_started_in_the_form_does_what_a_headless_one_does_again_and_again(
-    page: Page, locust: LocustInBrowser, leader: Node
+    page: Page, locust: Locust, leader: Node
 ) -> None:
     for run, (writes, write_quorum) in enumerate([(400, 2), (150, 3), (60, 1)]):
         if run > 0:
             page.get_by_role("button", name="New").click()
-        before = last_index(leader)
+        before = leader.status().last_index
         start_run(
             page,
             userCount=8,
@@ -148,24 +142,24 @@ def test_a_run_started_in_the_form_does_what_a_headless_one_does_again_and_again
             keyPrefix=f"run-{run}-",
         )
         expect_the_run_to_end(page, requests_sent=writes)
-        assert last_index(leader) - before == writes
-        assert leader.status()["write_quorum"] == write_quorum
+        assert leader.status().last_index - before == writes
+        assert leader.status().write_quorum == write_quorum
         plan = WritePlan(writes, 10, f"run-{run}-", seed=1)
         assert plan.why_not_in(leader.copy(), before) == []
     assert locust.stop() == 0
 
 
 def test_a_run_that_cannot_start_says_why_and_the_next_one_starts(
-    page: Page, locust: LocustInBrowser, leader: Node
+    page: Page, locust: Locust, leader: Node
 ) -> None:
-    before = last_index(leader)
+    before = leader.status().last_index
     start_run(page, writeQuorum=9, writes=50)
     expect_the_run_to_stop(page)
     page.get_by_role("tab", name="Exceptions").click()
     expect(page.locator("body")).to_contain_text("the leader refused write quorum 9")
-    assert last_index(leader) == before
+    assert leader.status().last_index == before
     page.get_by_role("button", name="New").click()
     start_run(page, writeQuorum=1, writes=50)
     expect_the_run_to_end(page, requests_sent=50)
-    assert last_index(leader) - before == 50
+    assert leader.status().last_index - before == 50
     assert locust.stop() == 1

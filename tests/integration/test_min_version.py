@@ -7,7 +7,10 @@ from functools import partial
 import pytest
 
 from analysis.nodes.node import Node
+from analysis.nodes.node_client import decode
+from kvstore.api_types import Found, NotApplied
 from tests.conftest import StartCluster
+from tests.support.answers import found, is_absent, open_version
 from tests.support.cluster import Cluster
 from tests.support.open_writes import write_unnoticed
 
@@ -32,21 +35,20 @@ def late(cluster: Cluster) -> Iterator[Node]:
 def test_a_late_follower_answers_with_what_it_has_or_waits(cluster: Cluster, late: Node) -> None:
     version = cluster.leader.put_confirmed("awaited", "new")
     answer = late.get("awaited")
-    assert (answer.status_code, answer.json()) == (404, {"found": False})
+    assert is_absent(answer)
     with ThreadPoolExecutor(1) as pool:
         read = pool.submit(late.get, "awaited", version)
         cluster.heal(late)
         answer = read.result()
-    assert answer.status_code == 200
-    assert answer.json() == {"found": True, "value": "new", "version": version}
+    assert found(answer) == Found(found=True, value="new", version=version)
 
 
 def test_read_of_an_index_that_does_not_come_is_answered_504(cluster: Cluster, late: Node) -> None:
-    applied_index = late.status()["applied_index"]
+    applied_index = late.status().applied_index
     version = cluster.leader.put_confirmed("too late", 1)
     answer = late.get("too late", min_version=version)
     assert answer.status_code == 504
-    assert answer.json() == {"error": "min_version not reached", "applied_index": applied_index}
+    assert decode(answer, NotApplied).applied_index == applied_index
 
 
 def test_leader_waits_for_confirmation(cluster: Cluster, late: Node) -> None:
@@ -60,11 +62,11 @@ def test_leader_waits_for_confirmation(cluster: Cluster, late: Node) -> None:
     try:
         lose = cluster.link(late).stall
         [write] = write_unnoticed(lose, restore, partial(leader.put, "pending", 1))
-        version = write.json()["version"]
+        version = open_version(write)
         assert leader.get("pending", min_version=version).status_code == 504
         restore()
         answer = leader.get("pending", min_version=version)
-        assert (answer.status_code, answer.json()["version"]) == (200, version)
+        assert found(answer).version == version
     finally:
         leader.set_quorum(1)
 

@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
+from kvstore.api_types import Found
 from tests.conftest import StartCluster
+from tests.support.answers import confirmed, found, is_absent
 from tests.support.cluster import Cluster
 from tests.support.http_stream import HttpResponse, HttpSplitter, exchange, read_response
 
@@ -60,24 +62,20 @@ def assert_found(cluster: Cluster, key: str, value: Any, version: int) -> None:
     """Every node answers a read with this value, in either form of the route."""
     for node in cluster.nodes:
         read = node.get(key, min_version=version)
-        assert read.status_code == 200
-        assert read.json() == {"found": True, "value": value, "version": version}
-        assert repr(read.json()["value"]) == repr(value), "JSON tells 1, 1.0 and true apart"
+        assert found(read) == Found(found=True, value=value, version=version)
+        assert repr(found(read).value) == repr(value), "JSON tells 1, 1.0 and true apart"
 
 
 def assert_absent(cluster: Cluster, key: str, version: int = 0) -> None:
     for node in cluster.nodes:
-        answer = node.get(key, min_version=version)
-        assert (answer.status_code, answer.json()) == (404, {"found": False})
+        assert is_absent(node.get(key, min_version=version))
 
 
 def test_a_confirmed_write_is_described(cluster: Cluster) -> None:
-    last_index = cluster.leader.status()["last_index"]
-    answer = cluster.leader.put("colour", "blue")
-    replicas = answer.json()["replicas_confirmed"]
-    expected = {"status": "ok", "key": "colour", "version": last_index + 1}
-    assert answer.json() == {**expected, "replicas_confirmed": replicas}
-    assert 1 <= replicas <= 2
+    last_index = cluster.leader.status().last_index
+    answer = confirmed(cluster.leader.put("colour", "blue"))
+    assert (answer.key, answer.version) == ("colour", last_index + 1)
+    assert 1 <= answer.replicas_confirmed <= 2
 
 
 @pytest.mark.parametrize("value", VALUES, ids=lambda value: repr(value)[:30])
@@ -105,7 +103,7 @@ def test_slashes_and_dots_of_a_key_need_no_encoding(cluster: Cluster, key: str) 
 
 def test_deletes(cluster: Cluster) -> None:
     assert_absent(cluster, "key")
-    leader, before = cluster.leader, cluster.leader.status()["last_index"]
+    leader, before = cluster.leader, cluster.leader.status().last_index
     assert leader.delete_confirmed("key") == before + 1, "an entry like any other"
     leader.put_confirmed("key", 1)
     deleted = leader.delete_confirmed("key")
@@ -118,19 +116,17 @@ def test_deletes(cluster: Cluster) -> None:
 @pytest.mark.parametrize(("method", "route"), [("PUT", "put"), ("POST", "put"), ("PUT", "kv")])
 def test_routes_that_put(cluster: Cluster, method: str, route: str) -> None:
     answer = cluster.leader.request(method, f"/{route}/routed", json={"value": [method, route]})
-    assert answer.status_code == 200
-    version = answer.json()["version"]
+    version = confirmed(answer).version
     for node in cluster.nodes:
         for reading in ("get", "kv"):
             read = node.request("GET", f"/{reading}/routed?min_version={version}")
-            assert read.json() == {"found": True, "value": [method, route], "version": version}
+            assert found(read) == Found(found=True, value=[method, route], version=version)
 
 
 @pytest.mark.parametrize("route", ["delete", "kv"])
 def test_routes_that_delete(cluster: Cluster, route: str) -> None:
     cluster.leader.put_confirmed("routed", 1)
-    answer = cluster.leader.request("DELETE", f"/{route}/routed")
-    assert (answer.status_code, answer.json()["status"]) == (200, "ok")
+    confirmed(cluster.leader.request("DELETE", f"/{route}/routed"))
     assert cluster.leader.get("routed").status_code == 404
 
 
@@ -159,7 +155,7 @@ def test_body_in_pieces(cluster: Cluster) -> None:
     chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in body) + b"0\r\n\r\n"
     head = b"PUT /put/k HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n"
     assert exchange(cluster.leader.endpoint, head + chunks).status == 200
-    assert cluster.leader.get("k").json()["value"] == "in pieces"
+    assert found(cluster.leader.get("k")).value == "in pieces"
 
 
 def test_several_requests_sent_at_once_are_answered_in_order(cluster: Cluster) -> None:
@@ -181,12 +177,12 @@ def test_several_requests_sent_at_once_are_answered_in_order(cluster: Cluster) -
 def test_follower_refuses_writes_and_names_the_leader(
     cluster: Cluster, method: str, path: str
 ) -> None:
-    last_index = cluster.leader.status()["last_index"]
+    last_index = cluster.leader.status().last_index
     for follower in cluster.followers:
         answer = follower.request(method, path, json={"value": 1})
         assert answer.status_code == 403
         assert answer.json() == {"error": "not leader", "leader": cluster.leader.url}
-    assert cluster.leader.status()["last_index"] == last_index
+    assert cluster.leader.status().last_index == last_index
 
 
 def test_copies_are_equal_after_all_that(cluster: Cluster) -> None:

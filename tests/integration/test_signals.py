@@ -8,6 +8,7 @@ import pytest
 
 from analysis.nodes.node import Node
 from tests.conftest import StartCluster
+from tests.support.answers import found
 from tests.support.cluster import PATIENT, Cluster
 from tests.support.waiting import at_least, containing, wait_for_status, wait_until
 
@@ -33,7 +34,7 @@ def test_sigterm_finishes_what_is_on_its_way(start_cluster: StartCluster) -> Non
     leader, follower = pair.nodes
     with ThreadPoolExecutor(5) as pool:
         pair.link(follower).stall()
-        before = leader.status()["last_index"]
+        before = leader.status().last_index
         writes = [pool.submit(leader.put, f"on its way {n}", n) for n in range(5)]
         wait_for_status(leader, last_index=at_least(before + 5))
         leader.terminate()
@@ -74,15 +75,15 @@ def test_no_signal_starts_a_second_worker(pair: Cluster) -> None:
             os.kill(node.pid, signal.SIGUSR1)
             wait_for_log(node, "Handling signal: usr1", times)
         assert node.processes == before
-        assert (node.status()["node"], node.status()["epoch"]) == (state["node"], state["epoch"])
-        assert node.get("key").json()["value"] == "kept"
+        assert (node.status().node, node.status().epoch) == (state.node, state.epoch)
+        assert found(node.get("key")).value == "kept"
 
 
 def test_worker_that_dies_alone_is_known_for_a_new_node(pair: Cluster) -> None:
     """Another worker starts without the first one's state, which must not go unnoticed."""
     leader, follower = pair.nodes
     leader.put_confirmed("key", 1)
-    node = follower.status()["node"]
+    node = follower.status().node
     follower.processes[1].kill()
     wait_for_status(follower, node=lambda new: new != node)
     unknown = f"{pair.address(follower)}: unknown to this leader"
@@ -90,4 +91,4 @@ def test_worker_that_dies_alone_is_known_for_a_new_node(pair: Cluster) -> None:
     pair.force_start()
     pair.wait_for_replication()
     assert pair.assert_copies_equal().store == {"key": 1}
-    assert pair.follower_status(follower)["snapshots_sent"] == 1
+    assert pair.follower_status(follower).snapshots_sent == 1

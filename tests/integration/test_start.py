@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from analysis.nodes.node import Node
+from analysis.nodes.node_client import decode
+from kvstore.api_types import NotLeader
 from tests.conftest import StartCluster
 from tests.support.cluster import PATIENT, Cluster
 
@@ -80,5 +82,5 @@ def test_one_line_at_start_and_none_for_a_request(start_cluster: StartCluster) -
         leader.delete_confirmed("other")
     cluster.wait_for_replication()
     follower.get("key")
-    assert follower.put("key", 1).json()["leader"] == url
+    assert decode(follower.put("key", 1), NotLeader).leader == url
     assert [node.log() for node in cluster.nodes] == before

@@ -5,8 +5,9 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -20,7 +21,7 @@ from tests.support.inherited_signals import heeding_interrupts
 
 TIMEOUT_S = 240.0
 SMALL = ["--writes=250", "--keys=10", "--warm-up-writes=20", "--users=5"]
-LONG = "--writes=4000"
+LONG = "--writes=2000"
 """Something can be done to the nodes in the middle of so many."""
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
@@ -45,57 +46,36 @@ def summary_rows(output: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
-    """A whole study on local nodes: its folder, what it printed, and its progress."""
-    output = tmp_path_factory.mktemp("study")
-    (output / "report.md").write_text("of an earlier study", encoding="utf-8")
-    (output / "quorum_9").mkdir()
-    done = run_study(output)
+def test_a_whole_study_on_local_nodes(tmp_path: Path) -> None:
+    """It measures every quorum, finds all copies equal, and clears away what was there."""
+    report = tmp_path / "report.md"
+    report.write_text("of an earlier study", encoding="utf-8")
+    (tmp_path / "quorum_9").mkdir()
+    done = run_study(tmp_path, "--warm-up-writes=0")
     assert done.returncode == 0, done.stdout + done.stderr
-    return output, done.stdout, done.stderr
-
-
-def test_a_study_measures_every_quorum_and_finds_all_copies_equal(
-    finished: tuple[Path, str, str],
-) -> None:
-    output, printed, _ = finished
-    rows = summary_rows(output)
+    rows = summary_rows(tmp_path)
     assert [row["write_quorum"] for row in rows] == ["1", "2", "3", "4", "5"]
     assert {row["writes"] for row in rows} == {"250"}
     assert {row["copies_equal"] for row in rows} == {"1"}
     assert {row["problems"] for row in rows} == {"0"}
-    assert "Check passed: all copies are equal, and every write is there." in printed
-
-
-def test_a_study_keeps_the_files_of_every_load(finished: tuple[Path, str, str]) -> None:
-    output, _, _ = finished
     for quorum in range(1, 6):
-        folder = output / f"quorum_{quorum}"
+        folder = tmp_path / f"quorum_{quorum}"
         assert len(read_request_log(folder / "requests.csv").response_ms) == 250
         assert (folder / "locust_stats.csv").exists()
         assert (folder / "lag.json").exists()
+    assert not (tmp_path / "quorum_9").exists()
 
-
-def test_a_study_writes_plot_and_report_and_clears_away_what_was_there(
-    finished: tuple[Path, str, str],
-) -> None:
-    output, _, _ = finished
-    assert (output / "quorum_latency.png").read_bytes().startswith(PNG_SIGNATURE)
-    assert "write quorum W" in (output / "quorum_latency.svg").read_text(encoding="utf-8")
-    report = (output / "report.md").read_text(encoding="utf-8")
-    assert "**Check passed.**" in report
-    assert "](quorum_latency.png)" in report
-    assert "of an earlier study" not in report
-    assert not (output / "quorum_9").exists()
-
-
-def test_a_study_shows_its_progress_and_prints_its_table(finished: tuple[Path, str, str]) -> None:
-    _, printed, progress = finished
-    assert "1,250/1,250 writes" in progress
-    assert "(5 of 5)" in progress
-    header = next(line for line in printed.splitlines() if "average" in line)
+    assert "Check passed: all copies are equal, and every write is there." in done.stdout
+    header = next(line for line in done.stdout.splitlines() if "average" in line)
     assert header.split()[:2] == ["W", "average"]
+    assert "1,250/1,250 writes" in done.stderr
+    assert "(5 of 5)" in done.stderr
+    assert (tmp_path / "quorum_latency.png").read_bytes().startswith(PNG_SIGNATURE)
+    assert "write quorum W" in (tmp_path / "quorum_latency.svg").read_text(encoding="utf-8")
+    text = report.read_text(encoding="utf-8")
+    assert "**Check passed.**" in text
+    assert "](quorum_latency.png)" in text
+    assert "of an earlier study" not in text
 
 
 @pytest.fixture
@@ -114,8 +94,8 @@ def test_a_running_cluster_is_studied_and_keeps_its_quorum(
 ) -> None:
     done = run_study(tmp_path / "out", *of_running(cluster), "--quorums=3")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert cluster.leader.status()["write_quorum"] == 2
-    assert cluster.leader.status()["last_index"] == 1 + 250 + 20
+    assert cluster.leader.status().write_quorum == 2
+    assert cluster.leader.status().last_index == 1 + 250 + 20
     assert all(node.is_running for node in cluster.nodes)
 
 
@@ -131,60 +111,44 @@ def test_a_follower_that_dies_before_the_study_fails_it(
     assert cluster.followers[1].url in report
 
 
+def disturbed_study(
+    cluster: LocalCluster, output: Path, disturb: Callable[[], object], *options: str
+) -> str:
+    """Disturb a study in the middle of a load, which must fail it; returns its report."""
+    command = study_command(output, *of_running(cluster), LONG, *options)
+
+    def why_not() -> str | None:
+        assert study.poll() is None, "the study ended before its load began"
+        last_index = cluster.leader.status().last_index
+        return None if last_index >= 20 + 100 else f"the last index is {last_index}"
+
+    with subprocess.Popen(command, cwd=REPO_ROOT, stdout=subprocess.DEVNULL) as study:
+        try:
+            wait_until(why_not, TIMEOUT_S)
+            disturb()
+            assert study.wait(TIMEOUT_S) == 1
+        finally:
+            study.kill()
+    return (output / "report.md").read_text(encoding="utf-8")
+
+
 def test_a_follower_that_dies_during_the_study_fails_it(
     cluster: LocalCluster, tmp_path: Path
 ) -> None:
-    output = tmp_path / "out"
-    options = [*of_running(cluster), "--quorums=1,2", "--converge-timeout-s=1", LONG]
-    study = subprocess.Popen(
-        study_command(output, *options), cwd=REPO_ROOT, stdout=subprocess.PIPE, text=True
-    )
-    try:
-        wait_for_load(study, cluster)
-        cluster.followers[2].crash()
-        printed, _ = study.communicate(timeout=TIMEOUT_S)
-    finally:
-        study.kill()
-        study.wait()
-    assert study.returncode == 1
-    assert "Check failed" in printed
-    report = (output / "report.md").read_text(encoding="utf-8")
+    follower, output = cluster.followers[2], tmp_path / "out"
+    options = "--quorums=1,2", "--converge-timeout-s=1"
+    report = disturbed_study(cluster, output, follower.crash, *options)
     assert "**Check failed.**" in report
-    assert f"{cluster.followers[2].url}: no copy" in report
+    assert f"{follower.url}: no copy" in report
     # Writes go on at W=1 without it: there is a curve, and it is marked as that of a failed check.
     assert [row["copies_equal"] for row in summary_rows(output)] == ["0"]
     assert "not measured" in report
 
 
 def test_writes_of_somebody_else_are_noticed(cluster: LocalCluster, tmp_path: Path) -> None:
-    output = tmp_path / "out"
-    study = subprocess.Popen(
-        study_command(output, *of_running(cluster), "--quorums=1", LONG),
-        cwd=REPO_ROOT,
-        stdout=subprocess.DEVNULL,
-        text=True,
-    )
-    try:
-        wait_for_load(study, cluster)
-        cluster.leader.put("other", 1)
-        study.wait(TIMEOUT_S)
-    finally:
-        study.kill()
-        study.wait()
-    assert study.returncode == 1
-    report = (output / "report.md").read_text(encoding="utf-8")
-    assert "the leader's log grew by 4001 entries, not by 4000" in report
-
-
-def wait_for_load(study: subprocess.Popen[str], cluster: LocalCluster) -> None:
-    """Wait until the measured load, which comes after the warm-up, has written something."""
-
-    def why_not() -> str | None:
-        assert study.poll() is None, "the study ended before its load began"
-        last_index = cluster.leader.status()["last_index"]
-        return None if last_index >= 20 + 100 else f"the last index is {last_index}"
-
-    wait_until(why_not, TIMEOUT_S)
+    write = partial(cluster.leader.put, "other", 1)
+    report = disturbed_study(cluster, tmp_path / "out", write, "--quorums=1")
+    assert "the leader's log grew by 2001 entries, not by 2000" in report
 
 
 @pytest.mark.parametrize("stop_signal", [signal.SIGTERM, signal.SIGINT])

@@ -2,7 +2,6 @@
 
 import itertools
 import threading
-from types import TracebackType
 from typing import Self
 
 from analysis.nodes.node_client import NodeClient
@@ -56,12 +55,7 @@ class BackgroundLoad:
             thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stopped.set()
         for thread in self._threads:
             thread.join()

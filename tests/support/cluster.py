@@ -11,10 +11,12 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from analysis.nodes.copies import Copy, compare_copies
+from analysis.nodes.copies import compare_copies
 from analysis.nodes.free_ports import free_ports
 from analysis.nodes.local_cluster import LocalCluster
 from analysis.nodes.node import Node
+from analysis.nodes.node_client import decode
+from kvstore.api_types import FollowerStatus, Forced, Store
 from tests.support.tcp_proxy import TcpProxy
 from tests.support.waiting import wait_until, why_different
 from tests.support.write_record import WriteRecord
@@ -123,21 +125,18 @@ class Cluster(LocalCluster):
         :param without: the nodes that must be missing.
         :return: the risk that it names.
         """
-        document: dict[str, Any] = {}
         missing = {self.address(node) for node in without}
         given_up: set[str] = set()
+        risks: list[str] = []
 
         def why_not() -> str | None:
-            answer = (leader or self.leader).request("POST", "/admin/force_start")
-            if answer.status_code != 200:
-                return answer.text
-            document.update(answer.json())
-            given_up.update(document["without"])
+            forced = decode((leader or self.leader).request("POST", "/admin/force_start"), Forced)
+            given_up.update(forced.without)
+            risks.append(forced.risk)
             return None if given_up == missing else f"it gave up {given_up}"
 
         wait_until(why_not)
-        assert document["status"] == "ok"
-        return str(document["risk"])
+        return risks[-1]
 
     # The network
 
@@ -157,12 +156,11 @@ class Cluster(LocalCluster):
 
     # What the nodes say
 
-    def follower_status(self, follower: Node) -> dict[str, Any]:
+    def follower_status(self, follower: Node) -> FollowerStatus:
         """What the leader's ``/status`` says of one follower."""
         address = self.address(follower)
-        [found] = [f for f in self.leader.status()["followers"] if f["address"] == address]
-        status: dict[str, Any] = found
-        return status
+        [found] = [f for f in self.leader.status().followers if f.address == address]
+        return found
 
     def wait_for_follower(self, follower: Node, **expected: Any) -> None:
         """Like :func:`wait_for_status`, for what the leader says of one follower."""
@@ -188,20 +186,17 @@ class Cluster(LocalCluster):
 
         def why_not() -> str | None:
             status = (leader or self.leader).status()
-            last_index = status["last_index"]
-            known = {
-                f"match index of {f['address']}": f["match_index"] for f in status["followers"]
-            }
-            known["commit index"] = status["commit_index"]
+            known = {f"match index of {f.address}": f.match_index for f in status.followers}
+            known["commit index"] = status.commit_index
             for node in self.followers:
-                known[f"applied by {node.name}"] = node.status()["applied_index"]
-            if status["state"] == "leading" and set(known.values()) == {last_index}:
+                known[f"applied by {node.name}"] = node.status().applied_index
+            if status.state == "leading" and set(known.values()) == {status.last_index}:
                 return None
-            return f"{status['state']}, last index {last_index}, {known}"
+            return f"{status.state}, last index {status.last_index}, {known}"
 
         wait_until(why_not, timeout_s)
 
-    def assert_copies_equal(self, leader: Node | None = None) -> Copy:
+    def assert_copies_equal(self, leader: Node | None = None) -> Store:
         """Compare every follower with the leader: keys, values, versions, index and digest.
 
         :param leader: the first leader when it is not given.
@@ -213,7 +208,7 @@ class Cluster(LocalCluster):
         assert described == {}
         return copy
 
-    def assert_nothing_lost(self, record: WriteRecord, leader: Node | None = None) -> Copy:
+    def assert_nothing_lost(self, record: WriteRecord, leader: Node | None = None) -> Store:
         """How every fault test ends: copies become equal, and hold every confirmed write.
 
         :param leader: the first leader when it is not given.

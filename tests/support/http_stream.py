@@ -18,17 +18,9 @@ class HttpRequest:
     raw: bytes
 
     @property
-    def method(self) -> str:
-        return self.raw.split(b" ", 1)[0].decode("latin-1")
-
-    @property
     def path(self) -> str:
         """The request target, with its query."""
         return self.raw.split(b" ", 2)[1].decode("latin-1")
-
-    @property
-    def body(self) -> bytes:
-        return self.raw.partition(_HEAD_END)[2]
 
 
 @dataclass(frozen=True)

@@ -48,12 +48,6 @@ class NetworkFaults:
         with self._changed:
             self._held_paths.add(path)
 
-    def release(self, path: str) -> None:
-        """Let the held requests for a path go on, however late they are, and all later ones."""
-        with self._changed:
-            self._held_paths.discard(path)
-            self._changed.notify_all()
-
     def delay(self, seconds: float) -> None:
         """Let everything arrive later, in both directions.
 

@@ -1,16 +1,17 @@
 """An HTTP server that answers what a test says, whether a node would say it or not."""
 
-import json
 from collections.abc import Mapping, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any, NamedTuple, Self
 
+import msgspec
+
 HANG_UP = None
 """As an answer: read the request, and close the connection."""
 
 Answer = tuple[int, Any] | None
-"""Status and body."""
+"""Status and body, which is sent as JSON."""
 
 
 class Request(NamedTuple):
@@ -24,10 +25,14 @@ class Request(NamedTuple):
 class ScriptedServer:
     """Gives the answers of each path one after the other, and the last one for ever.
 
-    :param answers: by path, without the query; any other path is not found.
+    :param answers: by path, without the query.
+    :param otherwise: the answer of any other path.
     """
 
-    def __init__(self, answers: Mapping[str, Sequence[Answer]]) -> None:
+    def __init__(
+        self, answers: Mapping[str, Sequence[Answer]], otherwise: Answer = (404, {})
+    ) -> None:
+        self._otherwise = otherwise
         self.requests: list[Request] = []
         self._left = {path: list(script) for path, script in answers.items()}
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
@@ -44,14 +49,16 @@ class ScriptedServer:
             def _answer(self) -> None:
                 self.rfile.read(int(self.headers.get("Content-Length", "0")))
                 outer.requests.append(Request(self.command, self.path, dict(self.headers)))
-                left = outer._left.get(self.path.partition("?")[0], [(404, {})])
+                left = outer._left.get(self.path.partition("?")[0], [outer._otherwise])
                 answer = left[0] if len(left) == 1 else left.pop(0)
                 if answer is HANG_UP:
                     self.close_connection = True
                     return
                 status, body = answer
-                encoded = json.dumps(body).encode()
+                encoded = msgspec.json.encode(body)
                 self.send_response(status)
+                if 300 <= status < 400:
+                    self.send_header("Location", "/elsewhere")
                 self.send_header("Content-Length", str(len(encoded)))
                 self.end_headers()
                 self.wfile.write(encoded)

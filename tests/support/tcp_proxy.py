@@ -11,7 +11,6 @@ import struct
 import threading
 from collections import deque
 from collections.abc import Iterator
-from types import TracebackType
 from typing import Self
 
 from tests.support.http_stream import HttpRequest, HttpResponse, HttpSplitter, exchange
@@ -54,16 +53,8 @@ class TcpProxy(NetworkFaults):
         self._refusing = True
         self._abort_all()
 
-    def redirect(self, server: str) -> None:
-        """Lead all new connections to another server, and end the present ones.
-
-        :param server: its ``host:port``.
-        """
-        self._server = _endpoint(server)
-        self._abort_all()
-
     def heal(self) -> None:
-        """End every fault but a redirection."""
+        """End every fault."""
         self._refusing = False
         super().heal()
 
@@ -96,12 +87,7 @@ class TcpProxy(NetworkFaults):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     # Connections

@@ -1,10 +1,11 @@
 """Waiting until a node says of itself what a test expects."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from analysis.nodes.node_client import NodeClient
 from analysis.nodes.waiting import wait_until
+from kvstore.api_types import FollowerStatus, Status
 
 __all__ = ["at_least", "containing", "wait_for_status", "wait_until", "why_different"]
 
@@ -27,11 +28,12 @@ def containing(words: str) -> Callable[[str | None], bool]:
     return lambda text: text is not None and words in text
 
 
-def why_different(fields: Mapping[str, Any], expected: Mapping[str, Any]) -> str | None:
+def why_different(status: Status | FollowerStatus, expected: dict[str, Any]) -> str | None:
     """What is not as expected, with everything that was found; ``None`` when all is."""
+    found = {name: getattr(status, name) for name in expected}
     wrong = [
         name
         for name, wanted in expected.items()
-        if not (wanted(fields[name]) if callable(wanted) else fields[name] == wanted)
+        if not (wanted(found[name]) if callable(wanted) else found[name] == wanted)
     ]
-    return f"not the expected {', '.join(wrong)}: {dict(fields)}" if wrong else None
+    return f"not the expected {', '.join(wrong)}: {status}" if wrong else None

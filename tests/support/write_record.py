@@ -2,14 +2,16 @@
 
 import json
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import requests
 
-from analysis.nodes.copies import Copy
-from analysis.nodes.node_client import NodeClient
+from analysis.nodes.node_client import NodeClient, decode
+from kvstore.api_types import Store, Written
 
 
 @dataclass(frozen=True)
@@ -41,11 +43,8 @@ class WriteRecord:
 
         :return: the status of the answer; ``None`` for none.
         """
-        try:
-            answer: requests.Response | None = node.put(key, value)
-        except requests.RequestException:
-            answer = None
-        return self._note(answer, key, json.dumps(value, sort_keys=True))
+        text = json.dumps(value, sort_keys=True)
+        return self._record(partial(node.put, key, value), key, text)
 
     def put_each(self, node: NodeClient, name: str, count: int) -> None:
         """Put values under as many keys, a few at a time; every write must be confirmed."""
@@ -55,13 +54,9 @@ class WriteRecord:
 
     def delete(self, node: NodeClient, key: str) -> int | None:
         """Delete a key; returns like :meth:`put`."""
-        try:
-            answer: requests.Response | None = node.delete(key)
-        except requests.RequestException:
-            answer = None
-        return self._note(answer, key, None)
+        return self._record(partial(node.delete, key), key, None)
 
-    def missing_from(self, copy: Copy) -> list[ConfirmedWrite]:
+    def missing_from(self, copy: Store) -> list[ConfirmedWrite]:
         """The confirmed writes that a copy neither holds nor holds something newer than.
 
         A key that is absent must have been deleted by the newest confirmed write to it, or by an
@@ -74,7 +69,7 @@ class WriteRecord:
             in_order = sorted(self.confirmed, key=lambda write: write.version)
         return {write.key: write for write in in_order}
 
-    def _holds(self, copy: Copy, write: ConfirmedWrite) -> bool:
+    def _holds(self, copy: Store, write: ConfirmedWrite) -> bool:
         version = copy.versions.get(write.key)
         if version is None:
             return write.value is None or write.key in self._open_deletes
@@ -83,10 +78,16 @@ class WriteRecord:
         value = json.dumps(copy.store[write.key], sort_keys=True)
         return version == write.version and value == write.value
 
-    def _note(self, answer: requests.Response | None, key: str, value: str | None) -> int | None:
+    def _record(
+        self, write: Callable[[], requests.Response], key: str, value: str | None
+    ) -> int | None:
+        try:
+            answer: requests.Response | None = write()
+        except requests.RequestException:
+            answer = None
         with self._changed:
             if answer is not None and answer.status_code == 200:
-                self.confirmed.append(ConfirmedWrite(key, value, answer.json()["version"]))
+                self.confirmed.append(ConfirmedWrite(key, value, decode(answer, Written).version))
             elif answer is None or answer.status_code == 504:
                 self.open += 1
                 if value is None:

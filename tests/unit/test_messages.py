@@ -17,7 +17,6 @@ from kvstore.core.messages import (
     Hello,
     Message,
     Refusal,
-    SnapshotChunk,
     decode,
     encode,
 )
@@ -148,10 +147,34 @@ def test_malformed_messages_are_refused(body: bytes) -> None:
         decode(Append, body)
 
 
-def test_snapshot_items_are_lists_of_three() -> None:
-    document = msgspec.json.decode(encode(chunk()))
-    with pytest.raises(InvalidRequest, match="items"):
-        decode(SnapshotChunk, msgspec.json.encode({**document, "items": [["k", 1]]}))
+@pytest.mark.parametrize(
+    ("message", "changes"),
+    [
+        (chunk(), {"items": [["k", 1]]}),
+        (chunk(), {"items": [["k", -1, 2]]}),
+        (chunk(), {"items": "k"}),
+        (chunk(), {"index": None}),
+        (chunk(), {"index": -1}),
+        (chunk(), {"lineage": [["r1", 1]]}),
+        (chunk(), {"done": "yes"}),
+        (claim(), {"epoch": 2**63}),
+        (claim(), {"restart": -1}),
+        (claim(), {"leader": 1}),
+        (claim(), {"node": None}),
+        (claim(), {"found_reign": 1}),
+        (claim(), {"members": {"a:1": 1}}),
+        (hello(), {"leader": []}),
+        (Fetch(**header(), offset=4), {"offset": -1}),
+        (append(begin(1)), {"last_index": -1}),
+        (append(begin(1)), {"commit_index": -1}),
+        (append(begin(1)), {"cluster": 1}),
+    ],
+    ids=str,
+)
+def test_malformed_fields_are_refused(message: Message, changes: dict[str, object]) -> None:
+    document = msgspec.json.decode(encode(message))
+    with pytest.raises(InvalidRequest, match=str(next(iter(changes)))):
+        decode(type(message), msgspec.json.encode({**document, **changes}))
 
 
 @pytest.mark.parametrize("address", ["", "a\r\nb:1", "http://a:1", "a b:1", "a" * 300])

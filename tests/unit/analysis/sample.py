@@ -4,7 +4,7 @@ from pathlib import Path
 
 from analysis.nodes.convergence import CopyCheck
 from analysis.nodes.copies import CopyDifference
-from analysis.study.delay_report import DelayFigures
+from analysis.study.delay_report import LoadDelay
 from analysis.study.latency import LatencySummary
 from analysis.study.machine import Machine
 from analysis.study.results import FollowerResult, QuorumResult, StudyResult
@@ -60,7 +60,7 @@ def make_quorum(
     write_quorum: int, summary: LatencySummary | None, problems: tuple[str, ...] = ()
 ) -> QuorumResult:
     followers = tuple(make_follower(number) for number in range(5))
-    return QuorumResult(write_quorum, summary, DelayFigures(12_000, 0.55, 1.5), followers, problems)
+    return QuorumResult(write_quorum, summary, LoadDelay(12_000, 0.55, 1.5), followers, problems)
 
 
 def make_study(means_ms: dict[int, float] = MEANS_MS, ci95_ms: float | None = 0.1) -> StudyResult:

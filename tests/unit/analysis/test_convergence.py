@@ -13,8 +13,8 @@ TIMEOUT_S = 0.3
 
 
 def store(index: int = 7, **changes: Any) -> dict[str, Any]:
-    plain = {"store": {"a": 1}, "versions": {"a": 7}, "index": index, "epoch": 1, "digest": "d"}
-    return plain | changes
+    plain = {"store": {"a": 1}, "versions": {"a": 7}, "index": index, "epoch": 1}
+    return {**plain, "digest": "d" * 64, **changes}
 
 
 def check(leader: ScriptedServer, *followers: str) -> list[CopyCheck]:
@@ -33,7 +33,7 @@ def test_equal_copies_pass(start_server: StartServer) -> None:
 
 def test_a_follower_that_catches_up_is_waited_for(start_server: StartServer) -> None:
     leader = start_server(store=store())
-    late = [store(5, digest="early"), (503, {"error": "catching up"}), store(6), store()]
+    late = [store(5, digest="e" * 64), (503, {"error": "catching up"}), store(6), store()]
     follower = start_server(store=late)
     assert check(leader, follower.url)[0].is_equal
 
@@ -42,12 +42,12 @@ def test_a_follower_that_catches_up_is_waited_for(start_server: StartServer) -> 
     ("answer", "reason"),
     [
         (store(store={}), r"missing keys: 1 \(a\)"),
-        (store(digest="other"), "digest"),
+        (store(digest="0" * 64), "digest"),
         (store(6), "never at the leader's index: last seen at 6, the leader at 7"),
         (store(8), "never at the leader's index: last seen at 8, the leader at 7"),
         ((503, {"error": "catching up"}), "no copy: .*HTTP 503 .*catching up"),
         ((200, ["no", "object"]), "no copy: .*HTTP 200"),
-        ((200, {"store": {}}), "no copy: .*no proper 'index'"),
+        ((200, {"store": {}}), "no copy: .*missing required field"),
     ],
 )
 def test_every_damage_of_one_follower_fails_the_check_of_that_follower(

@@ -8,8 +8,8 @@ from urllib.parse import unquote
 
 import pytest
 
-from analysis.nodes.copies import Copy
 from analysis.study.write_plan import WritePlan, why_not_confirmed
+from kvstore.api_types import Store
 
 CONFIRMED = {"status": "ok", "key": "k", "version": 7, "replicas_confirmed": 2}
 
@@ -73,15 +73,25 @@ def test_a_complete_confirmation_counts(write_quorum: int | None) -> None:
         (504, {"reason": "quorum not reached"}, "HTTP 504: quorum not reached"),
         (403, {"error": "not leader"}, "HTTP 403: not leader"),
         (500, {}, "HTTP 500: no reason"),
-        (502, "<html>", "HTTP 502 without a JSON object"),
-        (200, [], "HTTP 200 without a JSON object"),
-        (200, {}, "HTTP 200 with a wrong status, key, version, replicas_confirmed"),
+        (502, "<html>", "HTTP 502: no JSON object"),
+        (200, [], "HTTP 200, but no confirmation: Expected `object`, got `array`"),
+        (
+            200,
+            "<html>",
+            "HTTP 200, but no confirmation: JSON is malformed: invalid character (byte 0)",
+        ),
         (201, CONFIRMED, "HTTP 201: no reason"),
-        (200, CONFIRMED | {"status": "error"}, "HTTP 200 with a wrong status"),
-        (200, CONFIRMED | {"key": "other"}, "HTTP 200 with a wrong key"),
-        (200, CONFIRMED | {"version": 0}, "HTTP 200 with a wrong version"),
-        (200, CONFIRMED | {"version": True}, "HTTP 200 with a wrong version"),
-        (200, CONFIRMED | {"version": "7"}, "HTTP 200 with a wrong version"),
+        (
+            200,
+            CONFIRMED | {"status": "error"},
+            "HTTP 200, but no confirmation: Invalid value 'error' - at `$.status`",
+        ),
+        (
+            200,
+            CONFIRMED | {"version": "7"},
+            "HTTP 200, but no confirmation: Expected `int`, got `str` - at `$.version`",
+        ),
+        (200, CONFIRMED | {"key": "other", "version": 0}, "HTTP 200 with a wrong key, version"),
         (200, CONFIRMED | {"replicas_confirmed": 1}, "HTTP 200 with a wrong replicas_confirmed"),
     ],
 )
@@ -95,12 +105,12 @@ PLAN = WritePlan(writes=20, keys=4, key_prefix="k", seed=1)
 BEFORE_INDEX = 100
 
 
-def leader_copy(damage: Callable[[dict[str, Any], dict[str, int]], object]) -> Copy:
+def leader_copy(damage: Callable[[dict[str, Any], dict[str, int]], object]) -> Store:
     values = PLAN.values_by_key()
     store: dict[str, Any] = {key: max(values[key]) for key in values} | {"older": "x"}
     versions = {key: BEFORE_INDEX + 1 + number for number, key in enumerate(values)} | {"older": 3}
     damage(store, versions)
-    return Copy(120, 1, store, versions, "d")
+    return Store(store=store, versions=versions, index=120, epoch=1, digest="d")
 
 
 def test_everything_written_is_found() -> None:

@@ -1,23 +1,13 @@
 """How many directories may be lost at a time."""
 
-from typing import Any
-
 import pytest
 
+from kvstore.api_types import Status
 from tests.chaos.losses import Losses
+from tests.support.statuses import follower_seen, node_status
 
-FOLLOWER = {"follower1": ("127.0.0.1:1", "new", 10)}
-
-
-def status(
-    state: str = "leading",
-    commit_index: int = 10,
-    follower_state: str = "streaming",
-    **changes: Any,
-) -> dict[str, Any]:
-    follower = {"address": "127.0.0.1:1", "node": "new", "match_index": 10}
-    follower |= {"state": follower_state, **changes}
-    return {"state": state, "commit_index": commit_index, "followers": [follower]}
+FOLLOWER = {"follower1": ("new:5000", "new", 9)}
+GOOD = node_status(follower_seen("new"))
 
 
 def losses_of(name: str) -> Losses:
@@ -46,13 +36,13 @@ def test_one_follower_stays() -> None:
 @pytest.mark.parametrize(
     ("shown", "allowed"),
     [
-        (status(), ["follower2"]),
-        (status("catching up"), []),
-        (status(node="old"), []),
-        (status(match_index=9), []),
-        (status(commit_index=11, match_index=11), []),
-        (status() | {"followers": []}, []),
-        (status(follower_state="connecting"), []),
+        (GOOD, ["follower2"]),
+        (node_status(follower_seen("new"), state="catching up"), []),
+        (node_status(follower_seen("old", address="new:5000")), []),
+        (node_status(follower_seen("new", match_index=8)), []),
+        (node_status(follower_seen("new", match_index=10), commit_index=10), []),
+        (node_status(), []),
+        (node_status(follower_seen("new", state="connecting")), []),
     ],
     ids=[
         "it holds everything",
@@ -64,7 +54,7 @@ def test_one_follower_stays() -> None:
         "the leader has not met it yet",
     ],
 )
-def test_when_a_follower_counts_again(shown: dict[str, Any], allowed: list[str]) -> None:
+def test_when_a_follower_counts_again(shown: Status, allowed: list[str]) -> None:
     losses = losses_of("follower1")
     losses.look(losses.waiting(), shown, FOLLOWER)
     assert losses.allow(["follower2"]) == allowed
@@ -72,9 +62,9 @@ def test_when_a_follower_counts_again(shown: dict[str, Any], allowed: list[str])
 
 def test_a_leader_counts_again_when_it_leads() -> None:
     losses = losses_of("leader")
-    losses.look(losses.waiting(), status("looking"), {})
+    losses.look(losses.waiting(), node_status(state="looking"), {})
     assert losses.allow(["follower1"]) == []
-    losses.look(losses.waiting(), status(), {})
+    losses.look(losses.waiting(), GOOD, {})
     assert losses.allow(["follower1"]) == ["follower1"]
 
 
@@ -83,5 +73,5 @@ def test_an_answer_from_before_the_next_loss_does_not_count() -> None:
     waiting = losses.waiting()
     losses.allow(["leader"])
     losses.returned("leader")
-    losses.look(waiting, status(), {})
+    losses.look(waiting, GOOD, {})
     assert losses.allow(["follower1"]) == []
