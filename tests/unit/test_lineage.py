@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from kvstore.core.entries import START, Position, ReignId
 from kvstore.core.lineage import Lineage, ReignStart, holds_more
-from tests.unit.core import R1, R2, at, reign
+from tests.support.replication import R1, R2, at, reign
 
 # Reigns
 

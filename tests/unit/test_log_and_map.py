@@ -17,7 +17,17 @@ from kvstore.core.messages import MAX_BYTES, MAX_ENTRIES, bounded
 from kvstore.core.preconditions import Precondition
 from kvstore.core.quorum import WriteQuorum
 from kvstore.core.replication_log import ReplicationLog
-from tests.unit.core import R1, R2, at, begin, delete, entries, name, put, reign
+from tests.support.replication import (
+    R1,
+    R2,
+    at,
+    delete,
+    entries,
+    first_entry,
+    naming_entry,
+    put,
+    reign,
+)
 
 # The log
 
@@ -51,7 +61,7 @@ def test_log_takes_the_next_index_only(entry: Entry, text: str) -> None:
 
 def test_epochs_never_fall_along_the_log() -> None:
     log = log_of(3)
-    log.append(begin(4, R2))
+    log.append(first_entry(4, R2))
     assert log.last == at(4, R2)
     with pytest.raises(AssertionError, match="never fall"):
         log.append(put(5))
@@ -59,7 +69,7 @@ def test_epochs_never_fall_along_the_log() -> None:
 
 def test_what_noops_say_stays_when_they_are_cut() -> None:
     log = log_of(3)
-    for entry in (name(4, {"f": "n"}), begin(5, R2, {"g": "m"}), put(6, of=R2)):
+    for entry in (naming_entry(4, {"f": "n"}), first_entry(5, R2, {"g": "m"}), put(6, of=R2)):
         log.append(entry)
         assert log.members == {4: {"f": "n"}}.get(entry.index, {"g": "m"})
     log.cut(6)
@@ -148,7 +158,14 @@ def test_the_cut_looks_at_no_more_entries_than_it_cuts(
 
 def test_map_executes_entries_in_order_once() -> None:
     kv_map = KeyValueMap()
-    steps = (begin(1), put(2, "a"), put(3, "b"), put(4, "a", "2"), delete(5, "b"), delete(6, "c"))
+    steps = (
+        first_entry(1),
+        put(2, "a"),
+        put(3, "b"),
+        put(4, "a", "2"),
+        delete(5, "b"),
+        delete(6, "c"),
+    )
     for entry in steps:
         kv_map.apply(entry)
     assert kv_map.items() == [Item("a", 4, Raw(b"2"))]

@@ -21,18 +21,18 @@ from kvstore.core.messages import (
     decode,
     encode,
 )
-from tests.unit.core import (
+from tests.support.replication import (
     R1,
     R2,
     append,
     at,
-    begin,
     chunk,
     claim,
     delete,
+    first_entry,
     header,
     hello,
-    name,
+    naming_entry,
     put,
     reign,
 )
@@ -45,7 +45,9 @@ EVERY_KIND: list[Message | Answer] = [
     hello(reign(2, 5)),
     claim(),
     claim(R2, found=R1, members=MEMBERS),
-    append(begin(1, members=MEMBERS), put(2), delete(3), name(4, MEMBERS), commit_index=1),
+    append(
+        first_entry(1, members=MEMBERS), put(2), delete(3), naming_entry(4, MEMBERS), commit_index=1
+    ),
     append(ENTRY, prev=at(2, R2), of=R2),
     chunk(
         items=[Item("k", 1, Raw(b"null"))],
@@ -96,17 +98,17 @@ def test_every_message_has_its_answer() -> None:
 
 
 def without(name: str) -> bytes:
-    document = msgspec.json.decode(encode(append(begin(1))))
+    document = msgspec.json.decode(encode(append(first_entry(1))))
     del document[name]
     return msgspec.json.encode(document)
 
 
 def changed(**fields: object) -> bytes:
-    return msgspec.json.encode({**msgspec.json.decode(encode(append(begin(1)))), **fields})
+    return msgspec.json.encode({**msgspec.json.decode(encode(append(first_entry(1)))), **fields})
 
 
 def with_value(value: bytes) -> bytes:
-    return encode(append(begin(1), put(2, value='"v"'))).replace(b'"v"', value)
+    return encode(append(first_entry(1), put(2, value='"v"'))).replace(b'"v"', value)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from kvstore.core.node_state import NodeState
 from kvstore.core.records import Record
 from kvstore.node.follower_node import FollowerNode
 from kvstore.node.storage import MemoryStorage, Spawn
-from tests.unit.core import append, begin, claim, put
+from tests.support.replication import append, claim, first_entry, put
 
 
 class SlowStorage(MemoryStorage):
@@ -40,11 +40,11 @@ def test_min_version_waits_for_what_is_applied() -> None:
     node = FollowerNode(Follower(NodeState("f"), 1000, 1 << 20), storage, timeout_s=5.0)
     node.start()
     node.receive(claim())
-    node.receive(append(begin(1)))
+    node.receive(append(first_entry(1)))
     storage.sync()
     reader = gevent.spawn(node.read, "k", 2)
     gevent.sleep(0)
-    node.receive(append(put(2), prev=begin(1).position))
+    node.receive(append(put(2), prev=first_entry(1).position))
     gevent.sleep(0)
     assert not reader.ready(), "it is received, and not durable"
     storage.sync()

@@ -7,7 +7,7 @@ from kvstore.core.entries import Item, RememberedRequest
 from kvstore.core.key_value_map import KeyValueMap
 from kvstore.core.messages import Answer
 from kvstore.core.progress import FollowerProgress, SnapshotTransfer, Stage, find_twin
-from tests.unit.core import R1, R2, at, header
+from tests.support.replication import R1, R2, at, header
 
 
 def answer(node: str = "n") -> Answer:

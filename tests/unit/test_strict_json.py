@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from kvstore.core.errors import InvalidRequest
 from kvstore.http.strict_json import MAX_DEPTH, canonical, parse
-from tests.unit import reference_json
+from tests.support import reference_json
 
 VALUES = st.recursive(
     st.none()

@@ -12,23 +12,33 @@ from kvstore.core.messages import Fetch, Hello, Refusal
 from kvstore.core.node_state import NodeState
 from kvstore.core.records import Promise, StageParts
 from kvstore.core.takeover import OwnState, Phase, Takeover
-from tests.unit.core import (
+from tests.support.replication import (
     URL,
     at,
-    begin,
+    first_entry,
     handle,
     put,
     reign,
 )
-from tests.unit.takeovers import LONG, R3, R9, SHORT, Talk, looked, node, own, unequal
+from tests.support.takeover_talk import (
+    LONG,
+    R3,
+    R9,
+    SHORT,
+    Talk,
+    looked,
+    make_node,
+    make_unequal_talk,
+    own_state,
+)
 
 # Fetching
 
 
 def test_state_is_fetched_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kvstore.core.messages.MAX_ENTRIES", 2)
-    held = [begin(1, R3), put(2, "a", of=R3), put(3, "b", of=R3, request="once")]
-    best = node("na", held)
+    held = [first_entry(1, R3), put(2, "a", of=R3), put(3, "b", of=R3, request="once")]
+    best = make_node("na", held)
     best.commit_index = 2
     talk = Talk(best).until(Phase.FETCHING)
     offsets = []
@@ -55,7 +65,7 @@ def test_state_is_fetched_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_fetching_begins_anew_with_the_next_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kvstore.core.messages.MAX_ENTRIES", 2)
-    talk = unequal().until(Phase.FETCHING)
+    talk = make_unequal_talk().until(Phase.FETCHING)
     talk.say("a")
     talk.lose("a")
     message = talk.until(Phase.FETCHING).next("a")
@@ -64,7 +74,7 @@ def test_fetching_begins_anew_with_the_next_attempt(monkeypatch: pytest.MonkeyPa
 
 
 def test_leader_without_followers_has_nobody_to_wait_for() -> None:
-    state = OwnState("l", URL, at(0), own().log.lineage, {})
+    state = OwnState("l", URL, at(0), own_state().log.lineage, {})
     takeover = Takeover(Promise(), state, {}, lambda: "id", lambda _: None)
     assert (takeover.phase, takeover.promise.epoch) == (Phase.DONE, 1)
 
@@ -73,7 +83,7 @@ def test_leader_without_followers_has_nobody_to_wait_for() -> None:
 
 
 def _claimed_by_another_node(talk: Talk) -> None:
-    talk.others["b"] = node("somebody", of=None)
+    talk.others["b"] = make_node("somebody", of=None)
     talk.say("b")
 
 
@@ -90,7 +100,7 @@ def _checked_reign_differs(talk: Talk) -> None:
 
 
 def _checked_node_differs(talk: Talk) -> None:
-    talk.others["b"] = node("emptied", of=None)
+    talk.others["b"] = make_node("emptied", of=None)
     talk.say("b")
 
 
@@ -100,7 +110,7 @@ def _best_is_lost(talk: Talk) -> None:
 
 def _best_is_another_node(talk: Talk) -> None:
     message = Hello(epoch=0, reign_id="")
-    talk.hear("a", message, handle(node("emptied", of=None), message))
+    talk.hear("a", message, handle(make_node("emptied", of=None), message))
 
 
 def _fetch_refused(talk: Talk) -> None:
@@ -132,17 +142,17 @@ def _fetched_total_changes(talk: Talk) -> None:
     ],
 )
 def test_it_starts_over_under_a_higher_epoch(phase: Phase, event: Callable[[Talk], None]) -> None:
-    talk = unequal().until(phase)
+    talk = make_unequal_talk().until(phase)
     event(talk)
     assert (talk.phase, talk.takeover.waiting_for) == (Phase.LOOKING, ["a", "b"])
     assert talk.takeover.taken is None
-    talk.others = {"a": node("na", LONG), "b": node("nb", SHORT)}
+    talk.others = {"a": make_node("na", LONG), "b": make_node("nb", SHORT)}
     looked(talk)
     assert (talk.phase, talk.takeover.promise.epoch) == (Phase.CLAIMING, 5)
     assert talk.next("a") is None, "the new promise is not saved yet"
 
 
-GAP = [begin(1, R3), put(3, of=R3)]
+GAP = [first_entry(1, R3), put(3, of=R3)]
 
 
 @pytest.mark.parametrize(
@@ -151,15 +161,19 @@ GAP = [begin(1, R3), put(3, of=R3)]
         {"items": [Item("k", 999, Raw(b"1"))], "total": 99},
         {"items": [], "total": 99},
         {"items": [], "entries": GAP, "total": 99},
-        {"items": [], "entries": [begin(1, R9)], "total": 99},
-        {"items": [], "entries": [begin(1, R3)], "total": 1},
-        {"items": [], "entries": [begin(1, R3), structs.replace(LONG[1], value=UNSET)], "total": 9},
+        {"items": [], "entries": [first_entry(1, R9)], "total": 99},
+        {"items": [], "entries": [first_entry(1, R3)], "total": 1},
+        {
+            "items": [],
+            "entries": [first_entry(1, R3), structs.replace(LONG[1], value=UNSET)],
+            "total": 9,
+        },
         {"items": [], "entries": LONG, "base_index": 5, "total": 99},
     ],
     ids=["future", "nothing", "gap", "another reign", "short", "no value", "no base"],
 )
 def test_state_that_makes_no_sense_is_not_saved(changes: dict[str, object]) -> None:
-    talk = unequal().until(Phase.FETCHING)
+    talk = make_unequal_talk().until(Phase.FETCHING)
     talk.say("a", **changes)
     assert talk.phase is Phase.LOOKING
     assert "makes no sense" in (talk.takeover.problem or "")
@@ -168,7 +182,7 @@ def test_state_that_makes_no_sense_is_not_saved(changes: dict[str, object]) -> N
 
 
 def test_lineage_that_makes_no_sense_is_not_a_candidate() -> None:
-    talk = unequal().until(Phase.CLAIMING)
+    talk = make_unequal_talk().until(Phase.CLAIMING)
     talk.say("a", lineage=[ReignStart(R9, 1)])
     assert talk.phase is Phase.LOOKING
     assert "makes no sense" in (talk.takeover.problem or "")
@@ -176,21 +190,21 @@ def test_lineage_that_makes_no_sense_is_not_a_candidate() -> None:
 
 @pytest.mark.parametrize("others", [R3, None], ids=["beside others", "alone"])
 def test_absurd_epoch_is_not_surpassed(others: ReignId | None) -> None:
-    talk = Talk(node("na", of=reign(MAX_EPOCH)), node("nb", of=others))
+    talk = Talk(make_node("na", of=reign(MAX_EPOCH)), make_node("nb", of=others))
     looked(talk)
     assert talk.phase is Phase.LOOKING
     assert f"the epoch of a, {MAX_EPOCH}, is absurdly high" in (talk.takeover.problem or "")
 
 
 def test_epoch_within_a_jump_is_surpassed() -> None:
-    talk = Talk(node("na", of=reign(3 + MAX_EPOCH_JUMP)))
+    talk = Talk(make_node("na", of=reign(3 + MAX_EPOCH_JUMP)))
     looked(talk)
     assert talk.takeover.promise.epoch == 4 + MAX_EPOCH_JUMP
 
 
 @pytest.mark.parametrize("phase", [Phase.CLAIMING, Phase.CHECKING, Phase.FETCHING])
 def test_other_followers_may_come_and_go_meanwhile(phase: Phase) -> None:
-    talk = unequal().until(phase)
+    talk = make_unequal_talk().until(phase)
     talk.lose("b")
     assert talk.phase is phase
     talk.until(Phase.DONE)
@@ -199,7 +213,7 @@ def test_other_followers_may_come_and_go_meanwhile(phase: Phase) -> None:
 @pytest.mark.parametrize("phase", [Phase.CLAIMING, Phase.CHECKING, Phase.FETCHING])
 @pytest.mark.parametrize("of", [R9, reign(4, takeover="t")], ids=["later", "twin"])
 def test_a_later_reign_or_a_twin_ends_it(phase: Phase, of: ReignId) -> None:
-    talk = unequal().until(phase)
+    talk = make_unequal_talk().until(phase)
     with pytest.raises(Deposed, match=f"epoch {of.epoch}, met at a"):
         talk.say("a", epoch=of.epoch, reign_id=of.id, takeover_id=of.takeover_id, error="no")
 
@@ -207,16 +221,16 @@ def test_a_later_reign_or_a_twin_ends_it(phase: Phase, of: ReignId) -> None:
 @pytest.mark.parametrize(
     ("state", "forced", "ends"),
     [
-        (own(of=R3, is_own=True), False, True),
-        (own(of=R3, is_own=True), True, False),
-        (own(of=R3), False, False),
-        (own(), False, False),
+        (own_state(of=R3, is_own=True), False, True),
+        (own_state(of=R3, is_own=True), True, False),
+        (own_state(of=R3), False, False),
+        (own_state(), False, False),
     ],
 )
 def test_only_a_leader_can_be_replaced_while_it_looks(
     state: NodeState, forced: bool, ends: bool
 ) -> None:
-    talk = Talk(node("na", of=R9), state=state, forced=forced)
+    talk = Talk(make_node("na", of=R9), state=state, forced=forced)
     if ends:
         with pytest.raises(Deposed):
             talk.say("a")
@@ -226,7 +240,7 @@ def test_only_a_leader_can_be_replaced_while_it_looks(
 
 
 def test_answer_to_an_earlier_attempt_is_not_heard() -> None:
-    talk = unequal().until(Phase.CLAIMING)
+    talk = make_unequal_talk().until(Phase.CLAIMING)
     late = talk.next("a")
     assert late is not None
     heard = handle(talk.others["a"], late)
@@ -238,7 +252,7 @@ def test_answer_to_an_earlier_attempt_is_not_heard() -> None:
 
 
 def test_what_it_has_come_to_is_not_taken_back_while_it_is_saved() -> None:
-    talk = unequal().until(Phase.DONE)
+    talk = make_unequal_talk().until(Phase.DONE)
     taken = talk.takeover.taken
     _best_is_another_node(talk)
     assert (talk.phase, talk.takeover.taken) == (Phase.DONE, taken)
@@ -249,7 +263,7 @@ def test_what_it_has_come_to_is_not_taken_back_while_it_is_saved() -> None:
 
 @pytest.mark.parametrize("phase", [Phase.LOOKING, Phase.CLAIMING])
 def test_forced_start_without_any_follower_goes_on(phase: Phase) -> None:
-    talk = unequal().until(phase)
+    talk = make_unequal_talk().until(phase)
     talk.lose("a")
     talk.lose("b")
     assert talk.takeover.force(None) == ["a", "b"]
@@ -259,7 +273,7 @@ def test_forced_start_without_any_follower_goes_on(phase: Phase) -> None:
 
 @pytest.mark.parametrize("phase", [Phase.LOOKING, Phase.CLAIMING, Phase.CHECKING])
 def test_who_has_not_been_asked_in_vain_is_not_missing(phase: Phase) -> None:
-    talk = unequal().until(phase)
+    talk = make_unequal_talk().until(phase)
     with pytest.raises(NothingToForce, match="still asking a, b"):
         talk.takeover.force(None)
     talk.lose("b")
@@ -268,7 +282,7 @@ def test_who_has_not_been_asked_in_vain_is_not_missing(phase: Phase) -> None:
 
 @pytest.mark.parametrize("phase", [Phase.CLAIMING, Phase.CHECKING])
 def test_forced_start_in_the_middle_looks_again_without_the_missing(phase: Phase) -> None:
-    talk = unequal().until(phase)
+    talk = make_unequal_talk().until(phase)
     talk.say("b")
     talk.lose("a")
     assert talk.takeover.force(None) == ["a"]
@@ -279,7 +293,7 @@ def test_forced_start_in_the_middle_looks_again_without_the_missing(phase: Phase
 
 
 def test_missing_follower_that_returns_in_time_takes_part() -> None:
-    talk = unequal().until(Phase.CLAIMING)
+    talk = make_unequal_talk().until(Phase.CLAIMING)
     talk.say("b")
     talk.lose("a")
     talk.takeover.force(None)
@@ -292,7 +306,7 @@ def test_missing_follower_that_returns_in_time_takes_part() -> None:
 
 
 def test_two_addresses_of_one_node_are_not_missing() -> None:
-    talk = Talk(node("n"), node("n"))
+    talk = Talk(make_node("n"), make_node("n"))
     talk.say("a")
     talk.say("b")
     with pytest.raises(NothingToForce, match="are one node"):
@@ -301,4 +315,4 @@ def test_two_addresses_of_one_node_are_not_missing() -> None:
 
 def test_nothing_can_be_forced_while_the_state_is_fetched() -> None:
     with pytest.raises(NothingToForce):
-        unequal().until(Phase.FETCHING).takeover.force(None)
+        make_unequal_talk().until(Phase.FETCHING).takeover.force(None)
