@@ -111,37 +111,18 @@ def with_value(value: bytes) -> bytes:
     return encode(append(first_entry(1), put(2, value='"v"'))).replace(b'"v"', value)
 
 
+ENTRY_FIELDS = {"index": 1, "epoch": 1, "reign": "r", "operation": "put", "key": "k"}
+WRONG_FIELDS = {"index": 0, "epoch": 0, "reign": None, "operation": "drop", "key": 5}
+
+
 @pytest.mark.parametrize(
     "body",
     [
-        b"",
-        b"null",
-        b"[]",
-        b"{",
-        b"\xff",
-        with_value(b'"\xff"'),
-        with_value(b'"\xed\xa0\x80"'),
-        with_value(b"[" * 100_000 + b"]" * 100_000),
-        without("epoch"),
-        without("reign"),
-        without("prev_index"),
-        without("prev_reign"),
-        without("entries"),
-        changed(epoch=-1),
-        changed(epoch="1"),
-        changed(epoch=1.5),
-        changed(epoch=True),
-        changed(epoch=None),
-        changed(epoch=2**63),
-        changed(prev_index=2**70),
-        changed(reign=1),
-        changed(entries={}),
-        changed(entries=[1]),
-        changed(entries=[{"index": 0, "epoch": 1, "reign": "r", "operation": "put", "key": "k"}]),
-        changed(entries=[{"index": 1, "epoch": 0, "reign": "r", "operation": "put", "key": "k"}]),
-        changed(entries=[{"index": 1, "epoch": 1, "reign": "r", "operation": "drop", "key": "k"}]),
-        changed(entries=[{"index": 1, "epoch": 1, "reign": "r", "operation": "put", "key": 5}]),
-        changed(entries=[{"index": 1, "epoch": 1, "operation": "put", "key": "k"}]),
+        *(b"", b"null", b"[]", b"{", b"\xff"),
+        *map(with_value, [b'"\xff"', b'"\xed\xa0\x80"', b"[" * 100_000 + b"]" * 100_000]),
+        *map(without, ["epoch", "reign", "prev_index", "prev_reign", "entries"]),
+        *(changed(epoch=epoch) for epoch in (-1, "1", 1.5, True, None, 2**63)),
+        *(changed(entries=[{**ENTRY_FIELDS, name: value}]) for name, value in WRONG_FIELDS.items()),
     ],
     ids=lambda body: repr(body[:40]),
 )
