@@ -7,10 +7,10 @@ from msgspec import Raw
 from kvstore.core.entries import MAX_EPOCH, MAX_EPOCH_JUMP, START, Entry, Item, Position, ReignId
 from kvstore.core.errors import InvalidRequest, NotReady
 from kvstore.core.follower import Follower
-from kvstore.core.lineage import Lineage, ReignStart
+from kvstore.core.lineage import ReignStart
 from kvstore.core.messages import Append, Claim, Fetch, Fetched, Hello, Refusal, SnapshotChunk
 from kvstore.core.node_state import NodeState
-from kvstore.core.records import CutLog, Promise, ReplaceState, SavePromise
+from kvstore.core.records import CutLog, Promise, SavePromise
 from tests.support.replication import (
     CLUSTER,
     R1,
@@ -158,14 +158,6 @@ def test_hello_changes_nothing_and_shows_the_position() -> None:
 # Appends
 
 
-def test_entries_are_served_when_they_are_durable() -> None:
-    follower = make_follower()
-    follower.append(append(first_entry(1), put(2, "a"), delete(3, "b")))
-    assert (follower.log.last.index, follower.applied_index) == (3, 0)
-    save(follower)
-    assert (follower.applied_index, follower.map.items()) == (3, [Item("a", 2, Raw(b"1"))])
-
-
 @pytest.mark.parametrize(
     ("message", "refusal"),
     [
@@ -280,25 +272,6 @@ def test_a_snapshot_replaces_everything_in_one_step() -> None:
     assert {item.key for item in follower.map.items()} == {"a", "b"}
     assert (follower.log.base, follower.log.last) == (at(9), at(9))
     assert follower.append(append(put(10), prev=at(9))).error is None
-
-
-def test_what_the_snapshot_does_not_hold_is_discarded_into_the_record() -> None:
-    follower = follows(make_follower(*entries(4)), R2)
-    position = at(3, R2)
-    starts = [ReignStart(R1, 1), ReignStart(R2, 3)]
-    follower.snapshot(chunk(R2, position, lineage=starts, members={"f": "f"}))
-    (*_, replaced) = follower.take_unsaved()
-    assert replaced == ReplaceState(
-        promise=follower.promise,
-        staging_id="s",
-        position=position,
-        base=position,
-        entries=[],
-        lineage=Lineage(starts),
-        members={"f": "f"},
-        discarded=[put(3), put(4)],
-    )
-    assert follower.discarded == 2
 
 
 @pytest.mark.parametrize(

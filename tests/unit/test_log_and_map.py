@@ -111,12 +111,6 @@ def test_retention_by_entries(floor: int, max_entries: int, cut: int | None) -> 
     assert log_of(20).retention_cut(floor, max_entries, 1 << 30) == cut
 
 
-def test_retention_by_bytes() -> None:
-    log = log_of(20)
-    cut = log.retention_cut(20, 1000, log.size // 2)
-    assert cut == 10
-
-
 @pytest.mark.parametrize(("floor", "cut"), [(20, 10), (10, 10), (7, 7), (1, 1), (0, None)])
 def test_retention_by_bytes_leaves_what_is_behind_the_floor(floor: int, cut: int | None) -> None:
     log = log_of(20)
@@ -244,13 +238,6 @@ def test_commit_index_never_falls() -> None:
     assert quorum.advance(9, [9, 9, 8]) == 8
     quorum.resize(0)
     assert quorum.advance(9, [0, 0, 0]) == 9
-
-
-def test_nothing_is_confirmed_before_the_first_entry_is() -> None:
-    quorum = WriteQuorum(1, 2)
-    quorum.begin(5)
-    assert (quorum.advance(9, [4, 0]), quorum.has_begun) == (0, False)
-    assert (quorum.advance(9, [5, 0]), quorum.has_begun) == (5, True)
 
 
 def test_a_quorum_raised_from_0_begins_anew() -> None:

@@ -9,7 +9,7 @@ from kvstore.core.leader import Leader, LeaderState
 from kvstore.core.messages import Claim, Hello, Message
 from kvstore.core.node_state import NodeState
 from kvstore.core.progress import Stage
-from kvstore.core.records import Promise, Record, ReplaceState, SavePromise
+from kvstore.core.records import Promise, SavePromise
 from tests.support.replication import (
     CLUSTER,
     NOW_MS,
@@ -18,7 +18,6 @@ from tests.support.replication import (
     claim,
     entries,
     exchange,
-    first_entry,
     handle,
     kept_state,
     make_cluster,
@@ -157,40 +156,6 @@ def test_a_leader_without_state_waits_for_all_and_takes_the_best() -> None:
     assert followers["f0"].log.last == followers["f1"].log.last
 
 
-def test_a_node_that_is_no_follower_any_more_is_taken_over_from() -> None:
-    leader, followers = make_cluster()
-    write_durably(leader, "only there")
-    exchange(leader, "f1", followers["f1"])
-    taker = make_leader(followers=1)
-    exchange(taker, "f0", followers["f0"])
-    assert taker.waiting_for == ["f1"]
-    talk(taker, followers)
-    assert taker.ready
-    assert list(taker.followers) == ["f0"]
-    assert taker.log.map.get("only there") is not None
-    assert taker.promise.members == {"f0": "n0"}
-
-
-def test_what_the_state_taken_over_does_not_hold_is_discarded() -> None:
-    own = kept_state(make_leader(led(members={"f0": "n0"}, last=3), 1, 0))
-    own.promise, held = Promise(CLUSTER, R1, URL), own.log.entries()
-    better = Follower(
-        make_state("n0", first_entry(1, reign(2)), promise=Promise(CLUSTER, reign(2))), 9, 9
-    )
-    taker = make_leader(own, 1)
-    records: list[Record] = []
-    while not any(isinstance(record, ReplaceState) for record in records):
-        message = taker.next_message("f0", 0.0)
-        assert message is not None
-        taker.receive("f0", message, handle(better, message), 0.0)
-        records += (new := taker.take_unsaved())
-        for record in new:
-            taker.saved(record)
-    assert isinstance(records[-1], ReplaceState)
-    assert records[-1].discarded == held
-    assert taker.discarded == 4
-
-
 def test_a_takeover_goes_on_without_the_missing_when_it_is_forced() -> None:
     leader, followers = make_cluster()
     taker = make_leader()
@@ -203,18 +168,6 @@ def test_a_takeover_goes_on_without_the_missing_when_it_is_forced() -> None:
     assert taker.promise.epoch >= leader.promise.epoch + 1000
     with pytest.raises(NothingToForce):
         taker.force_start()
-
-
-def test_a_decision_that_is_sent_twice_is_made_once() -> None:
-    leader, followers = make_cluster(2, 2)
-    leader.lost("f1", "gone")
-    claimed_by(reign(9), followers["f0"])
-    leader.lost("f0", "gone")
-    exchange(leader, "f0", followers["f0"])
-    assert leader.state is LeaderState.DEPOSED
-    assert leader.force_start() == ["f1"]
-    with pytest.raises(NothingToForce, match="still asking f0"):
-        leader.force_start()
 
 
 def test_a_state_is_taken_over_even_where_the_reign_ends_before_it_is_durable() -> None:
@@ -280,16 +233,6 @@ def test_a_known_follower_vouches_with_what_was_sent_after_the_meeting() -> None
     assert leader.promise.members == {"f0": "n0", "f1": "n1"}
     exchange(leader, "f1", followers["f1"])
     assert leader.promise.members == {"f0": "new", "f1": "n1"}
-
-
-def test_an_unknown_follower_of_a_restarted_leader_waits_too() -> None:
-    leader, followers = make_cluster()
-    again = make_leader(kept_state(leader))
-    followers["f0"] = make_empty_follower("new")
-    talk(again, {"f0": followers["f0"]})
-    assert again.followers["f0"].stage is Stage.UNKNOWN
-    talk(again, followers)
-    assert followers["f0"].promise.reign == again.reign
 
 
 @pytest.mark.parametrize("count", [1, 2])
@@ -380,20 +323,6 @@ def test_an_old_copy_is_no_leader_from_its_own_state(leads: bool) -> None:
     assert again.promise.epoch == leader.promise.epoch + 1
     assert again.log.map.get("kept") is not None
     assert followers["f0"].map.digest() == followers["f1"].map.digest() == again.log.map.digest()
-
-
-def test_entries_of_an_earlier_epoch_are_no_sign_of_an_old_copy() -> None:
-    leader, followers = make_cluster()
-    taker = make_leader()
-    exchange(taker, "f0", followers["f0"])
-    taker.lost("f1", "gone")
-    taker.force_start()
-    save(taker)
-    talk(taker, {"f0": followers["f0"]})
-    write_durably(leader)
-    exchange(leader, "f1", followers["f1"])
-    talk(taker, followers)
-    assert taker.state is LeaderState.LEADING
 
 
 # How a reign ends

@@ -272,26 +272,6 @@ def test_a_state_that_cannot_be_kept_apart_is_not_given_up(tmp_path: Path) -> No
 # Durable, or an error
 
 
-def test_what_was_not_saved_is_not_there(tmp_path: Path) -> None:
-    storage = started(tmp_path)
-    storage.save([SaveEntries([first_entry(1)])])
-    storage.flush()
-    storage.save([SaveEntries([put(2)])])
-    # Without a turn of the event loop nothing more can have been written: this is the crash.
-    with closing(connect(tmp_path)) as other:
-        assert other.execute("SELECT max(position) FROM log").fetchone() == (1,)
-    storage.close()
-
-
-def test_flush_waits_for_what_was_queued_by_others(tmp_path: Path) -> None:
-    saved: list[Record] = []
-    storage = started(tmp_path, saved)
-    storage.save([SaveEntries([first_entry(1)])])
-    storage.flush()
-    assert len(saved) == 1
-    storage.close()
-
-
 BEFORE: list[Record] = [
     SavePromise(PROMISE),
     SaveEntries(

@@ -5,15 +5,14 @@ from collections.abc import Callable
 import pytest
 from msgspec import UNSET, Raw, structs
 
-from kvstore.core.entries import MAX_EPOCH, MAX_EPOCH_JUMP, Item, Position, ReignId
+from kvstore.core.entries import MAX_EPOCH, Item, Position, ReignId
 from kvstore.core.errors import Deposed, NothingToForce
 from kvstore.core.lineage import ReignStart
 from kvstore.core.messages import Fetch, Hello, Refusal
 from kvstore.core.node_state import NodeState
-from kvstore.core.records import Promise, StageParts
-from kvstore.core.takeover import OwnState, Phase, Takeover
+from kvstore.core.records import StageParts
+from kvstore.core.takeover import Phase
 from tests.support.replication import (
-    URL,
     at,
     first_entry,
     handle,
@@ -63,65 +62,25 @@ def test_state_is_fetched_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [len(record.items) for record in parts] == [2, 0, 0, 0]
 
 
-def test_fetching_begins_anew_with_the_next_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kvstore.core.messages.MAX_ENTRIES", 2)
-    talk = make_unequal_talk().until(Phase.FETCHING)
-    talk.say("a")
-    talk.lose("a")
-    message = talk.until(Phase.FETCHING).next("a")
-    assert isinstance(message, Fetch)
-    assert message.offset == 0
-
-
-def test_leader_without_followers_has_nobody_to_wait_for() -> None:
-    state = OwnState("l", URL, at(0), own_state().log.lineage, {})
-    takeover = Takeover(Promise(), state, {}, lambda: "id", lambda _: None)
-    assert (takeover.phase, takeover.promise.epoch) == (Phase.DONE, 1)
-
-
 # What makes it start over, and what ends it
 
 
-def _claimed_by_another_node(talk: Talk) -> None:
-    talk.others["b"] = make_node("somebody", of=None)
-    talk.say("b")
+def replaced(address: str) -> Callable[[Talk], None]:
+    """Another node answers there from now on."""
+
+    def replace(talk: Talk) -> None:
+        talk.others[address] = make_node("emptied", of=None)
+        message = talk.next(address) or Hello(epoch=0, reign_id="")
+        talk.hear(address, message, handle(talk.others[address], message))
+
+    return replace
 
 
-def _claim_refused(talk: Talk) -> None:
-    talk.say("b", error=Refusal.REIGN_CHANGED)
+def says(address: str, **changes: object) -> Callable[[Talk], object]:
+    return lambda talk: talk.say(address, **changes)
 
 
-def _checked_position_differs(talk: Talk) -> None:
-    talk.say("b", last_index=3)
-
-
-def _checked_reign_differs(talk: Talk) -> None:
-    talk.say("b", epoch=3, reign_id="r3", takeover_id="r3")
-
-
-def _checked_node_differs(talk: Talk) -> None:
-    talk.others["b"] = make_node("emptied", of=None)
-    talk.say("b")
-
-
-def _best_is_lost(talk: Talk) -> None:
-    talk.lose("a")
-
-
-def _best_is_another_node(talk: Talk) -> None:
-    message = Hello(epoch=0, reign_id="")
-    talk.hear("a", message, handle(make_node("emptied", of=None), message))
-
-
-def _fetch_refused(talk: Talk) -> None:
-    talk.say("a", error="no")
-
-
-def _fetched_position_differs(talk: Talk) -> None:
-    talk.say("a", last_index=6)
-
-
-def _fetched_total_changes(talk: Talk) -> None:
+def says_another_total(talk: Talk) -> None:
     talk.say("a", entries=[], total=9)
     talk.say("a", total=8)
 
@@ -129,19 +88,21 @@ def _fetched_total_changes(talk: Talk) -> None:
 @pytest.mark.parametrize(
     ("phase", "event"),
     [
-        (Phase.CLAIMING, _claimed_by_another_node),
-        (Phase.CLAIMING, _claim_refused),
-        (Phase.CHECKING, _checked_position_differs),
-        (Phase.CHECKING, _checked_reign_differs),
-        (Phase.CHECKING, _checked_node_differs),
-        (Phase.FETCHING, _best_is_lost),
-        (Phase.FETCHING, _best_is_another_node),
-        (Phase.FETCHING, _fetch_refused),
-        (Phase.FETCHING, _fetched_position_differs),
-        (Phase.FETCHING, _fetched_total_changes),
+        pytest.param(Phase.CLAIMING, replaced("b"), id="claimed another node"),
+        pytest.param(Phase.CLAIMING, says("b", error=Refusal.REIGN_CHANGED), id="claim refused"),
+        pytest.param(Phase.CHECKING, replaced("b"), id="replaced after its claim"),
+        pytest.param(Phase.CHECKING, says("b", last_index=3), id="another position"),
+        pytest.param(
+            Phase.CHECKING, says("b", epoch=3, reign_id="r3", takeover_id="r3"), id="left"
+        ),
+        pytest.param(Phase.FETCHING, lambda talk: talk.lose("a"), id="the best is lost"),
+        pytest.param(Phase.FETCHING, replaced("a"), id="the best is replaced"),
+        pytest.param(Phase.FETCHING, says("a", error="no"), id="fetch refused"),
+        pytest.param(Phase.FETCHING, says("a", last_index=6), id="fetched another position"),
+        pytest.param(Phase.FETCHING, says_another_total, id="another total"),
     ],
 )
-def test_it_starts_over_under_a_higher_epoch(phase: Phase, event: Callable[[Talk], None]) -> None:
+def test_it_starts_over_under_a_higher_epoch(phase: Phase, event: Callable[[Talk], object]) -> None:
     talk = make_unequal_talk().until(phase)
     event(talk)
     assert (talk.phase, talk.takeover.waiting_for) == (Phase.LOOKING, ["a", "b"])
@@ -196,12 +157,6 @@ def test_absurd_epoch_is_not_surpassed(others: ReignId | None) -> None:
     assert f"the epoch of a, {MAX_EPOCH}, is absurdly high" in (talk.takeover.problem or "")
 
 
-def test_epoch_within_a_jump_is_surpassed() -> None:
-    talk = Talk(make_node("na", of=reign(3 + MAX_EPOCH_JUMP)))
-    looked(talk)
-    assert talk.takeover.promise.epoch == 4 + MAX_EPOCH_JUMP
-
-
 @pytest.mark.parametrize("phase", [Phase.CLAIMING, Phase.CHECKING, Phase.FETCHING])
 def test_other_followers_may_come_and_go_meanwhile(phase: Phase) -> None:
     talk = make_unequal_talk().until(phase)
@@ -244,7 +199,7 @@ def test_answer_to_an_earlier_attempt_is_not_heard() -> None:
     late = talk.next("a")
     assert late is not None
     heard = handle(talk.others["a"], late)
-    _claim_refused(talk)
+    talk.say("b", error=Refusal.REIGN_CHANGED)
     talk.say("a")
     talk.say("b")
     talk.hear("a", late, heard)
@@ -254,7 +209,7 @@ def test_answer_to_an_earlier_attempt_is_not_heard() -> None:
 def test_what_it_has_come_to_is_not_taken_back_while_it_is_saved() -> None:
     talk = make_unequal_talk().until(Phase.DONE)
     taken = talk.takeover.taken
-    _best_is_another_node(talk)
+    replaced("a")(talk)
     assert (talk.phase, talk.takeover.taken) == (Phase.DONE, taken)
 
 
@@ -303,16 +258,3 @@ def test_missing_follower_that_returns_in_time_takes_part() -> None:
     talk.say("b")
     assert talk.takeover.waiting_for == ["a"]
     assert talk.takeover.promise.epoch < 1000, "nobody is missing"
-
-
-def test_two_addresses_of_one_node_are_not_missing() -> None:
-    talk = Talk(make_node("n"), make_node("n"))
-    talk.say("a")
-    talk.say("b")
-    with pytest.raises(NothingToForce, match="are one node"):
-        talk.takeover.force(None)
-
-
-def test_nothing_can_be_forced_while_the_state_is_fetched() -> None:
-    with pytest.raises(NothingToForce):
-        make_unequal_talk().until(Phase.FETCHING).takeover.force(None)
