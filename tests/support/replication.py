@@ -1,6 +1,7 @@
 """Makes entries, messages, leaders and followers, and lets them talk to each other."""
 
 from itertools import count
+from typing import TypeVar
 
 from msgspec import UNSET, Raw
 
@@ -28,6 +29,7 @@ CLUSTER = "c"
 URL = "http://leader:1"
 NOW_MS = 5000
 _NUMBERS = count()
+M = TypeVar("M", bound=Message)
 
 
 def reign(epoch: int = 1, restart: int = 0, takeover: str | None = None) -> ReignId:
@@ -214,13 +216,19 @@ def make_leader(
 
 
 def make_cluster(
-    followers: int = 2, write_quorum: int = 1, **limits: int
+    followers: int = 2, write_quorum: int = 1, *, writes: int = 0, **limits: int
 ) -> tuple[Leader, dict[str, Follower]]:
-    """A leader that has just taken over, so that its log holds its first entry only."""
+    """A leader that has taken over, and its followers.
+
+    :param writes: how many they all hold beside the first entry.
+    """
     leader = make_leader(None, followers, write_quorum, **limits)
     others = {f"f{number}": make_empty_follower(f"n{number}") for number in range(followers)}
     talk(leader, others)
     assert leader.ready
+    for _ in range(writes):
+        write_durably(leader)
+        talk(leader, others)
     return leader, others
 
 
@@ -239,6 +247,13 @@ def handle(follower: Follower, message: Message) -> Answer:
             answer = follower.fetch(message)
     save(follower)
     return answer
+
+
+def next_message(leader: Leader, address: str, kind: type[M], now_s: float = 0.0) -> M:
+    """What the leader says to a follower next, which must be of this kind."""
+    message = leader.next_message(address, now_s)
+    assert isinstance(message, kind)
+    return message
 
 
 def exchange(leader: Leader, address: str, follower: Follower, now_s: float = 0.0) -> bool:

@@ -7,14 +7,11 @@ from kvstore.core.node_state import NodeState
 from kvstore.core.records import Promise
 from tests.support.replication import (
     exchange,
-    handle,
     make_cluster,
-    make_leader,
     reign,
     save,
     talk,
     write,
-    write_durably,
 )
 
 NOTHING = Changes(reign=False, to_say=False, state=False, problem=False)
@@ -43,28 +40,6 @@ def test_there_is_something_to_say_when_entries_are_durable() -> None:
     assert watch.look() == TO_SAY
     talk(leader, followers)
     assert watch.look() == NOTHING
-
-
-def test_there_is_something_to_say_when_a_promise_is_durable() -> None:
-    taker = make_leader()
-    for address, other in make_cluster()[1].items():
-        message = taker.next_message(address, 0.0)
-        assert message is not None
-        taker.receive(address, message, handle(other, message), 0.0)
-    watch = watched(taker)
-    save(taker)
-    assert watch.look() == TO_SAY
-
-
-def test_there_is_something_to_say_to_a_node_that_is_asked_too() -> None:
-    leader, followers = make_cluster()
-    write_durably(leader)
-    talk(leader, followers)
-    taker = make_leader(followers=1)
-    watch = watched(taker)
-    exchange(taker, "f0", followers["f0"])
-    assert list(taker.followers) == ["f0", "f1"]
-    assert watch.look() == TO_SAY
 
 
 def test_a_leader_that_is_deposed_ends_its_reign_with_a_problem() -> None:

@@ -25,7 +25,6 @@ from tests.support.replication import (
     make_cluster,
     make_leader,
     save,
-    talk,
     write_durably,
 )
 
@@ -132,17 +131,6 @@ def test_only_the_first_loss_and_the_first_answer_after_it_are_news() -> None:
     assert conversation.lost("gone")
 
 
-def test_a_lost_follower_does_not_count_and_is_asked_for_its_position() -> None:
-    leader, _ = make_cluster()
-    conversation = Conversation("f0", leader, longest)
-    conversation.lost("gone")
-    assert not leader.followers["f0"].counts
-    assert conversation.next_step(0.0) == BackOff(BACKOFF_MIN_S)
-    step = conversation.next_step(0.0)
-    assert isinstance(step, Send)
-    assert isinstance(step.message, Hello)
-
-
 @pytest.mark.parametrize("refused", [Append, Claim])
 def test_a_follower_that_refuses_is_asked_ever_less_though_it_answers_every_hello(
     refused: type[Message],
@@ -171,19 +159,6 @@ def test_after_an_accepted_message_refusals_are_counted_anew() -> None:
     write_durably(leader)
     executor.run(0.1)
     assert executor.pauses_s(Append)[:2] == pytest.approx(DOUBLED_S[:2])
-
-
-def test_one_refusal_hardly_slows_a_follower_that_catches_up() -> None:
-    leader, followers = make_cluster()
-    older = Follower(kept_state(followers["f0"]), 1000, 1 << 20)
-    write_durably(leader)
-    talk(leader, followers)
-    write_durably(leader)
-    executor = Executor(leader, older)
-    executor.run(HEARTBEAT_S)
-    assert [kind for kind, _ in executor.sent[:3]] == [Append, Hello, Append]
-    assert older.log.last == leader.log.replication_log.last
-    assert executor.sent[2][1] == BACKOFF_MIN_S
 
 
 @pytest.mark.parametrize(("draw", "factor"), [(shortest, 1.0), (longest, 1.2)])

@@ -28,6 +28,7 @@ from tests.support.replication import (
     make_empty_follower,
     make_leader,
     make_state,
+    next_message,
     reign,
     save,
     talk,
@@ -56,8 +57,7 @@ def test_only_durable_entries_are_sent() -> None:
     leader.propose(write(), 0.0)
     assert leader.next_message("f0", 0.0) is None
     save(leader)
-    message = leader.next_message("f0", 0.0)
-    assert isinstance(message, Append)
+    message = next_message(leader, "f0", Append)
     assert [entry.index for entry in message.entries] == [FIRST]
 
 
@@ -200,8 +200,7 @@ def test_a_snapshot_is_resumed_after_a_lost_connection() -> None:
     assert first is not None
     leader.lost("f0", "gone")
     exchange(leader, "f0", followers["f0"])
-    message = leader.next_message("f0", 0.0)
-    assert isinstance(message, SnapshotChunk)
+    message = next_message(leader, "f0", SnapshotChunk)
     assert (message.snapshot_id, message.offset, message.done) == (first.snapshot, 12, True)
 
 
@@ -211,8 +210,7 @@ def test_a_snapshot_begins_anew_where_its_first_chunks_were_lost() -> None:
     followers["f0"] = Follower(kept_state(followers["f0"]), 1000, 1 << 20)
     exchange(leader, "f0", followers["f0"])
     exchange(leader, "f0", followers["f0"])
-    message = leader.next_message("f0", 0.0)
-    assert isinstance(message, SnapshotChunk)
+    message = next_message(leader, "f0", SnapshotChunk)
     assert message.offset == 0
     talk(leader, followers)
     assert followers["f0"].map.digest() == followers["f1"].map.digest()
@@ -288,9 +286,7 @@ def test_a_follower_of_another_cluster_is_left_alone() -> None:
 
 
 def test_hello_and_claim_confirm_nothing() -> None:
-    leader, followers = make_cluster()
-    write_durably(leader)
-    talk(leader, followers)
+    leader, followers = make_cluster(writes=1)
     again = make_leader(kept_state(leader))
     for address, other in followers.items():
         while again.followers[address].stage is not Stage.STREAM:
@@ -307,8 +303,7 @@ def test_an_answer_counts_only_if_the_whole_log_is_a_part_of_the_leaders(
 ) -> None:
     leader, followers = make_cluster()
     write_durably(leader)
-    message = leader.next_message("f0", 0.0)
-    assert isinstance(message, Append)
+    message = next_message(leader, "f0", Append)
     leader.receive("f0", message, structs.replace(handle(followers["f0"], message), **held), 0.0)
     assert (commit(leader), leader.replicas(FIRST)) == (1, 0)
     assert leader.followers["f0"].stage is Stage.HELLO

@@ -24,6 +24,7 @@ from tests.support.replication import (
     make_empty_follower,
     make_leader,
     make_state,
+    next_message,
     reign,
     save,
     talk,
@@ -77,8 +78,7 @@ def test_a_restart_keeps_the_epoch_and_is_later(before: int, restart: int) -> No
 def test_a_reign_is_saved_before_anybody_hears_of_it() -> None:
     leader = make_leader(led(), durable=False)
     assert leader.state is LeaderState.STARTING
-    message = leader.next_message("f0", 0.0)
-    assert isinstance(message, Hello)
+    message = next_message(leader, "f0", Hello)
     assert message.of_reign is None
     assert leader.take_unsaved() == [SavePromise(leader.promise)]
 
@@ -94,9 +94,7 @@ def test_a_reign_begins_with_an_entry_that_names_the_followers() -> None:
 
 
 def test_nothing_is_confirmed_and_shown_before_the_first_entry_is() -> None:
-    leader, followers = make_cluster()
-    write_durably(leader)
-    talk(leader, followers)
+    leader, followers = make_cluster(writes=1)
     again = make_leader(kept_state(leader))
     assert says(again, "f0", followers["f0"], 2) == [Hello, Claim]
     assert again.state is LeaderState.CATCHING_UP
@@ -127,8 +125,7 @@ def test_a_restarted_leader_claims_each_follower_in_the_reign_it_is_found_in() -
     leader, followers = make_cluster()
     again = make_leader(kept_state(leader))
     exchange(again, "f0", followers["f0"])
-    message = again.next_message("f0", 0.0)
-    assert isinstance(message, Claim)
+    message = next_message(again, "f0", Claim)
     assert leader.reign is not None
     assert (message.node_id, message.found_reign_id) == ("n0", leader.reign.id)
     assert message.members == {"f0": "n0", "f1": "n1"}
@@ -171,16 +168,13 @@ def test_a_takeover_goes_on_without_the_missing_when_it_is_forced() -> None:
 
 
 def test_a_state_is_taken_over_even_where_the_reign_ends_before_it_is_durable() -> None:
-    leader, followers = make_cluster()
-    write_durably(leader)
-    talk(leader, followers)
+    _, followers = make_cluster(writes=1)
     taker = make_leader()
     while taker.state_text != "taking over":
         for address, other in followers.items():
             exchange(taker, address, other)
     while taker.state_text != "starting":
-        message = taker.next_message("f0", 0.0)
-        assert message is not None
+        message = next_message(taker, "f0", Message)
         taker.receive("f0", message, handle(followers["f0"], message), 0.0)
     exchange(taker, "f1", claimed_by(reign(9), followers["f1"]), 1.0)
     assert taker.state is LeaderState.DEPOSED
@@ -191,9 +185,7 @@ def test_a_state_is_taken_over_even_where_the_reign_ends_before_it_is_durable() 
 
 
 def test_an_unknown_follower_waits_until_a_known_one_has_vouched() -> None:
-    leader, followers = make_cluster()
-    write_durably(leader)
-    talk(leader, followers)
+    leader, followers = make_cluster(writes=1)
     followers["f0"] = make_empty_follower("new")
     leader.lost("f0", "gone")
     exchange(leader, "f0", followers["f0"])
@@ -225,8 +217,7 @@ def test_an_address_where_nodes_come_and_go_is_named_now_and_then() -> None:
 def test_a_known_follower_vouches_with_what_was_sent_after_the_meeting() -> None:
     leader, followers = make_cluster()
     write_durably(leader)
-    earlier = leader.next_message("f1", 0.0)
-    assert earlier is not None
+    earlier = next_message(leader, "f1", Message)
     leader.lost("f0", "gone")
     exchange(leader, "f0", make_empty_follower("new"))
     leader.receive("f1", earlier, handle(followers["f1"], earlier), 0.0)
@@ -237,9 +228,7 @@ def test_a_known_follower_vouches_with_what_was_sent_after_the_meeting() -> None
 
 @pytest.mark.parametrize("count", [1, 2])
 def test_where_nobody_known_answers_an_operator_decides(count: int) -> None:
-    leader, followers = make_cluster(count)
-    write_durably(leader)
-    talk(leader, followers)
+    leader, followers = make_cluster(count, writes=1)
     for address in followers:
         leader.lost(address, "gone")
     followers["f0"] = make_empty_follower("new")
@@ -286,8 +275,7 @@ def test_a_known_follower_that_moved_counts_from_the_entry_that_names_it() -> No
         leader.lost(address, "gone")
     moved = followers["f1"]
     for now_s in (0.0, 1.0):  # the entry that names it is not durable yet
-        message = leader.next_message("f0", now_s)
-        assert message is not None
+        message = next_message(leader, "f0", Message, now_s)
         leader.receive("f0", message, handle(moved, message), now_s)
     assert leader.followers["f0"].match_index == 1
     assert leader.replicas(1) == 0
@@ -347,8 +335,7 @@ def test_a_later_reign_or_a_twin_deposes_for_good(of: ReignId, restarted: bool) 
         leader.check_readable()
     again = make_leader(kept_state(leader))
     assert again.state is LeaderState.DEPOSED
-    message = again.next_message("f0", 9.0)
-    assert isinstance(message, Hello)
+    message = next_message(again, "f0", Hello, 9.0)
     assert message.of_reign is None, "it only wants to know who is there"
     exchange(again, "f0", other, 9.0)
     assert other.promise.reign == of
