@@ -281,7 +281,7 @@ class Reign:
         if prev is None or not log.reaches_back_to(prev.index):
             self._begin_snapshot(progress)
             return self._next_chunk(progress)
-        entries = log.after(prev.index, self._log.durable_index)
+        entries = log.after(prev.index, self._log.durable_index, self._log.limits.message_entries)
         progress.entries_sent += len(entries)
         return Append(
             **self.promise.header(),
@@ -297,7 +297,9 @@ class Reign:
         """Send the map, or go on with what was sent of it before the connection was lost."""
         progress.stage = Stage.SNAPSHOT
         if progress.transfer is None or progress.transfer.done:
-            progress.transfer = SnapshotTransfer(self._new_id(), self._log.map)
+            progress.transfer = SnapshotTransfer(
+                self._new_id(), self._log.map, self._log.limits.message_entries
+            )
 
     def _next_chunk(self, progress: FollowerProgress) -> Message:
         transfer = progress.transfer

@@ -19,7 +19,10 @@ class FollowerProcess(Process):
         super().__init__(machine)
         setup, rules = machine.world.setup, machine.world.rules
         self.follower = rules.follower(
-            self.storage.load(), setup.follower_retain, setup.retain_bytes
+            self.storage.load(),
+            setup.follower_retain,
+            setup.retain_bytes,
+            setup.message_entries,
         )
         self.node = rules.follower_node(self.follower, self.storage, 1.0)
         self.node.start()

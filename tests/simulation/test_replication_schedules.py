@@ -1,7 +1,6 @@
 """Named schedules of one reign: what is acknowledged, counted and confirmed."""
 
 from collections.abc import Callable
-from unittest.mock import patch
 
 import pytest
 
@@ -75,21 +74,20 @@ def test_follower_restarted_empty_is_asked_for_its_old_position() -> None:
 
 
 def test_chunks_of_an_abandoned_snapshot_are_not_mixed_with_the_next() -> None:
-    with patch("kvstore.core.messages.MAX_ENTRIES", 1):
-        world = make_cluster(leader_retain=1)
-        write(world, 1, 2)
-        world.crash("f0")
-        for value in (3, 4, 5):
-            confirm(world, value)
-        with in_flight(world, "f0") as packets:
-            world.start("f0")
-            abandoned = take(world, packets, SnapshotChunk)
-            world.put("key1", 6)
-            take(world, packets, SnapshotChunk).deliver()
-            second = take(world, packets, SnapshotChunk)
-            abandoned.repeat()
-            second.deliver()
-        settle(world)
+    world = make_cluster(leader_retain=1, message_entries=1)
+    write(world, 1, 2)
+    world.crash("f0")
+    for value in (3, 4, 5):
+        confirm(world, value)
+    with in_flight(world, "f0") as packets:
+        world.start("f0")
+        abandoned = take(world, packets, SnapshotChunk)
+        world.put("key1", 6)
+        take(world, packets, SnapshotChunk).deliver()
+        second = take(world, packets, SnapshotChunk)
+        abandoned.repeat()
+        second.deliver()
+    settle(world)
     assert world.leader().leader.followers["f0"].snapshots_sent == 1
 
 

@@ -2,7 +2,6 @@
 
 from contextlib import ExitStack
 from random import Random
-from unittest.mock import patch
 
 import pytest
 
@@ -142,30 +141,29 @@ def test_two_first_starts_make_one_make_cluster(seed: int) -> None:
 
 
 def test_fetch_that_begins_anew_half_way_is_not_taken_for_complete() -> None:
-    with patch("kvstore.core.messages.MAX_ENTRIES", 1):
-        world = make_cluster(followers=1)
-        write(world, 1, 2, 3, 4)
-        world.crash("leader")
-        with (
-            in_flight(world, "f0", "other") as packets,
-            in_flight(world, "f0", "other", answers=True) as answers,
-        ):
-            world.lead("other", emptied=True)
-            fetches = 0
-            while fetches < 3:
-                wait(world, lambda: bool(packets))
-                packet = packets.pop(0)
-                fetches += isinstance(packet.content, Fetch)
-                packet.deliver()
-                wait(world, lambda: bool(answers))
-                answers.pop(0).deliver()
+    world = make_cluster(followers=1, message_entries=1)
+    write(world, 1, 2, 3, 4)
+    world.crash("leader")
+    with (
+        in_flight(world, "f0", "other") as packets,
+        in_flight(world, "f0", "other", answers=True) as answers,
+    ):
+        world.lead("other", emptied=True)
+        fetches = 0
+        while fetches < 3:
             wait(world, lambda: bool(packets))
-            world.restart("f0")
-            # A proxy keeps the leader's connection, and opens another to the new process.
-            answers.clear()
-            connection = world.leader("other").senders["f0"].connection
-            assert connection is not None
-            connection.process = world.follower("f0")
-            packets.pop(0).deliver()
-        settle(world)
-        assert confirmed_keys(world) == {"key1", "key2", "key3", "key4"}
+            packet = packets.pop(0)
+            fetches += isinstance(packet.content, Fetch)
+            packet.deliver()
+            wait(world, lambda: bool(answers))
+            answers.pop(0).deliver()
+        wait(world, lambda: bool(packets))
+        world.restart("f0")
+        # A proxy keeps the leader's connection, and opens another to the new process.
+        answers.clear()
+        connection = world.leader("other").senders["f0"].connection
+        assert connection is not None
+        connection.process = world.follower("f0")
+        packets.pop(0).deliver()
+    settle(world)
+    assert confirmed_keys(world) == {"key1", "key2", "key3", "key4"}

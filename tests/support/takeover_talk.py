@@ -33,10 +33,11 @@ def make_node(
     held: Iterable[Entry] = (),
     of: ReignId | None = R3,
     members: Members | None = None,
+    message_entries: int = 1000,
 ) -> Follower:
     """A follower that belongs to a reign."""
     promise = Promise() if of is None else Promise(CLUSTER, of, URL, members or {})
-    return Follower(make_state(node_id, *held, promise=promise), 1000, 1 << 20)
+    return Follower(make_state(node_id, *held, promise=promise), 1000, 1 << 20, message_entries)
 
 
 def own_state(*held: Entry, of: ReignId | None = None, **promise: bool) -> NodeState:

@@ -44,11 +44,6 @@ def commit(leader: Leader) -> int:
     return leader.log.commit_index
 
 
-@pytest.fixture
-def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kvstore.core.messages.MAX_ENTRIES", 12)
-
-
 # Writes
 
 
@@ -182,7 +177,7 @@ def test_an_emptied_follower_gets_a_snapshot(retain: int) -> None:
 
 def snapshot_on_its_way(**limits: int) -> tuple[Leader, dict[str, Follower]]:
     """A follower that is far behind has got the first of two chunks."""
-    leader, followers = make_cluster(retain=5, **limits)
+    leader, followers = make_cluster(retain=5, message_entries=12, **limits)
     leader.lost("f0", "gone")
     for number in range(20):
         write_durably(leader, f"k{number}")
@@ -193,7 +188,6 @@ def snapshot_on_its_way(**limits: int) -> tuple[Leader, dict[str, Follower]]:
     return leader, followers
 
 
-@pytest.mark.usefixtures("_small_chunks")
 def test_a_snapshot_is_resumed_after_a_lost_connection() -> None:
     leader, followers = snapshot_on_its_way()
     first = leader.followers["f0"].transfer
@@ -204,7 +198,6 @@ def test_a_snapshot_is_resumed_after_a_lost_connection() -> None:
     assert (message.snapshot_id, message.offset, message.done) == (first.snapshot, 12, True)
 
 
-@pytest.mark.usefixtures("_small_chunks")
 def test_a_snapshot_begins_anew_where_its_first_chunks_were_lost() -> None:
     leader, followers = snapshot_on_its_way()
     followers["f0"] = Follower(kept_state(followers["f0"]), 1000, 1 << 20)
@@ -216,7 +209,6 @@ def test_a_snapshot_begins_anew_where_its_first_chunks_were_lost() -> None:
     assert followers["f0"].map.digest() == followers["f1"].map.digest()
 
 
-@pytest.mark.usefixtures("_small_chunks")
 def test_the_log_behind_a_snapshot_stays_until_the_entries_behind_it_have_arrived() -> None:
     leader, followers = snapshot_on_its_way()
     assert leader.log.map.position.index == 21
@@ -233,7 +225,6 @@ def test_the_log_behind_a_snapshot_stays_until_the_entries_behind_it_have_arrive
     assert leader.log.replication_log.base.index > 21
 
 
-@pytest.mark.usefixtures("_small_chunks")
 @pytest.mark.parametrize(("gone_s", "limits"), [(PIN_S + 1, {}), (0.0, {"pinned_bytes": 2000})])
 def test_the_log_is_not_kept_for_ever(gone_s: float, limits: dict[str, int]) -> None:
     leader, followers = snapshot_on_its_way(**limits)

@@ -10,11 +10,10 @@ from tests.support.replication import at
 
 
 @pytest.mark.parametrize("max_entries", [1, 2, 3, 100])
-def test_snapshot_travels_in_parts(max_entries: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kvstore.core.messages.MAX_ENTRIES", max_entries)
+def test_snapshot_travels_in_parts(max_entries: int) -> None:
     items = [Item(key, number, Raw(b"1")) for number, key in enumerate("abc", 1)]
     requests = [RememberedRequest("once", 2, "f"), RememberedRequest("twice", 3, "f")]
-    transfer = SnapshotTransfer("s", KeyValueMap(at(3), items, requests))
+    transfer = SnapshotTransfer("s", KeyValueMap(at(3), items, requests), max_entries)
     sent: list[Item | RememberedRequest] = []
     done = False
     while not done:

@@ -34,10 +34,9 @@ from tests.support.takeover_talk import (
 # Fetching
 
 
-def test_state_is_fetched_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kvstore.core.messages.MAX_ENTRIES", 2)
+def test_state_is_fetched_in_parts() -> None:
     held = [first_entry(1, R3), put(2, "a", of=R3), put(3, "b", of=R3, request="once")]
-    best = make_node("na", held)
+    best = make_node("na", held, message_entries=2)
     best.commit_index = 2
     talk = Talk(best).until(Phase.FETCHING)
     offsets = []
