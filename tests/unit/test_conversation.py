@@ -28,16 +28,7 @@ from tests.support.replication import (
     write_durably,
 )
 
-Draw = Callable[[float, float], float]
 DOUBLED_S = [BACKOFF_MIN_S * 2**number for number in range(6)]
-
-
-def shortest(low: float, _: float) -> float:
-    return low
-
-
-def longest(_: float, high: float) -> float:
-    return high
 
 
 class Executor:
@@ -47,7 +38,7 @@ class Executor:
     """
 
     def __init__(self, leader: Leader, answering: Follower, *refused: type[Message]) -> None:
-        self.conversation = Conversation("f0", leader, longest)
+        self.conversation = Conversation("f0", leader, max)
         self.answering = answering
         self.refused = refused
         self.now_s = 0.0
@@ -96,20 +87,20 @@ def hear(conversation: Conversation, answering: Follower) -> bool:
 
 
 def test_the_back_off_of_losses_doubles_up_to_its_bound() -> None:
-    conversation = Conversation("f0", make_leader(), longest)
+    conversation = Conversation("f0", make_leader(), max)
     lost = [lose(conversation) for _ in range(1100)]
     assert lost[:6] == pytest.approx(DOUBLED_S)
     assert set(lost[6:]) == {BACKOFF_MAX_S}
 
 
 def test_the_jitter_of_the_back_off_takes_half_of_it_at_most() -> None:
-    conversation = Conversation("f0", make_leader(), shortest)
+    conversation = Conversation("f0", make_leader(), min)
     assert [lose(conversation) for _ in range(6)] == pytest.approx([s / 2 for s in DOUBLED_S])
 
 
 def test_after_an_answer_losses_are_counted_anew() -> None:
     leader, followers = make_cluster()
-    conversation = Conversation("f0", leader, longest)
+    conversation = Conversation("f0", leader, max)
     conversation.lost("gone")
     conversation.next_step(0.0)
     assert lose(conversation) > BACKOFF_MIN_S
@@ -121,7 +112,7 @@ def test_after_an_answer_losses_are_counted_anew() -> None:
 def test_only_the_first_loss_and_the_first_answer_after_it_are_news() -> None:
     leader, followers = make_cluster()
     write_durably(leader)
-    conversation = Conversation("f0", leader, longest)
+    conversation = Conversation("f0", leader, max)
     assert not hear(conversation, followers["f0"]), "nobody has missed it"
     assert [conversation.lost("gone") for _ in range(3)] == [True, False, False]
     conversation.next_step(0.0)
@@ -161,8 +152,10 @@ def test_after_an_accepted_message_refusals_are_counted_anew() -> None:
     assert executor.pauses_s(Append)[:2] == pytest.approx(DOUBLED_S[:2])
 
 
-@pytest.mark.parametrize(("draw", "factor"), [(shortest, 1.0), (longest, 1.2)])
-def test_a_heartbeat_is_due_after_a_while_without_messages(draw: Draw, factor: float) -> None:
+@pytest.mark.parametrize(("draw", "factor"), [(min, 1.0), (max, 1.2)])
+def test_a_heartbeat_is_due_after_a_while_without_messages(
+    draw: Callable[[float, float], float], factor: float
+) -> None:
     leader, followers = make_cluster()
     write_durably(leader)
     conversation = Conversation("f0", leader, draw)
@@ -178,7 +171,7 @@ def test_a_heartbeat_is_due_after_a_while_without_messages(draw: Draw, factor: f
 
 def test_what_there_is_to_say_ends_a_wait_but_no_back_off() -> None:
     leader, _ = make_cluster()
-    conversation = Conversation("f0", leader, longest)
+    conversation = Conversation("f0", leader, max)
     assert isinstance(conversation.next_step(0.0), Wait)
     write_durably(leader)
     assert isinstance(conversation.next_step(0.0), Send)
@@ -189,7 +182,7 @@ def test_what_there_is_to_say_ends_a_wait_but_no_back_off() -> None:
 def test_the_conversation_with_a_follower_that_is_none_any_more_ends() -> None:
     leader, followers = make_cluster()
     write_durably(leader)
-    conversation = Conversation("f0", leader, longest)
+    conversation = Conversation("f0", leader, max)
     step = conversation.next_step(0.0)
     assert isinstance(step, Send)
     del leader.followers["f0"]
