@@ -222,7 +222,7 @@ def make_cluster(
 
     :param writes: how many they all hold beside the first entry.
     """
-    leader = make_leader(None, followers, write_quorum, **limits)
+    leader = make_leader(None, followers, write_quorum, durable=True, **limits)
     others = {f"f{number}": make_empty_follower(f"n{number}") for number in range(followers)}
     talk(leader, others)
     assert leader.ready

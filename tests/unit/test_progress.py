@@ -5,8 +5,18 @@ from msgspec import Raw
 
 from kvstore.core.entries import Item, RememberedRequest
 from kvstore.core.key_value_map import KeyValueMap
-from kvstore.core.progress import SnapshotTransfer
-from tests.support.replication import at
+from kvstore.core.progress import FollowerProgress, SnapshotTransfer, Stage
+from tests.support.replication import at, hello, make_empty_follower
+
+
+@pytest.mark.parametrize(
+    ("node_id", "expected"), [("n", (5, Stage.STREAM)), ("other", (0, Stage.HELLO))]
+)
+def test_another_node_holds_nothing(node_id: str, expected: tuple[int, Stage]) -> None:
+    progress = FollowerProgress("a")
+    progress.node_id, progress.stage, progress.match_index = "n", Stage.STREAM, 5
+    progress.answered(make_empty_follower(node_id).hello(hello()), 2.0)
+    assert (progress.match_index, progress.stage) == expected
 
 
 @pytest.mark.parametrize("max_entries", [1, 2, 3, 100])
