@@ -300,16 +300,6 @@ def test_an_answer_counts_only_if_the_whole_log_is_a_part_of_the_leaders(
     assert leader.followers["f0"].stage is Stage.HELLO
 
 
-def test_lag_is_in_entries_and_in_the_age_of_the_oldest_missing() -> None:
-    leader, followers = make_cluster()
-    leader.propose(write(), 10.0)
-    leader.propose(write(), 12.0)
-    save(leader)
-    assert leader.lag("f0", 15.0) == (2, 5.0)
-    exchange(leader, "f0", followers["f0"], 15.0)
-    assert leader.lag("f0", 15.0) == (0, 0.0)
-
-
 def test_lag_counts_entries_of_an_earlier_process_from_the_start_of_this_one() -> None:
     leader, followers = make_cluster()
     leader.propose(write(), 10.0)
