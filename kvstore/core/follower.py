@@ -12,6 +12,7 @@ from kvstore.core.key_value_map import KeyValueMap
 from kvstore.core.lineage import Lineage, ReignStart
 from kvstore.core.message_checks import check_append, check_chunk
 from kvstore.core.messages import (
+    MAX_ENTRIES,
     Answer,
     Append,
     Claim,
@@ -42,14 +43,22 @@ class Follower:
     :param state: the node's saved state, or a new one.
     :param log_retain: newest entries to keep for a leader that takes over from here.
     :param log_retain_bytes: the same in bytes.
+    :param message_entries: entries or items sent in one message.
     """
 
-    def __init__(self, state: NodeState, log_retain: int, log_retain_bytes: int) -> None:
+    def __init__(
+        self,
+        state: NodeState,
+        log_retain: int,
+        log_retain_bytes: int,
+        message_entries: int = MAX_ENTRIES,
+    ) -> None:
         self.node_id = state.node_id
         self.commit_index = 0
         self._node_state = state
         self._log_retain = log_retain
         self._log_retain_bytes = log_retain_bytes
+        self._message_entries = message_entries
         self._kept_state = state.log.last.index > 0
         self._target_index: int | None = None
         self._caught_up = False
@@ -170,7 +179,9 @@ class Follower:
             return self._answer(message, Refusal.NOT_DURABLE_YET)
         if message.offset == 0:
             requests = self.map.requests.requests()
-            self._export = Export(self.map.items(), requests, self.log.entries())
+            self._export = Export(
+                self.map.items(), requests, self.log.entries(), self._message_entries
+            )
         elif self._export is None:
             return self._answer(message, Refusal.COPY_LOST)
         items, requests, entries = self._export.parts(message.offset)

@@ -14,6 +14,7 @@ from msgspec import UNSET, Raw, UnsetType
 from kvstore.core.entries import Entry, Members, Operation, ReignId, RememberedRequest
 from kvstore.core.errors import Overloaded
 from kvstore.core.key_value_map import KeyValueMap
+from kvstore.core.messages import MAX_ENTRIES
 from kvstore.core.node_state import NodeState
 from kvstore.core.quorum import WriteQuorum
 from kvstore.core.records import CutLog, SaveEntries
@@ -30,6 +31,7 @@ class LogLimits:
     :param max_pending_bytes: the same in bytes.
     :param pinned_bytes: bytes of log kept while a snapshot is on its way; beyond them the log is
         cut, and the follower needs another snapshot.
+    :param message_entries: entries or items sent in one message.
     """
 
     retain: int
@@ -37,6 +39,7 @@ class LogLimits:
     max_pending: int = 12_000
     max_pending_bytes: int = 256 << 20
     pinned_bytes: int = 1 << 30
+    message_entries: int = MAX_ENTRIES
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,7 @@ class LeaderLog:
         """Index of the reign's first entry."""
         for entry in self.replication_log.entries(behind=self.map.position.index):
             self.map.apply(entry)
-        self._limits = limits
+        self.limits = limits
         self._newest_pending: dict[str, Entry] = {}
         self._pending_requests: dict[str, RememberedRequest] = {}
         self._pending_bytes = 0
@@ -119,7 +122,7 @@ class LeaderLog:
     def check_room(self) -> None:
         """:raises Overloaded: too many entries, or too many bytes, are pending."""
         pending = self.last_index - self.map.position.index
-        limits = self._limits
+        limits = self.limits
         if pending >= limits.max_pending or self._pending_bytes >= limits.max_pending_bytes:
             raise Overloaded
 
@@ -201,11 +204,11 @@ class LeaderLog:
         :param pinned: indexes of the snapshots on their way; the entries after them are kept, up to
             ``pinned_bytes``.
         """
-        if self.replication_log.size > self._limits.pinned_bytes:
+        if self.replication_log.size > self.limits.pinned_bytes:
             pinned = ()
         floor = min([self.map.position.index, *pinned])
         index = self.replication_log.retention_cut(
-            floor, self._limits.retain, self._limits.retain_bytes
+            floor, self.limits.retain, self.limits.retain_bytes
         )
         if index is not None:
             self._state.change(CutLog(index))

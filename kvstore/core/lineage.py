@@ -47,10 +47,15 @@ class Lineage:
     def __repr__(self) -> str:
         return f"Lineage({list(self._starts)})"
 
-    def extended(self, reign: ReignId, first_index: int) -> "Lineage":
-        """With another reign, which begins at an index."""
+    def extended(
+        self, reign: ReignId, first_index: int, max_earlier: int = MAX_EARLIER_REIGNS
+    ) -> "Lineage":
+        """With another reign, which begins at an index.
+
+        :param max_earlier: how many reigns of earlier epochs it remembers.
+        """
         starts = self._starts
-        if len(starts) >= MAX_EARLIER_REIGNS and starts[0].reign.epoch < reign.epoch:
+        if len(starts) >= max_earlier and starts[0].reign.epoch < reign.epoch:
             starts = starts[1:]
         return Lineage([*starts, ReignStart(reign, first_index)])
 

@@ -27,6 +27,7 @@ from kvstore.core.lineage import ReignStart
 T = TypeVar("T", bound=Struct)
 
 MAX_ENTRIES = 1000
+"""Entries or items in one message, unless a limit of the node says otherwise."""
 MAX_BYTES = 1 << 20  # of entries or items in one message; a single larger one travels alone
 BODY_LIMIT = 64 << 20  # of any message; far above MAX_BYTES and the largest value allowed
 
@@ -48,13 +49,19 @@ WIRE_NAMES = {
 P = TypeVar("P", Entry, Item, RememberedRequest)
 
 
-def bounded(parts: Sequence[P], start: int, stop: int, max_bytes: int = MAX_BYTES) -> list[P]:
+def bounded(
+    parts: Sequence[P],
+    start: int,
+    stop: int,
+    max_entries: int = MAX_ENTRIES,
+    max_bytes: int = MAX_BYTES,
+) -> list[P]:
     """The parts that fit into one message; at least one if there is any.
 
     :param start: index of the first.
     :param stop: index after the last one wanted.
     """
-    taken = list(parts[start : min(stop, start + MAX_ENTRIES)])
+    taken = list(parts[start : min(stop, start + max_entries)])
     total = 0
     for count, part in enumerate(taken):
         total += part.size
@@ -64,14 +71,19 @@ def bounded(parts: Sequence[P], start: int, stop: int, max_bytes: int = MAX_BYTE
 
 
 class Export:
-    """A copy of a node's state, sent in parts: the items, then the requests, then the entries."""
+    """A copy of a node's state, sent in parts: the items, then the requests, then the entries.
+
+    :param max_entries: parts in one message.
+    """
 
     def __init__(
         self,
         items: list[Item],
         requests: list[RememberedRequest],
         entries: list[Entry] | None = None,
+        max_entries: int = MAX_ENTRIES,
     ) -> None:
+        self._max_entries = max_entries
         self._items = items
         self._requests = requests
         self._entries = entries or []
@@ -84,11 +96,14 @@ class Export:
         """
         start = offset - len(self._items)
         if start < 0:
-            return bounded(self._items, offset, len(self._items)), [], []
+            return self._bounded(self._items, offset), [], []
         if start < len(self._requests):
-            return [], bounded(self._requests, start, len(self._requests)), []
+            return [], self._bounded(self._requests, start), []
         start -= len(self._requests)
-        return [], [], bounded(self._entries, start, len(self._entries))
+        return [], [], self._bounded(self._entries, start)
+
+    def _bounded(self, parts: list[P], start: int) -> list[P]:
+        return bounded(parts, start, len(parts), self._max_entries)
 
 
 class Header(TypedDict):

@@ -4,7 +4,7 @@ from enum import Enum
 
 from kvstore.core.entries import Item, Members, ReignId, RememberedRequest
 from kvstore.core.key_value_map import KeyValueMap
-from kvstore.core.messages import Answer, Claim, Export, Header
+from kvstore.core.messages import MAX_ENTRIES, Answer, Claim, Export, Header
 
 HEARTBEAT_S = 0.5
 
@@ -25,15 +25,16 @@ class SnapshotTransfer:
 
     :param snapshot: random id.
     :param kv_map: what to copy.
+    :param max_entries: items or requests in one message.
     """
 
-    def __init__(self, snapshot: str, kv_map: KeyValueMap) -> None:
+    def __init__(self, snapshot: str, kv_map: KeyValueMap, max_entries: int = MAX_ENTRIES) -> None:
         self.snapshot = snapshot
         self.position = kv_map.position
         self.offset = 0
         self.done = False
         """Whether all of it has arrived."""
-        self._export = Export(kv_map.items(), kv_map.requests.requests())
+        self._export = Export(kv_map.items(), kv_map.requests.requests(), max_entries=max_entries)
 
     def chunk(self) -> tuple[list[Item], list[RememberedRequest], bool]:
         """The next items and requests, bounded in bytes, and whether they are the last."""

@@ -288,7 +288,7 @@ class Reign:
         if prev is None or not log.reaches_back_to(prev.index):
             self._begin_snapshot(progress)
             return self._next_chunk(progress)
-        entries = log.after(prev.index, self._log.durable_index)
+        entries = log.after(prev.index, self._log.durable_index, self._log.limits.message_entries)
         progress.entries_sent += len(entries)
         return Append(
             **self.promise.header(),
@@ -304,7 +304,9 @@ class Reign:
         """Send the map, or resume a transfer that a lost connection interrupted."""
         progress.stage = Stage.SNAPSHOT
         if progress.transfer is None or progress.transfer.done:
-            progress.transfer = SnapshotTransfer(self._new_id(), self._log.map)
+            progress.transfer = SnapshotTransfer(
+                self._new_id(), self._log.map, self._log.limits.message_entries
+            )
 
     def _next_chunk(self, progress: FollowerProgress) -> Message:
         transfer = progress.transfer

@@ -12,7 +12,7 @@ from msgspec import UNSET
 
 from kvstore.core.entries import START, Entry, Members, Position
 from kvstore.core.lineage import Lineage
-from kvstore.core.messages import bounded
+from kvstore.core.messages import MAX_ENTRIES, bounded
 
 
 class ReplicationLog:
@@ -83,15 +83,17 @@ class ReplicationLog:
         """Whether all entries after an index are kept."""
         return self.base.index <= index <= self.last.index
 
-    def after(self, index: int, through: int) -> list[Entry]:
+    def after(self, index: int, through: int, max_entries: int = MAX_ENTRIES) -> list[Entry]:
         """Entries after an index, as many as fit into one message.
 
         :param index: at least ``base.index``.
         :param through: highest index wanted.
+        :param max_entries: entries in one message.
         :return: entries ``index + 1 …`` in order.
         """
         assert index >= self.base.index, "a cut entry was asked for"
-        return bounded(self._entries, index - self.base.index, through - self.base.index)
+        base = self.base.index
+        return bounded(self._entries, index - base, through - base, max_entries)
 
     def entries(self, behind: int = 0) -> list[Entry]:
         """All entries kept after an index, oldest first."""

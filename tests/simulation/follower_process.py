@@ -20,7 +20,12 @@ class FollowerProcess(Process):
     def __init__(self, machine: Machine) -> None:
         super().__init__(machine)
         setup = machine.world.setup
-        self.follower = Follower(self.storage.load(), setup.follower_retain, setup.retain_bytes)
+        self.follower = Follower(
+            self.storage.load(),
+            setup.follower_retain,
+            setup.retain_bytes,
+            setup.message_entries,
+        )
         self.node = FollowerNode(self.follower, self.storage, 1.0)
         self.node.start()
 

@@ -30,6 +30,7 @@ class LeaderProcess(Process):
             limits=LogLimits(
                 retain=setup.leader_retain,
                 retain_bytes=setup.retain_bytes,
+                message_entries=setup.message_entries,
                 max_pending=setup.max_pending,
             ),
             new_id=world.new_id,

@@ -40,7 +40,6 @@ class Schedule:
         """The faults and the clients' turns that were not left out."""
         self._left_out = left_out
         self._faults = Faults(self.world, HORIZON_S)
-        self._max_entries = random.choice([1, 2, 4, 1000])
         self._keys = KEYS[: random.choice([2, 4, 8])]
         self._writes = 0
         self._last = Write("delete", "a")
@@ -50,10 +49,7 @@ class Schedule:
 
         :raises Violation: an invariant does not hold.
         """
-        with (
-            patch("kvstore.core.messages.MAX_ENTRIES", self._max_entries),
-            patch("kvstore.core.idempotency_table.REMEMBERED_ENTRIES", REMEMBERED_ENTRIES),
-        ):
+        with patch("kvstore.core.idempotency_table.REMEMBERED_ENTRIES", REMEMBERED_ENTRIES):
             self._disturb()
             heal_and_converge(self.world)
 
@@ -130,4 +126,5 @@ def _setup(random: Random) -> Setup:
         follower_retain=random.choice([1, 5, 1000]),
         retain_bytes=random.choice([300, 1 << 20]),
         max_pending=random.choice([3, 50]),
+        message_entries=random.choice([1, 2, 4, 1000]),
     )

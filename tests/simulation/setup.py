@@ -10,6 +10,7 @@ class Setup:
     :param durable: whether the nodes keep a data directory.
     :param leader_retain: entries the leader's log keeps; few of them make many snapshots.
     :param follower_retain: entries a follower's log keeps.
+    :param message_entries: entries or items in one message.
     """
 
     followers: int = 2
@@ -19,6 +20,7 @@ class Setup:
     follower_retain: int = 1000
     retain_bytes: int = 1 << 20
     max_pending: int = 50
+    message_entries: int = 1000
     request_timeout_s: float = 0.15
 
 

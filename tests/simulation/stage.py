@@ -14,7 +14,12 @@ from tests.simulation.world import World
 
 
 def make_cluster(
-    *, followers: int = 2, write_quorum: int = 1, durable: bool = True, leader_retain: int = 1000
+    *,
+    followers: int = 2,
+    write_quorum: int = 1,
+    durable: bool = True,
+    leader_retain: int = 1000,
+    message_entries: int = 1000,
 ) -> World:
     """A cluster whose leader leads, over a network and disks without faults."""
     setup = Setup(
@@ -22,6 +27,7 @@ def make_cluster(
         write_quorum=write_quorum,
         durable=durable,
         leader_retain=leader_retain,
+        message_entries=message_entries,
     )
     world = World(setup, Random(1))
     for name in world.followers:

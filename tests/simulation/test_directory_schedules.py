@@ -17,7 +17,6 @@ from tests.simulation.stage import (
     replace_leader,
     settle,
     take,
-    wait,
     wait_deposed,
     wait_ready,
     write,
@@ -47,18 +46,6 @@ def test_replaced_leader_meets_an_emptied_follower_first(followers: int) -> None
     wait_deposed(world)
     assert world.leader("other").leader.ready
     assert world.leader("other").log.holds(confirmed)
-
-
-def test_leader_directory_from_an_older_backup() -> None:
-    world = make_cluster(followers=3, write_quorum=2)
-    write(world, 1, 2, 3, 4)
-    backup = world.machine("leader").disk.copy()
-    write(world, 5, 6, 7, 8, 9)
-    world.crash("leader")
-    world.put_back("leader", backup)
-    world.start("leader")
-    settle(world)
-    assert confirmed_keys(world) == {f"key{number}" for number in range(1, 10)}
 
 
 def test_leader_directory_from_an_older_backup_and_one_follower_that_holds_the_newest() -> None:
@@ -201,51 +188,6 @@ def test_cloned_leader_and_its_original_do_not_both_go_on(apart: bool) -> None:
     ready = [process for process in world.running_leaders() if process.leader.ready]
     assert len(ready) == 1
     assert ready[0].log.holds(confirmed)
-
-
-def test_unknown_follower_waits_for_one_that_vouches() -> None:
-    world = make_cluster(followers=3, write_quorum=2)
-    write(world, 1)
-    for name in ["leader", "f0", "f1", "f2"]:
-        world.crash(name)
-    world.start("leader")
-    world.start("f0", emptied=True)
-    world.clock.run(3.0)
-    assert world.machine("f0").promise.reign is None
-    assert world.leader().leader.problem is not None
-    world.start("f1")
-    wait(world, lambda: world.machine("f0").durable.holds(world.ledger.confirmed))
-    assert world.leader().leader.problem is None
-    world.start("f2")
-    settle(world)
-
-
-@pytest.mark.parametrize("followers", [1, 2])
-def test_all_followers_emptied_need_an_operator(followers: int) -> None:
-    world = make_cluster(followers=followers)
-    write(world, 1)
-    for name in world.followers:
-        world.restart(name, emptied=True)
-    world.clock.run(3.0)
-    assert world.leader().leader.problem is not None
-    assert all(machine.promise.reign is None for machine in world.followers.values())
-    force(world)
-    settle(world)
-    assert not world.ledger.apart
-    assert confirmed_keys(world) == {"key1"}
-
-
-def test_write_quorum_raised_from_0() -> None:
-    world = make_cluster(followers=1, write_quorum=0)
-    write(world, 1)
-    cut(world, "f0")
-    world.restart("leader")
-    wait_ready(world)
-    confirm(world, 2)
-    world.leader().set_quorum(1)
-    assert not world.leader().leader.ready
-    reconnect(world)
-    assert confirmed_keys(world) == {"key1", "key2"}
 
 
 def test_unsent_entry_of_a_deposed_leader_does_not_outrank_what_was_confirmed_since() -> None:

@@ -2,11 +2,9 @@
 
 import pytest
 
-from kvstore.core.leader import LeaderState
 from kvstore.core.messages import Append
 from tests.simulation.stage import (
     commit_index,
-    confirm,
     cut,
     in_flight,
     make_cluster,
@@ -14,7 +12,6 @@ from tests.simulation.stage import (
     settle,
     take,
     wait,
-    wait_deposed,
     wait_ready,
     write,
 )
@@ -55,43 +52,6 @@ def test_write_quorum_lowered_and_the_leader_lost() -> None:
     world.lead("leader", emptied=True)
     settle(world)
     assert world.ledger.confirmed.items["key2"] == (version, b"2")
-
-
-def test_replaced_leader_that_restarts_out_of_reach_takes_nobody_back() -> None:
-    world = make_cluster()
-    write(world, 1)
-    cut(world, "f0", "f1")
-    world.lead("other", emptied=True)
-    wait_ready(world, "other")
-    confirm(world, 2, leader="other")
-    for _ in range(3):
-        world.crash("leader")
-        world.lead("leader")
-        wait(world, lambda: world.leader().leader.state is LeaderState.CATCHING_UP)
-    own = world.leader().leader.promise
-    assert own.epoch < world.leader("other").leader.promise.epoch
-    world.network.heal()
-    wait_deposed(world)
-    settle(world)
-    assert world.leader("other").leader.ready
-
-
-def test_deposed_leader_stays_so() -> None:
-    world = make_cluster()
-    write(world, 1)
-    world.freeze("leader")
-    world.lead("other", emptied=True)
-    wait_ready(world, "other")
-    world.thaw("leader")
-    wait_deposed(world)
-    assert world.put("key2", 2, "leader") is None
-    wait(world, lambda: world.leaders["leader"].disk.promise.deposed_by is not None)
-    world.crash("leader")
-    world.lead("leader")
-    assert world.leader().leader.state is LeaderState.DEPOSED
-    world.clock.run(3.0)
-    assert world.leader().leader.state is LeaderState.DEPOSED
-    assert write(world, 3, leader="other") == [4]
 
 
 def test_frozen_leader_confirms_nothing_that_its_successor_does_not_hold() -> None:

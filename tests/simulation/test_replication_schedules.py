@@ -1,22 +1,16 @@
 """Named schedules of one reign: what is acknowledged, counted and confirmed."""
 
 from collections.abc import Callable
-from unittest.mock import patch
 
 import pytest
-from msgspec import Raw
 
-from kvstore.core.leader_log import Write
 from kvstore.core.messages import Answer, Append, SnapshotChunk
-from kvstore.core.progress import Stage
 from tests.simulation.stage import (
     commit_index,
     confirm,
-    cut,
     in_flight,
     make_cluster,
     put,
-    reconnect,
     settle,
     take,
     wait,
@@ -79,103 +73,22 @@ def test_follower_restarted_empty_is_asked_for_its_old_position() -> None:
     assert world.ledger.confirmed.items["key3"] == (version, b"3")
 
 
-@pytest.mark.parametrize("restart", [False, True])
-def test_snapshot_duplicated_late_changes_nothing(restart: bool) -> None:
-    world = make_cluster(leader_retain=1)
+def test_chunks_of_an_abandoned_snapshot_are_not_mixed_with_the_next() -> None:
+    world = make_cluster(leader_retain=1, message_entries=1)
+    write(world, 1, 2)
     world.crash("f0")
-    for value in range(1, 6):
+    for value in (3, 4, 5):
         confirm(world, value)
     with in_flight(world, "f0") as packets:
         world.start("f0")
-        late = take(world, packets, SnapshotChunk)
-        late.deliver()
-    write(world, 6, 7)
+        abandoned = take(world, packets, SnapshotChunk)
+        world.put("key1", 6)
+        take(world, packets, SnapshotChunk).deliver()
+        second = take(world, packets, SnapshotChunk)
+        abandoned.repeat()
+        second.deliver()
+    settle(world)
     assert world.leader().leader.followers["f0"].snapshots_sent == 1
-    if restart:
-        world.crash("f0")
-        world.start("f0")
-        settle(world)
-    before = world.followers["f0"].durable
-    late.repeat()
-    world.clock.run(1.0)
-    assert world.followers["f0"].durable is before
-    settle(world)
-
-
-def test_chunks_of_an_abandoned_snapshot_are_not_mixed_with_the_next() -> None:
-    with patch("kvstore.core.messages.MAX_ENTRIES", 1):
-        world = make_cluster(leader_retain=1)
-        write(world, 1, 2)
-        world.crash("f0")
-        for value in (3, 4, 5):
-            confirm(world, value)
-        with in_flight(world, "f0") as packets:
-            world.start("f0")
-            abandoned = take(world, packets, SnapshotChunk)
-            world.put("key1", 6)
-            take(world, packets, SnapshotChunk).deliver()
-            second = take(world, packets, SnapshotChunk)
-            abandoned.repeat()
-            second.deliver()
-        settle(world)
-    assert world.leader().leader.followers["f0"].snapshots_sent == 1
-
-
-def test_two_addresses_of_one_node_count_once() -> None:
-    world = make_cluster(write_quorum=2)
-    write(world, 1)
-    world.network.reroute("f1", world.followers["f0"])
-    version = world.put("key2", 2)
-    wait(world, lambda: world.leader().leader.problem is not None)
-    assert not world.leader().leader.ready
-    world.clock.run(2.0)
-    assert version is None or commit_index(world) < version
-    reconnect(world)
-
-
-def test_entry_that_missed_its_quorum_stays_and_is_confirmed_later() -> None:
-    world = make_cluster(write_quorum=2)
-    cut(world, "f1")
-    version = put(world, 1)
-    world.clock.run(3.0)
-    assert commit_index(world) < version
-    assert world.put("key2", 2) is None
-    reconnect(world)
-    assert world.ledger.confirmed.items["key1"] == (version, b"1")
-    assert write(world, 3) == [version + 1]
-
-
-def test_repeated_request_makes_no_second_entry() -> None:
-    world = make_cluster(write_quorum=2)
-    request = Write("put", "a", Raw(b"1"), idempotency_key="once")
-    cut(world, "f1")
-    version = world.write(world.leader(), request)
-    assert version is not None
-    wait(world, lambda: not world.leader().leader.followers["f1"].reachable)
-    assert world.write(world.leader(), request) == version
-    world.crash("leader")
-    world.network.heal()
-    world.lead("leader", emptied=True)
-    settle(world)
-    assert world.write(world.leader(), request) == version
-    assert write(world, 2) == [version + 2]
-
-
-def test_follower_returns_where_it_was() -> None:
-    world = make_cluster()
-    write(world, 1)
-    sent = world.leader().leader.followers["f0"].entries_sent
-    world.crash("f0")
-    wait(world, lambda: not world.leader().leader.followers["f0"].reachable)
-    for value in range(2, 12):
-        put(world, value)
-        world.clock.run(0.1)
-    world.start("f0")
-    settle(world)
-    progress = world.leader().leader.followers["f0"]
-    assert progress.entries_sent - sent == 10
-    assert progress.snapshots_sent == 0
-    assert progress.stage is Stage.STREAM
 
 
 def test_leader_alone_keeps_what_is_durable() -> None:

@@ -2,11 +2,9 @@
 
 from contextlib import ExitStack
 from random import Random
-from unittest.mock import patch
 
 import pytest
 
-from kvstore.core.leader import LeaderState
 from kvstore.core.messages import Claim, Fetch, Hello
 from tests.simulation.healing import converge
 from tests.simulation.setup import Setup
@@ -57,18 +55,6 @@ def test_takeover_interrupted_at_every_step_starts_over(durable: bool) -> None:
         assert world.leader().log.holds(confirmed), f"interrupted after {steps} steps"
         steps += 1
     assert steps > 20
-
-
-def test_takeover_waits_for_every_follower() -> None:
-    world = make_scattered_cluster(durable=True)
-    world.crash("f1")
-    world.lead("leader", emptied=True)
-    world.clock.run(10.0)
-    assert world.leader().leader.waiting_for == ["f1"]
-    assert world.put("key9", 9) is None
-    world.start("f1")
-    settle(world)
-    assert world.ledger.confirmed.items["key3"] == (4, b"3")
 
 
 def test_forced_start_drops_what_only_the_missing_follower_holds() -> None:
@@ -140,46 +126,6 @@ def test_two_takeovers_choose_the_same_epoch() -> None:
     assert world.ledger.confirmed.items["key1"] == (2, b"1")
 
 
-def test_claim_that_another_takeover_overtook_is_refused() -> None:
-    world = make_cluster()
-    write(world, 1)
-    world.crash("leader")
-    cut(world, "f1", leader="other")
-    with in_flight(world, "f0", "other") as packets:
-        world.lead("other", emptied=True)
-        take(world, packets, Hello).deliver()
-        wait(world, lambda: world.leader("other").leader.waiting_for == ["f1"])
-        force(world, "other")
-        claim = take(world, packets, Claim)
-        world.lead("third", emptied=True)
-        wait_ready(world, "third")
-        before = world.follower("f0").follower.promise
-        assert isinstance(claim.content, Claim)
-        assert claim.content.epoch > before.epoch
-        claim.deliver()
-        world.clock.run(0.1)
-        assert world.follower("f0").follower.promise == before
-    world.crash("other")
-    settle(world)
-
-
-def test_two_takeovers_at_once_end() -> None:
-    world = make_cluster()
-    write(world, 1, 2)
-    world.crash("leader")
-    world.lead("leader", emptied=True)
-    world.lead("other", emptied=True)
-    wait(
-        world,
-        lambda: (
-            {process.leader.state for process in world.running_leaders()}
-            == {LeaderState.LEADING, LeaderState.DEPOSED}
-        ),
-        within_s=15.0,
-    )
-    settle(world)
-
-
 @pytest.mark.parametrize("seed", range(20))
 def test_two_first_starts_make_one_make_cluster(seed: int) -> None:
     world = World(Setup(followers=2), Random(seed))
@@ -195,139 +141,32 @@ def test_two_first_starts_make_one_make_cluster(seed: int) -> None:
 
 
 def test_fetch_that_begins_anew_half_way_is_not_taken_for_complete() -> None:
-    with patch("kvstore.core.messages.MAX_ENTRIES", 1):
-        world = make_cluster(followers=1)
-        write(world, 1, 2, 3, 4)
-        world.crash("leader")
-        with (
-            in_flight(world, "f0", "other") as packets,
-            in_flight(world, "f0", "other", answers=True) as answers,
-        ):
-            world.lead("other", emptied=True)
-            fetches = 0
-            while fetches < 3:
-                wait(world, lambda: bool(packets))
-                packet = packets.pop(0)
-                fetches += isinstance(packet.content, Fetch)
-                packet.deliver()
-                wait(world, lambda: bool(answers))
-                answers.pop(0).deliver()
-            wait(world, lambda: bool(packets))
-            world.restart("f0")
-            # A proxy keeps the leader's connection, and opens another to the new process.
-            answers.clear()
-            connection = world.leader("other").senders["f0"].connection
-            assert connection is not None
-            connection.process = world.follower("f0")
-            packets.pop(0).deliver()
-        settle(world)
-        assert confirmed_keys(world) == {"key1", "key2", "key3", "key4"}
-
-
-def test_follower_emptied_between_two_claims_of_a_takeover() -> None:
-    world = make_cluster()
-    write(world, 1)
-    cut(world, "f0")
-    confirm(world, 2)  # so that the state of f1 is the one to take over
-    with in_flight(world, "f1", "other") as packets:
-        world.lead("other", emptied=True)
-        take(world, packets, Hello).deliver()
-        claim = take(world, packets, Claim)
-        wait(world, lambda: world.machine("f0").promise.leader_url == "http://other")
-        world.clock.run(0.05)
-        cut(world, "f0", leader="other")
-        world.restart("f0", emptied=True)
-        link = world.network.link("leader", "f0")
-        link.to_follower.mend()
-        link.to_leader.mend()
-        wait(world, lambda: world.machine("f0").durable.index > 0)
-        cut(world, "f1")
-        confirm(world, 3)
-        claim.deliver()
-        world.clock.run(0.1)
-    reconnect(world)
-    assert world.leader("other").leader.ready
-    assert confirmed_keys(world) == {"key1", "key2", "key3"}
-
-
-def test_takeover_that_nobody_else_remembers_needs_an_operator() -> None:
-    world = make_cluster()
-    write(world, 1)
-    world.crash("leader")
-    world.lead("other", emptied=True)
-    wait(world, lambda: all(m.promise.epoch == 2 for m in world.followers.values()))
-    world.crash("other")  # before it has taken anything over
-    for name in world.followers:
-        world.restart(name, emptied=True)
-    world.start("other")
-    world.clock.run(3.0)
-    assert world.leader("other").leader.problem is not None
-    assert all(machine.promise.reign is None for machine in world.followers.values())
-    force(world, "other")
-    settle(world)
-
-
-def test_claim_delivered_late_to_another_node_at_the_address() -> None:
-    world = World(Setup(followers=2), Random(1))
-    for name in world.followers:
-        world.start(name)
-    with in_flight(world, "f0") as packets:
-        world.lead()
-        claim = take(world, packets, Claim)
-        world.restart("f0", emptied=True)
-        claim.repeat()
-        world.clock.run(0.1)
-        assert world.machine("f0").promise.reign is None
-    settle(world)
-
-
-def test_own_state_of_a_deposed_leader_is_taken_over_where_it_holds_the_most() -> None:
-    world = make_cluster()
-    write(world, 1)
-    cut(world, "f1")
-    confirm(world, 2)
-    world.freeze("leader")
-    world.lead("other", emptied=True)
-    wait(world, lambda: all(m.promise.epoch == 2 for m in world.followers.values()))
-    world.crash("other")  # before it has taken anything over
-    world.restart("f0", emptied=True)
-    world.network.heal()
-    world.thaw("leader")
-    wait_deposed(world)
-    force(world)
-    settle(world)
-    assert not world.ledger.apart
-    assert confirmed_keys(world) == {"key1", "key2"}
-
-
-def test_claim_does_not_make_a_follower_forget_who_was_named_since_it_was_found() -> None:
-    world = make_cluster()
-    write(world, 1)
-    world.start("f2")
+    world = make_cluster(followers=1, message_entries=1)
+    write(world, 1, 2, 3, 4)
     world.crash("leader")
     with (
-        in_flight(world, "f0", "other") as to_f0,
-        in_flight(world, "f1", "other") as to_f1,
+        in_flight(world, "f0", "other") as packets,
+        in_flight(world, "f0", "other", answers=True) as answers,
     ):
-        with in_flight(world, "f2"):
-            world.lead("leader")
-            wait_ready(world)
-            world.start("other", ["f0"])
-            take(world, to_f0, Hello).deliver()
-            take(world, to_f1, Hello).deliver()
-            claim = take(world, to_f0, Claim)
-            take(world, to_f1, Claim)
-        wait(world, lambda: world.leader().leader.followers["f2"].confirmed_index > 0)
-        cut(world, "f0", "f1")
-        confirm(world, 2)
-        claim.deliver()
-        wait(world, lambda: world.machine("f0").promise.leader_url == "http://other")
-    world.crash("other")
-    world.crash("leader")
-    world.network.heal()
-    world.start("third", ["f0"])
-    wait_ready(world, "third")
-    assert "key2" in world.leader("third").log.items
+        world.lead("other", emptied=True)
+        fetches = 0
+        while fetches < 3:
+            wait(world, lambda: bool(packets))
+            packet = packets.pop(0)
+            fetches += isinstance(packet.content, Fetch)
+            packet.deliver()
+            wait(world, lambda: bool(answers))
+            answers.pop(0).deliver()
+        wait(world, lambda: bool(packets))
+        world.restart("f0")
+        # A proxy keeps the leader's connection, and opens another to the new process.
+        answers.clear()
+        connection = world.leader("other").senders["f0"].connection
+        assert connection is not None
+        connection.process = world.follower("f0")
+        packets.pop(0).deliver()
+    settle(world)
+    assert confirmed_keys(world) == {"key1", "key2", "key3", "key4"}
 
 
 def test_address_that_led_elsewhere_only_while_a_takeover_looked() -> None:

@@ -5,63 +5,48 @@ from kvstore.core.follower import Follower
 from kvstore.core.leader import Leader
 from kvstore.core.node_state import NodeState
 from kvstore.core.records import Promise
-from tests.unit.core import cluster, exchange, handle, leader, reign, save, talk, write, wrote
+from tests.support.replication import (
+    exchange,
+    make_cluster,
+    reign,
+    save,
+    talk,
+    write,
+)
 
 NOTHING = Changes(reign=False, to_say=False, state=False, problem=False)
 TO_SAY = Changes(reign=False, to_say=True, state=False, problem=False)
 
 
-def watched(made: Leader) -> LeaderWatch:
+def watched(leader: Leader) -> LeaderWatch:
     """A watch that has looked already."""
-    watch = LeaderWatch(made)
+    watch = LeaderWatch(leader)
     watch.look()
     return watch
 
 
 def test_the_first_look_finds_all_of_it_new() -> None:
-    watch = LeaderWatch(cluster()[0])
+    watch = LeaderWatch(make_cluster()[0])
     assert watch.look() == Changes(reign=True, to_say=True, state=True, problem=False)
     assert watch.look() == NOTHING
 
 
 def test_there_is_something_to_say_when_entries_are_durable() -> None:
-    made, others = cluster()
-    watch = watched(made)
-    made.propose(write(), 0.0)
+    leader, followers = make_cluster()
+    watch = watched(leader)
+    leader.propose(write(), 0.0)
     assert watch.look() == NOTHING
-    save(made)
+    save(leader)
     assert watch.look() == TO_SAY
-    talk(made, others)
+    talk(leader, followers)
     assert watch.look() == NOTHING
-
-
-def test_there_is_something_to_say_when_a_promise_is_durable() -> None:
-    taker = leader()
-    for address, other in cluster()[1].items():
-        message = taker.next_message(address, 0.0)
-        assert message is not None
-        taker.receive(address, message, handle(other, message), 0.0)
-    watch = watched(taker)
-    save(taker)
-    assert watch.look() == TO_SAY
-
-
-def test_there_is_something_to_say_to_a_node_that_is_asked_too() -> None:
-    made, others = cluster()
-    wrote(made)
-    talk(made, others)
-    taker = leader(followers=1)
-    watch = watched(taker)
-    exchange(taker, "f0", others["f0"])
-    assert list(taker.followers) == ["f0", "f1"]
-    assert watch.look() == TO_SAY
 
 
 def test_a_leader_that_is_deposed_ends_its_reign_with_a_problem() -> None:
-    made, _ = cluster()
-    watch = watched(made)
-    later = Promise(made.promise.cluster_id, reign(9), "http://other")
-    exchange(made, "f0", Follower(NodeState("n0", later), 9, 9))
-    made.lost("f0", "gone")
-    exchange(made, "f0", Follower(NodeState("n0", later), 9, 9))
+    leader, _ = make_cluster()
+    watch = watched(leader)
+    later = Promise(leader.promise.cluster_id, reign(9), "http://other")
+    exchange(leader, "f0", Follower(NodeState("n0", later), 9, 9))
+    leader.lost("f0", "gone")
+    exchange(leader, "f0", Follower(NodeState("n0", later), 9, 9))
     assert watch.look() == Changes(reign=True, to_say=True, state=True, problem=True)

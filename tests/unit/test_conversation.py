@@ -19,18 +19,16 @@ from kvstore.core.follower import Follower
 from kvstore.core.leader import Leader
 from kvstore.core.messages import Append, Claim, Hello, Message
 from kvstore.core.progress import HEARTBEAT_S
-from tests.unit.core import cluster, handle, kept, leader, save, talk, wrote
+from tests.support.replication import (
+    handle,
+    kept_state,
+    make_cluster,
+    make_leader,
+    save,
+    write_durably,
+)
 
-Draw = Callable[[float, float], float]
 DOUBLED_S = [BACKOFF_MIN_S * 2**number for number in range(6)]
-
-
-def shortest(low: float, _: float) -> float:
-    return low
-
-
-def longest(_: float, high: float) -> float:
-    return high
 
 
 class Executor:
@@ -39,14 +37,14 @@ class Executor:
     :param refused: the messages that the follower refuses.
     """
 
-    def __init__(self, made: Leader, answering: Follower, *refused: type[Message]) -> None:
-        self.conversation = Conversation("f0", made, longest)
+    def __init__(self, leader: Leader, answering: Follower, *refused: type[Message]) -> None:
+        self.conversation = Conversation("f0", leader, max)
         self.answering = answering
         self.refused = refused
         self.now_s = 0.0
         self.sent: list[tuple[type[Message], float]] = []
         """What was sent, and when."""
-        self._leader = made
+        self._leader = leader
 
     def run(self, seconds: float) -> None:
         end_s = self.now_s + seconds
@@ -89,61 +87,50 @@ def hear(conversation: Conversation, answering: Follower) -> bool:
 
 
 def test_the_back_off_of_losses_doubles_up_to_its_bound() -> None:
-    conversation = Conversation("f0", leader(), longest)
+    conversation = Conversation("f0", make_leader(), max)
     lost = [lose(conversation) for _ in range(1100)]
     assert lost[:6] == pytest.approx(DOUBLED_S)
     assert set(lost[6:]) == {BACKOFF_MAX_S}
 
 
 def test_the_jitter_of_the_back_off_takes_half_of_it_at_most() -> None:
-    conversation = Conversation("f0", leader(), shortest)
+    conversation = Conversation("f0", make_leader(), min)
     assert [lose(conversation) for _ in range(6)] == pytest.approx([s / 2 for s in DOUBLED_S])
 
 
 def test_after_an_answer_losses_are_counted_anew() -> None:
-    made, others = cluster()
-    conversation = Conversation("f0", made, longest)
+    leader, followers = make_cluster()
+    conversation = Conversation("f0", leader, max)
     conversation.lost("gone")
     conversation.next_step(0.0)
     assert lose(conversation) > BACKOFF_MIN_S
-    hear(conversation, others["f0"])
-    wrote(made)
+    hear(conversation, followers["f0"])
+    write_durably(leader)
     assert lose(conversation) == BACKOFF_MIN_S
 
 
 def test_only_the_first_loss_and_the_first_answer_after_it_are_news() -> None:
-    made, others = cluster()
-    wrote(made)
-    conversation = Conversation("f0", made, longest)
-    assert not hear(conversation, others["f0"]), "nobody has missed it"
+    leader, followers = make_cluster()
+    write_durably(leader)
+    conversation = Conversation("f0", leader, max)
+    assert not hear(conversation, followers["f0"]), "nobody has missed it"
     assert [conversation.lost("gone") for _ in range(3)] == [True, False, False]
     conversation.next_step(0.0)
-    assert hear(conversation, others["f0"])
-    wrote(made)
-    assert not hear(conversation, others["f0"])
+    assert hear(conversation, followers["f0"])
+    write_durably(leader)
+    assert not hear(conversation, followers["f0"])
     assert conversation.lost("gone")
-
-
-def test_a_lost_follower_does_not_count_and_is_asked_for_its_position() -> None:
-    made, _ = cluster()
-    conversation = Conversation("f0", made, longest)
-    conversation.lost("gone")
-    assert not made.followers["f0"].counts
-    assert conversation.next_step(0.0) == BackOff(BACKOFF_MIN_S)
-    step = conversation.next_step(0.0)
-    assert isinstance(step, Send)
-    assert isinstance(step.message, Hello)
 
 
 @pytest.mark.parametrize("refused", [Append, Claim])
 def test_a_follower_that_refuses_is_asked_ever_less_though_it_answers_every_hello(
     refused: type[Message],
 ) -> None:
-    made, others = cluster()
-    wrote(made)
+    leader, followers = make_cluster()
+    write_durably(leader)
     if refused is Claim:
-        made = leader(kept(made))
-    executor = Executor(made, others["f0"], refused)
+        leader = make_leader(kept_state(leader))
+    executor = Executor(leader, followers["f0"], refused)
     executor.run(10.0)
     pauses_s = executor.pauses_s(refused)
     assert pauses_s[:6] == pytest.approx(DOUBLED_S)
@@ -152,38 +139,27 @@ def test_a_follower_that_refuses_is_asked_ever_less_though_it_answers_every_hell
 
 
 def test_after_an_accepted_message_refusals_are_counted_anew() -> None:
-    made, others = cluster()
-    wrote(made)
-    executor = Executor(made, others["f0"], Append)
+    leader, followers = make_cluster()
+    write_durably(leader)
+    executor = Executor(leader, followers["f0"], Append)
     executor.run(1.0)
     executor.refused = ()
     executor.run(1.0)
-    assert made.replicas(made.log.last_index) == 1
+    assert leader.replicas(leader.log.last_index) == 1
     executor.refused, executor.sent = (Append,), []
-    wrote(made)
+    write_durably(leader)
     executor.run(0.1)
     assert executor.pauses_s(Append)[:2] == pytest.approx(DOUBLED_S[:2])
 
 
-def test_one_refusal_hardly_slows_a_follower_that_catches_up() -> None:
-    made, others = cluster()
-    older = Follower(kept(others["f0"]), 1000, 1 << 20)
-    wrote(made)
-    talk(made, others)
-    wrote(made)
-    executor = Executor(made, older)
-    executor.run(HEARTBEAT_S)
-    assert [kind for kind, _ in executor.sent[:3]] == [Append, Hello, Append]
-    assert older.log.last == made.log.replication_log.last
-    assert executor.sent[2][1] == BACKOFF_MIN_S
-
-
-@pytest.mark.parametrize(("draw", "factor"), [(shortest, 1.0), (longest, 1.2)])
-def test_a_heartbeat_is_due_after_a_while_without_messages(draw: Draw, factor: float) -> None:
-    made, others = cluster()
-    wrote(made)
-    conversation = Conversation("f0", made, draw)
-    hear(conversation, others["f0"])
+@pytest.mark.parametrize(("draw", "factor"), [(min, 1.0), (max, 1.2)])
+def test_a_heartbeat_is_due_after_a_while_without_messages(
+    draw: Callable[[float, float], float], factor: float
+) -> None:
+    leader, followers = make_cluster()
+    write_durably(leader)
+    conversation = Conversation("f0", leader, draw)
+    hear(conversation, followers["f0"])
     step = conversation.next_step(0.2)
     assert isinstance(step, Wait)
     assert step.seconds == pytest.approx(factor * HEARTBEAT_S - 0.2)
@@ -194,23 +170,23 @@ def test_a_heartbeat_is_due_after_a_while_without_messages(draw: Draw, factor: f
 
 
 def test_what_there_is_to_say_ends_a_wait_but_no_back_off() -> None:
-    made, _ = cluster()
-    conversation = Conversation("f0", made, longest)
+    leader, _ = make_cluster()
+    conversation = Conversation("f0", leader, max)
     assert isinstance(conversation.next_step(0.0), Wait)
-    wrote(made)
+    write_durably(leader)
     assert isinstance(conversation.next_step(0.0), Send)
     conversation.lost("gone")
     assert isinstance(conversation.next_step(0.0), BackOff)
 
 
 def test_the_conversation_with_a_follower_that_is_none_any_more_ends() -> None:
-    made, others = cluster()
-    wrote(made)
-    conversation = Conversation("f0", made, longest)
+    leader, followers = make_cluster()
+    write_durably(leader)
+    conversation = Conversation("f0", leader, max)
     step = conversation.next_step(0.0)
     assert isinstance(step, Send)
-    del made.followers["f0"]
+    del leader.followers["f0"]
     assert conversation.next_step(0.0) == End()
-    conversation.answered(step.message, handle(others["f0"], step.message), 0.0)
+    conversation.answered(step.message, handle(followers["f0"], step.message), 0.0)
     conversation.lost("gone")
     assert conversation.next_step(0.0) == End()

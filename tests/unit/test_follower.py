@@ -7,26 +7,26 @@ from msgspec import Raw
 from kvstore.core.entries import MAX_EPOCH, MAX_EPOCH_JUMP, START, Entry, Item, Position, ReignId
 from kvstore.core.errors import InvalidRequest, NotReady
 from kvstore.core.follower import Follower
-from kvstore.core.lineage import Lineage, ReignStart
+from kvstore.core.lineage import ReignStart
 from kvstore.core.messages import Append, Claim, Fetch, Fetched, Hello, Refusal, SnapshotChunk
 from kvstore.core.node_state import NodeState
-from kvstore.core.records import CutLog, Promise, ReplaceState, SavePromise
-from tests.unit.core import (
+from kvstore.core.records import CutLog, Promise, SavePromise
+from tests.support.replication import (
     CLUSTER,
     R1,
     R2,
     URL,
     append,
     at,
-    begin,
     chunk,
     claim,
     delete,
     entries,
-    follower,
+    first_entry,
     header,
     hello,
-    name,
+    make_follower,
+    naming_entry,
     put,
     reign,
     save,
@@ -36,15 +36,21 @@ TWIN = reign(1, takeover="t")
 RESTART = reign(1, 5)
 
 
-def state(made: Follower) -> tuple[object, ...]:
-    return made.promise, made.log.last, made.map.digest(), made.commit_index, made.take_unsaved()
+def state(follower: Follower) -> tuple[object, ...]:
+    return (
+        follower.promise,
+        follower.log.last,
+        follower.map.digest(),
+        follower.commit_index,
+        follower.take_unsaved(),
+    )
 
 
-def follows(made: Follower, of: ReignId) -> Follower:
+def follows(follower: Follower, of: ReignId) -> Follower:
     """Let a follower accept another reign."""
-    assert made.claim(claim(of, found=made.promise.reign)).error is None
-    save(made)
-    return made
+    assert follower.claim(claim(of, found=follower.promise.reign)).error is None
+    save(follower)
+    return follower
 
 
 # Claims
@@ -70,40 +76,40 @@ def follows(made: Follower, of: ReignId) -> Follower:
     ],
 )
 def test_claims(held: ReignId | None, message: Claim, refusal: Refusal | None) -> None:
-    made = follower(claimed=False)
+    follower = make_follower(claimed=False)
     if held is not None:
-        follows(made, held)
-    before = made.promise
-    answer = made.claim(message)
+        follows(follower, held)
+    before = follower.promise
+    answer = follower.claim(message)
     assert answer.error == refusal
-    assert made.promise.reign == (message.of_reign if refusal is None else held)
-    assert answer.followed == made.promise.reign
-    records = made.take_unsaved()
-    assert records == ([SavePromise(made.promise)] if made.promise != before else [])
+    assert follower.promise.reign == (message.of_reign if refusal is None else held)
+    assert answer.followed == follower.promise.reign
+    records = follower.take_unsaved()
+    assert records == ([SavePromise(follower.promise)] if follower.promise != before else [])
 
 
 def test_a_claim_without_a_cluster_is_malformed() -> None:
     with pytest.raises(InvalidRequest):
-        follower(claimed=False).claim(msgspec.structs.replace(claim(), cluster_id=None))
+        make_follower(claimed=False).claim(msgspec.structs.replace(claim(), cluster_id=None))
 
 
 def test_the_cluster_binds_with_the_first_entry() -> None:
     other = claim(R2, found=R1, cluster="other")
-    made = follower(*entries(1))
-    assert made.claim(other).error == Refusal.OTHER_CLUSTER
+    follower = make_follower(*entries(1))
+    assert follower.claim(other).error == Refusal.OTHER_CLUSTER
     greeting = msgspec.structs.replace(hello(), cluster_id="other")
-    assert made.hello(greeting).error == Refusal.OTHER_CLUSTER
-    made = follower()
-    assert made.hello(greeting).error is None
-    assert made.claim(other).error is None
-    assert made.promise.cluster_id == "other"
+    assert follower.hello(greeting).error == Refusal.OTHER_CLUSTER
+    follower = make_follower()
+    assert follower.hello(greeting).error is None
+    assert follower.claim(other).error is None
+    assert follower.promise.cluster_id == "other"
 
 
 def test_an_accepted_claim_ends_the_right_to_lead_in_the_same_record() -> None:
     led = Promise(CLUSTER, R1, URL, is_own=True, has_led=True, deposed_by="epoch 2")
-    made = Follower(NodeState("f", led), 1000, 1 << 20)
-    assert made.claim(claim(R2, found=R1)).error is None
-    assert made.take_unsaved() == [SavePromise(Promise(CLUSTER, R2, URL))]
+    follower = Follower(NodeState("f", led), 1000, 1 << 20)
+    assert follower.claim(claim(R2, found=R1)).error is None
+    assert follower.take_unsaved() == [SavePromise(Promise(CLUSTER, R2, URL))]
 
 
 NAMED, CLAIMED = {"f": "f", "g": "old"}, {"f": "f", "h": "new"}
@@ -113,84 +119,78 @@ NAMED, CLAIMED = {"f": "f", "g": "old"}, {"f": "f", "h": "new"}
     ("of", "first", "asked"),
     [
         pytest.param(R2, None, {**NAMED, **CLAIMED}, id="those of both reigns, until"),
-        pytest.param(R2, begin(3, R2, CLAIMED), CLAIMED, id="the new one's first entry is here"),
+        pytest.param(
+            R2, first_entry(3, R2, CLAIMED), CLAIMED, id="the new one's first entry is here"
+        ),
         pytest.param(RESTART, None, {**CLAIMED, **NAMED}, id="a restart may know newer ones"),
     ],
 )
 def test_it_says_whom_a_takeover_has_to_ask_too(
     of: ReignId, first: Entry | None, asked: dict[str, str]
 ) -> None:
-    made = follower(begin(1), name(2, NAMED))
-    assert made.hello(hello()).members == NAMED
-    answer = made.claim(claim(of, found=R1, members=CLAIMED))
+    follower = make_follower(first_entry(1), naming_entry(2, NAMED))
+    assert follower.hello(hello()).members == NAMED
+    answer = follower.claim(claim(of, found=R1, members=CLAIMED))
     if first is not None:
-        made.append(append(first, prev=at(2), of=of))
+        follower.append(append(first, prev=at(2), of=of))
     else:
         assert answer.members == asked
-    assert made.hello(hello()).members == asked
+    assert follower.hello(hello()).members == asked
 
 
 def test_a_claim_is_answered_with_the_lineage() -> None:
-    made = follows(follower(*entries(3)), R2)
-    made.append(append(*entries(5, 4, R2), prev=at(3), of=R2))
-    answer = made.claim(claim(reign(3), found=R2))
+    follower = follows(make_follower(*entries(3)), R2)
+    follower.append(append(*entries(5, 4, R2), prev=at(3), of=R2))
+    answer = follower.claim(claim(reign(3), found=R2))
     assert answer.lineage == [ReignStart(R1, 1), ReignStart(R2, 4)]
     assert answer.position == at(5, R2)
 
 
 def test_hello_changes_nothing_and_shows_the_position() -> None:
-    made = follower(*entries(3))
-    before = state(made)
-    answer = made.hello(hello())
+    follower = make_follower(*entries(3))
+    before = state(follower)
+    answer = follower.hello(hello())
     assert (answer.position, answer.followed) == (at(3), R1)
-    assert made.hello(Hello(epoch=0, reign_id="")).error is None
-    assert state(made) == before
+    assert follower.hello(Hello(epoch=0, reign_id="")).error is None
+    assert state(follower) == before
 
 
 # Appends
-
-
-def test_entries_are_served_when_they_are_durable() -> None:
-    made = follower()
-    made.append(append(begin(1), put(2, "a"), delete(3, "b")))
-    assert (made.log.last.index, made.applied_index) == (3, 0)
-    save(made)
-    assert (made.applied_index, made.map.items()) == (3, [Item("a", 2, Raw(b"1"))])
 
 
 @pytest.mark.parametrize(
     ("message", "refusal"),
     [
         (append(put(4), prev=at(3), of=TWIN), Refusal.OTHER_REIGN),
-        (append(begin(4, R2), prev=at(3), of=R2), Refusal.NOT_CLAIMED),
+        (append(first_entry(4, R2), prev=at(3), of=R2), Refusal.NOT_CLAIMED),
         (append(put(5), prev=at(4)), Refusal.POSITION_NOT_HELD),
     ],
 )
 def test_a_refused_append_changes_nothing(message: Append, refusal: Refusal) -> None:
-    made = follower(*entries(3))
-    before = state(made)
-    answer = made.append(message)
+    follower = make_follower(*entries(3))
+    before = state(follower)
+    answer = follower.append(message)
     assert (answer.error, answer.position) == (refusal, at(3))
-    assert state(made) == before
+    assert state(follower) == before
 
 
 def test_duplicates_and_overlaps_are_acknowledged_not_applied_again() -> None:
-    made = follower(*entries(3))
+    follower = make_follower(*entries(3))
     batch = append(put(2), put(3), put(4, "new"), prev=at(1))
     for _ in range(2):
-        assert made.append(batch).error is None
-        save(made)
-    assert made.log.last == at(4)
-    assert made.append(append(begin(1))).error is None
-    assert made.log.last == at(4)
+        assert follower.append(batch).error is None
+        save(follower)
+    assert follower.log.last == at(4)
+    assert follower.append(append(first_entry(1))).error is None
+    assert follower.log.last == at(4)
 
 
 @pytest.mark.parametrize("of", [R2, RESTART], ids=["of another epoch", "of another restart"])
 def test_an_entry_of_another_order_is_refused(of: ReignId) -> None:
-    made = follows(follower(*entries(3)), of)
-    refused = made.append(append(begin(3, of), prev=at(2), of=of))
+    follower = follows(make_follower(*entries(3)), of)
+    refused = follower.append(append(first_entry(3, of), prev=at(2), of=of))
     assert (refused.error, refused.position) == (Refusal.ENTRY_DIFFERS, at(3))
-    refused = made.append(append(put(4, of=of), prev=at(3, of), of=of))
+    refused = follower.append(append(put(4, of=of), prev=at(3, of), of=of))
     assert refused.error == Refusal.POSITION_NOT_HELD
 
 
@@ -201,37 +201,37 @@ NAMELESS = Entry(index=2, epoch=1, reign_id="r1", operation="put", key="k")
     "message",
     [
         append(put(1)),
-        append(begin(2)),
-        append(begin(1), put(3)),
-        append(begin(1, R2)),
-        append(begin(1, R2), begin(2, R1), of=R2),
-        append(begin(1), put(2, of=RESTART)),
-        append(begin(1), begin(2)),
-        append(msgspec.structs.replace(begin(1), begins=RESTART)),
-        append(begin(1), NAMELESS),
-        append(begin(1), msgspec.structs.replace(delete(2), value=Raw(b"1"))),
-        append(begin(1), msgspec.structs.replace(put(2), members={})),
-        append(begin(1), msgspec.structs.replace(delete(2), idempotency_key="i")),
-        append(begin(1), last_index=0),
-        append(begin(1), commit_index=2),
+        append(first_entry(2)),
+        append(first_entry(1), put(3)),
+        append(first_entry(1, R2)),
+        append(first_entry(1, R2), first_entry(2, R1), of=R2),
+        append(first_entry(1), put(2, of=RESTART)),
+        append(first_entry(1), first_entry(2)),
+        append(msgspec.structs.replace(first_entry(1), begins=RESTART)),
+        append(first_entry(1), NAMELESS),
+        append(first_entry(1), msgspec.structs.replace(delete(2), value=Raw(b"1"))),
+        append(first_entry(1), msgspec.structs.replace(put(2), members={})),
+        append(first_entry(1), msgspec.structs.replace(delete(2), idempotency_key="i")),
+        append(first_entry(1), last_index=0),
+        append(first_entry(1), commit_index=2),
     ],
 )
 def test_a_batch_that_contradicts_itself_is_malformed(message: Append) -> None:
-    made = follower()
+    follower = make_follower()
     with pytest.raises(InvalidRequest):
-        made.append(message)
-    assert made.log.last == START
-    assert made.take_unsaved() == []
+        follower.append(message)
+    assert follower.log.last == START
+    assert follower.take_unsaved() == []
 
 
 def test_the_log_is_cut_to_its_retention_and_the_map_stays() -> None:
-    made = follower(retain=10)
-    made.append(append(*entries(30)))
-    for record in made.take_unsaved():
-        made.saved(record)
-    assert made.take_unsaved() == [CutLog(20)]
-    assert (made.log.base, made.applied_index) == (at(20), 30)
-    assert made.append(append(put(5), prev=at(4))).error is None, "its reign tells what it was"
+    follower = make_follower(retain=10)
+    follower.append(append(*entries(30)))
+    for record in follower.take_unsaved():
+        follower.saved(record)
+    assert follower.take_unsaved() == [CutLog(20)]
+    assert (follower.log.base, follower.applied_index) == (at(20), 30)
+    assert follower.append(append(put(5), prev=at(4))).error is None, "its reign tells what it was"
 
 
 # Snapshots
@@ -248,49 +248,30 @@ def test_the_log_is_cut_to_its_retention_and_the_map_stays() -> None:
     ],
 )
 def test_when_a_snapshot_is_installed(of: ReignId, position: Position, last: Position) -> None:
-    made = follower(*entries(12))
-    made.append(append(prev=at(12), commit_index=12))
+    follower = make_follower(*entries(12))
+    follower.append(append(prev=at(12), commit_index=12))
     if of != R1:
-        follows(made, of)
+        follows(follower, of)
     first = TWIN if position.reign_id == "t" else R1
-    answer = made.snapshot(chunk(of, position, lineage=[ReignStart(first, 1)]))
-    save(made)
-    assert (answer.error, answer.position, made.map.position) == (None, last, last)
+    answer = follower.snapshot(chunk(of, position, lineage=[ReignStart(first, 1)]))
+    save(follower)
+    assert (answer.error, answer.position, follower.map.position) == (None, last, last)
     installed = last != at(12)
-    assert made.commit_index == (0 if installed else 12), "no lower bound in another order"
+    assert follower.commit_index == (0 if installed else 12), "no lower bound in another order"
 
 
 def test_a_snapshot_replaces_everything_in_one_step() -> None:
-    made = follower(*entries(3))
+    follower = make_follower(*entries(3))
     first = chunk(items=[Item("a", 7, Raw(b"7"))], done=False)
-    assert made.snapshot(first).error is None
-    save(made)
-    assert made.applied_index == 3, "staged only"
-    assert made.snapshot(chunk(offset=1, items=[Item("b", 9, Raw(b"9"))])).error is None
-    assert made.applied_index == 3, "not durable yet"
-    save(made)
-    assert {item.key for item in made.map.items()} == {"a", "b"}
-    assert (made.log.base, made.log.last) == (at(9), at(9))
-    assert made.append(append(put(10), prev=at(9))).error is None
-
-
-def test_what_the_snapshot_does_not_hold_is_discarded_into_the_record() -> None:
-    made = follows(follower(*entries(4)), R2)
-    position = at(3, R2)
-    starts = [ReignStart(R1, 1), ReignStart(R2, 3)]
-    made.snapshot(chunk(R2, position, lineage=starts, members={"f": "f"}))
-    (*_, replaced) = made.take_unsaved()
-    assert replaced == ReplaceState(
-        promise=made.promise,
-        staging_id="s",
-        position=position,
-        base=position,
-        entries=[],
-        lineage=Lineage(starts),
-        members={"f": "f"},
-        discarded=[put(3), put(4)],
-    )
-    assert made.discarded == 2
+    assert follower.snapshot(first).error is None
+    save(follower)
+    assert follower.applied_index == 3, "staged only"
+    assert follower.snapshot(chunk(offset=1, items=[Item("b", 9, Raw(b"9"))])).error is None
+    assert follower.applied_index == 3, "not durable yet"
+    save(follower)
+    assert {item.key for item in follower.map.items()} == {"a", "b"}
+    assert (follower.log.base, follower.log.last) == (at(9), at(9))
+    assert follower.append(append(put(10), prev=at(9))).error is None
 
 
 @pytest.mark.parametrize(
@@ -306,20 +287,20 @@ def test_what_the_snapshot_does_not_hold_is_discarded_into_the_record() -> None:
     ],
 )
 def test_chunks_out_of_place_are_refused(chunks: list[SnapshotChunk], refusal: Refusal) -> None:
-    made = follower(*entries(3))
-    answers = [made.snapshot(each) for each in chunks]
+    follower = make_follower(*entries(3))
+    answers = [follower.snapshot(each) for each in chunks]
     assert answers[-1].error == refusal
-    save(made)
-    assert made.log.last == at(3)
+    save(follower)
+    assert follower.log.last == at(3)
 
 
 def test_another_reign_sends_its_own_snapshot_from_the_beginning() -> None:
-    made = follower()
+    follower = make_follower()
     first = [Item("a", 1, Raw(b"1"))]
-    made.snapshot(chunk(items=first, done=False))
-    follows(made, R2)
+    follower.snapshot(chunk(items=first, done=False))
+    follows(follower, R2)
     starts = [ReignStart(R2, 1)]
-    refused = made.snapshot(chunk(R2, at(9, R2), lineage=starts, offset=1))
+    refused = follower.snapshot(chunk(R2, at(9, R2), lineage=starts, offset=1))
     assert refused.error == Refusal.CHUNK_MISSING
 
 
@@ -336,7 +317,7 @@ def test_another_reign_sends_its_own_snapshot_from_the_beginning() -> None:
 )
 def test_a_chunk_that_contradicts_itself_is_malformed(message: SnapshotChunk) -> None:
     with pytest.raises(InvalidRequest):
-        follower().snapshot(message)
+        make_follower().snapshot(message)
 
 
 # Takeover
@@ -347,10 +328,10 @@ def fetch(offset: int, of: ReignId = R1) -> Fetch:
 
 
 def test_a_claimed_follower_hands_out_map_and_log() -> None:
-    made = follower(*entries(30), retain=10)
+    follower = make_follower(*entries(30), retain=10)
     found: list[int] = []
     while len(found) < 11:
-        answer = made.fetch(fetch(len(found)))
+        answer = follower.fetch(fetch(len(found)))
         assert isinstance(answer, Fetched)
         assert (answer.position, answer.base_index, answer.total) == (at(30), 20, 11)
         found += [*(item.version for item in answer.items), *(e.index for e in answer.entries)]
@@ -359,38 +340,38 @@ def test_a_claimed_follower_hands_out_map_and_log() -> None:
 
 @pytest.mark.parametrize("offset", [0, 1])
 def test_a_copy_that_has_begun_is_of_one_moment(offset: int) -> None:
-    made = follower(*entries(3))
-    assert made.fetch(fetch(1)).error == Refusal.COPY_LOST
-    assert made.fetch(fetch(0)).error is None
-    made.append(append(put(4), prev=at(3)))
-    assert made.fetch(fetch(offset)).error == Refusal.NOT_DURABLE_YET
-    save(made)
-    assert (made.fetch(fetch(offset)).error is None) == (offset == 0)
+    follower = make_follower(*entries(3))
+    assert follower.fetch(fetch(1)).error == Refusal.COPY_LOST
+    assert follower.fetch(fetch(0)).error is None
+    follower.append(append(put(4), prev=at(3)))
+    assert follower.fetch(fetch(offset)).error == Refusal.NOT_DURABLE_YET
+    save(follower)
+    assert (follower.fetch(fetch(offset)).error is None) == (offset == 0)
 
 
 def test_nothing_is_handed_to_another_reign() -> None:
-    assert follower(*entries(3)).fetch(fetch(0, TWIN)).error == Refusal.OTHER_REIGN
+    assert make_follower(*entries(3)).fetch(fetch(0, TWIN)).error == Refusal.OTHER_REIGN
 
 
 # Readiness
 
 
 def test_an_emptied_follower_serves_when_it_has_reached_what_it_was_told() -> None:
-    made = follower()
+    follower = make_follower()
     with pytest.raises(NotReady):
-        made.check_readable()
-    made.append(append(begin(1), last_index=3))
-    save(made)
-    assert (made.ready, made.state) == (False, "catching up")
+        follower.check_readable()
+    follower.append(append(first_entry(1), last_index=3))
+    save(follower)
+    assert (follower.ready, follower.state) == (False, "catching up")
     with pytest.raises(NotReady):
-        made.check_readable()
-    made.append(append(put(2), put(3), prev=at(1), last_index=8))
-    save(made)
-    assert (made.ready, made.state) == (True, "following")
-    made.check_readable()
+        follower.check_readable()
+    follower.append(append(put(2), put(3), prev=at(1), last_index=8))
+    save(follower)
+    assert (follower.ready, follower.state) == (True, "following")
+    follower.check_readable()
 
 
 def test_a_follower_of_an_empty_leader_is_ready_at_once() -> None:
-    made = follower()
-    made.append(append())
-    assert made.ready
+    follower = make_follower()
+    follower.append(append())
+    assert follower.ready

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from kvstore.core.entries import START, Position, ReignId
 from kvstore.core.lineage import Lineage, ReignStart, holds_more
-from tests.unit.core import R1, R2, at, reign
+from tests.support.replication import R1, R2, at, reign
 
 # Reigns
 
@@ -49,13 +49,10 @@ def test_lineage_knows_who_appended_what() -> None:
     assert known.up_to(3) == lineage((R1, 1))
 
 
-def test_reigns_of_earlier_epochs_are_forgotten_in_the_end(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("kvstore.core.lineage.MAX_EARLIER_REIGNS", 2)
-    known = lineage((R1, 1), (reign(1, 5), 3)).extended(reign(1, 6), 4)
+def test_reigns_of_earlier_epochs_are_forgotten_in_the_end() -> None:
+    known = lineage((R1, 1), (reign(1, 5), 3)).extended(reign(1, 6), 4, max_earlier=2)
     assert known.reign_at(1) == R1, "those of one epoch are needed to compare its histories"
-    known = known.extended(R2, 5)
+    known = known.extended(R2, 5, max_earlier=2)
     assert [known.position_at(index) for index in (0, 2, 3)] == [START, None, at(3, reign(1, 5))]
 
 

@@ -20,18 +20,18 @@ from kvstore.core.messages import (
     decode,
     encode,
 )
-from tests.unit.core import (
+from tests.support.replication import (
     R1,
     R2,
     append,
     at,
-    begin,
     chunk,
     claim,
     delete,
+    first_entry,
     header,
     hello,
-    name,
+    naming_entry,
     put,
     reign,
 )
@@ -44,7 +44,9 @@ EVERY_KIND: list[Message | Answer] = [
     hello(reign(2, 5)),
     claim(),
     claim(R2, found=R1, members=MEMBERS),
-    append(begin(1, members=MEMBERS), put(2), delete(3), name(4, MEMBERS), commit_index=1),
+    append(
+        first_entry(1, members=MEMBERS), put(2), delete(3), naming_entry(4, MEMBERS), commit_index=1
+    ),
     append(ENTRY, prev=at(2, R2), of=R2),
     chunk(
         items=[Item("k", 1, Raw(b"null"))],
@@ -95,50 +97,31 @@ def test_every_message_has_its_answer() -> None:
 
 
 def without(name: str) -> bytes:
-    document = msgspec.json.decode(encode(append(begin(1))))
+    document = msgspec.json.decode(encode(append(first_entry(1))))
     del document[name]
     return msgspec.json.encode(document)
 
 
 def changed(**fields: object) -> bytes:
-    return msgspec.json.encode({**msgspec.json.decode(encode(append(begin(1)))), **fields})
+    return msgspec.json.encode({**msgspec.json.decode(encode(append(first_entry(1)))), **fields})
 
 
 def with_value(value: bytes) -> bytes:
-    return encode(append(begin(1), put(2, value='"v"'))).replace(b'"v"', value)
+    return encode(append(first_entry(1), put(2, value='"v"'))).replace(b'"v"', value)
+
+
+ENTRY_FIELDS = {"index": 1, "epoch": 1, "reign": "r", "operation": "put", "key": "k"}
+WRONG_FIELDS = {"index": 0, "epoch": 0, "reign": None, "operation": "drop", "key": 5}
 
 
 @pytest.mark.parametrize(
     "body",
     [
-        b"",
-        b"null",
-        b"[]",
-        b"{",
-        b"\xff",
-        with_value(b'"\xff"'),
-        with_value(b'"\xed\xa0\x80"'),
-        with_value(b"[" * 100_000 + b"]" * 100_000),
-        without("epoch"),
-        without("reign"),
-        without("prev_index"),
-        without("prev_reign"),
-        without("entries"),
-        changed(epoch=-1),
-        changed(epoch="1"),
-        changed(epoch=1.5),
-        changed(epoch=True),
-        changed(epoch=None),
-        changed(epoch=2**63),
-        changed(prev_index=2**70),
-        changed(reign=1),
-        changed(entries={}),
-        changed(entries=[1]),
-        changed(entries=[{"index": 0, "epoch": 1, "reign": "r", "operation": "put", "key": "k"}]),
-        changed(entries=[{"index": 1, "epoch": 0, "reign": "r", "operation": "put", "key": "k"}]),
-        changed(entries=[{"index": 1, "epoch": 1, "reign": "r", "operation": "drop", "key": "k"}]),
-        changed(entries=[{"index": 1, "epoch": 1, "reign": "r", "operation": "put", "key": 5}]),
-        changed(entries=[{"index": 1, "epoch": 1, "operation": "put", "key": "k"}]),
+        *(b"", b"null", b"[]", b"{", b"\xff"),
+        *map(with_value, [b'"\xff"', b'"\xed\xa0\x80"', b"[" * 100_000 + b"]" * 100_000]),
+        *map(without, ["epoch", "reign", "prev_index", "prev_reign", "entries"]),
+        *(changed(epoch=epoch) for epoch in (-1, "1", 1.5, True, None, 2**63)),
+        *(changed(entries=[{**ENTRY_FIELDS, name: value}]) for name, value in WRONG_FIELDS.items()),
     ],
     ids=lambda body: repr(body[:40]),
 )
@@ -165,9 +148,9 @@ def test_malformed_messages_are_refused(body: bytes) -> None:
         (claim(), {"members": {"a:1": 1}}),
         (hello(), {"leader": []}),
         (Fetch(**header(), offset=4), {"offset": -1}),
-        (append(begin(1)), {"last_index": -1}),
-        (append(begin(1)), {"commit_index": -1}),
-        (append(begin(1)), {"cluster": 1}),
+        (append(first_entry()), {"last_index": -1}),
+        (append(first_entry()), {"commit_index": -1}),
+        (append(first_entry()), {"cluster": 1}),
     ],
     ids=str,
 )

@@ -7,7 +7,7 @@ from kvstore.core.entries import Item, ReignId, RememberedRequest
 from kvstore.core.lineage import Lineage, ReignStart
 from kvstore.core.node_state import NodeState
 from kvstore.core.records import CutLog, Promise, ReplaceState, SaveEntries, StageParts
-from tests.unit.core import R1, R2, at, begin, put
+from tests.support.replication import R1, R2, at, first_entry, put
 
 ITEM, REQUEST = Item("a", 2, Raw(b"1")), RememberedRequest("once", 2, "f")
 
@@ -21,7 +21,7 @@ def other_state(staging: str, last: int, *starts: tuple[ReignId, int]) -> Replac
 
 def test_the_map_follows_what_is_durable() -> None:
     state = NodeState("n")
-    state.change(SaveEntries([begin(1), put(2)]))
+    state.change(SaveEntries([first_entry(1), put(2)]))
     state.change(StageParts("s", [ITEM], [REQUEST]))
     state.change(other_state("s", 9, (R2, 1)))
     state.change(other_state("empty", 8, (R2, 1)))
@@ -64,7 +64,7 @@ def test_what_a_new_state_does_not_hold_is_discarded(
     base: int, starts: list[tuple[ReignId, int]], last: int, discarded: list[int]
 ) -> None:
     state = NodeState("n")
-    state.apply(SaveEntries([begin(1), *(put(index, f"k{index}") for index in range(2, 7))]))
+    state.apply(SaveEntries([first_entry(1), *(put(index, f"k{index}") for index in range(2, 7))]))
     if base:
         state.apply(CutLog(base))
     state.replace(other_state("s", last, *starts))

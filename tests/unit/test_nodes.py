@@ -17,7 +17,15 @@ from kvstore.node.follower_node import FollowerNode
 from kvstore.node.leader_node import LeaderNode
 from kvstore.node.storage import MemoryStorage, Spawn
 from kvstore.node.transport import Transport
-from tests.unit.core import append, begin, claim, handle, leader, put, write
+from tests.support.replication import (
+    append,
+    claim,
+    first_entry,
+    handle,
+    make_leader,
+    put,
+    write,
+)
 
 
 class SlowStorage(MemoryStorage):
@@ -67,11 +75,11 @@ def test_min_version_waits_for_what_is_applied() -> None:
     node = FollowerNode(Follower(NodeState("f"), 1000, 1 << 20), storage, timeout_s=5.0)
     node.start()
     node.receive(claim())
-    node.receive(append(begin(1)))
+    node.receive(append(first_entry(1)))
     storage.sync()
     reader = gevent.spawn(node.read, "k", 2)
     gevent.sleep(0)
-    node.receive(append(put(2), prev=begin(1).position))
+    node.receive(append(put(2), prev=first_entry(1).position))
     gevent.sleep(0)
     assert not reader.ready(), "it is received, and not durable"
     storage.sync()
@@ -86,7 +94,7 @@ def test_a_timed_out_write_stays_and_a_retry_waits_for_it() -> None:
             while not reached():
                 gevent.sleep(0.001)
 
-    link, rules = Link(), leader(followers=1, durable=False)
+    link, rules = Link(), make_leader(followers=1, durable=False)
     node = LeaderNode(rules, MemoryStorage("l"), lambda _: link, DelayRange(0.0, 0.0), 0.05)
     node.start()
     wait_until(lambda: node.ready)

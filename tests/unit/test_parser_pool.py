@@ -86,12 +86,6 @@ def test_the_same_at_once_and_in_a_process(
     assert len(parsers()) == 1
 
 
-def test_bodies_after_one_another_share_a_process(pool: ParserPool) -> None:
-    for _ in range(3):
-        assert len(bytes(pool.value_of([LARGE], MAX_BYTES))) == 2 * SMALL_BYTES + 1
-    assert len(parsers()) == 1
-
-
 def test_so_many_are_parsed_at_a_time_while_the_loop_goes_on(pool: ParserPool) -> None:
     waiting = []
     for count in range(1, PARSERS + 1):
@@ -109,28 +103,21 @@ def test_so_many_are_parsed_at_a_time_while_the_loop_goes_on(pool: ParserPool) -
     assert len(parsers()) == PARSERS
 
 
-def test_a_parser_that_dies_refuses_its_body_only(pool: ParserPool) -> None:
+@pytest.mark.parametrize("dies", [True, False])
+def test_a_parser_that_does_not_answer_refuses_its_body_only(pool: ParserPool, dies: bool) -> None:
     pool.value_of([LARGE], MAX_BYTES)
     (first,) = parsers()
     first.suspend()
+    pool.parse_timeout_s = PARSE_TIMEOUT_S if dies else 0.05
     broken = gevent.spawn(outcome, [LARGE], pool)
     gevent.sleep(0.01)
-    first.kill()
+    if dies:
+        first.kill()
     assert broken.get() == (WriteRefused, "the body could not be parsed")
-    assert bytes(pool.value_of([LARGE], MAX_BYTES)) == value_of(LARGE, MAX_BYTES)
-    wait_for_parsers(1)
-    assert parsers() != [first]
-
-
-def test_a_parser_that_does_not_answer_is_replaced(pool: ParserPool) -> None:
-    pool.value_of([LARGE], MAX_BYTES)
-    (first,) = parsers()
-    first.suspend()
-    pool.parse_timeout_s = 0.05
-    assert outcome([LARGE], pool) == (WriteRefused, "the body could not be parsed")
     pool.parse_timeout_s = PARSE_TIMEOUT_S
     assert bytes(pool.value_of([LARGE], MAX_BYTES)) == value_of(LARGE, MAX_BYTES)
     wait_for_parsers(1)
+    assert parsers() != [first]
 
 
 def test_bodies_do_not_wait_for_ever(pool: ParserPool) -> None:

@@ -30,7 +30,7 @@ from kvstore.core.records import (
     StageParts,
 )
 from kvstore.node.sqlite_storage import FORMAT, SqliteStorage
-from tests.unit.core import R2, at, begin, delete, entries, name, put, reign
+from tests.support.replication import R2, at, delete, entries, first_entry, naming_entry, put, reign
 
 PROMISE = Promise("c", R2, "http://leader:5000", {"f:1": "n"})
 REPLACEMENT = ReplaceState(
@@ -122,10 +122,10 @@ def appended(draw: st.DrawFn, before: Position) -> list[Entry]:
             case "delete":
                 made.append(delete(index, key, of))
             case "name":
-                made.append(name(index, {"g:1": f"node{index}"}, of))
+                made.append(naming_entry(index, {"g:1": f"node{index}"}, of))
             case _:
                 of = reign(of.epoch + (index > 1))
-                made.append(begin(index, of, {"f:1": f"node{index}"}))
+                made.append(first_entry(index, of, {"f:1": f"node{index}"}))
     return made
 
 
@@ -272,29 +272,11 @@ def test_a_state_that_cannot_be_kept_apart_is_not_given_up(tmp_path: Path) -> No
 # Durable, or an error
 
 
-def test_what_was_not_saved_is_not_there(tmp_path: Path) -> None:
-    storage = started(tmp_path)
-    storage.save([SaveEntries([begin(1)])])
-    storage.flush()
-    storage.save([SaveEntries([put(2)])])
-    # Without a turn of the event loop nothing more can have been written: this is the crash.
-    with closing(connect(tmp_path)) as other:
-        assert other.execute("SELECT max(position) FROM log").fetchone() == (1,)
-    storage.close()
-
-
-def test_flush_waits_for_what_was_queued_by_others(tmp_path: Path) -> None:
-    saved: list[Record] = []
-    storage = started(tmp_path, saved)
-    storage.save([SaveEntries([begin(1)])])
-    storage.flush()
-    assert len(saved) == 1
-    storage.close()
-
-
 BEFORE: list[Record] = [
     SavePromise(PROMISE),
-    SaveEntries([begin(1, R2), *(put(index, key, of=R2) for index, key in enumerate("abc", 2))]),
+    SaveEntries(
+        [first_entry(1, R2), *(put(index, key, of=R2) for index, key in enumerate("abc", 2))]
+    ),
 ]
 CHANGE = SaveEntries([put(5, "a", "2", of=R2, request="one"), delete(6, "b", of=R2)])
 BATCHES: dict[str, list[Record]] = {
@@ -303,7 +285,7 @@ BATCHES: dict[str, list[Record]] = {
         CHANGE,
         CutLog(2),
         SavePromise(Promise("c", reign(3), "http://l", is_own=True, has_led=True)),
-        SaveEntries([begin(7, reign(3), {"f:2": "n"}), delete(8, "c", of=reign(3))]),
+        SaveEntries([first_entry(7, reign(3), {"f:2": "n"}), delete(8, "c", of=reign(3))]),
     ],
     "another state": [StageParts("s", ITEMS, [REQUEST]), REPLACEMENT],
 }
@@ -425,4 +407,4 @@ def test_a_failed_write_is_an_error_of_the_greenlet_that_saves(tmp_path: Path) -
     load(tmp_path)
     with closing(connect(tmp_path)) as other:
         other.execute("DROP TABLE log")
-    check_fails(tmp_path, SaveEntries([begin(1)]), "no such table")
+    check_fails(tmp_path, SaveEntries([first_entry(1)]), "no such table")

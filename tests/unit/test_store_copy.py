@@ -18,7 +18,7 @@ from kvstore.http.admin_routes import COPIES, admin_routes
 from kvstore.http.responses import error_response
 from kvstore.http.store_copy import Portions, StoreCopy
 from kvstore.node.turn import Turn
-from tests.unit.core import delete, put
+from tests.support.replication import delete, put
 
 KEYS = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
 VALUES = st.integers() | st.text(st.characters(exclude_categories=["Cs"]), max_size=60)

@@ -1,7 +1,6 @@
 """JSON as clients may send it."""
 
 import json
-import math
 import struct
 
 import pytest
@@ -10,7 +9,7 @@ from hypothesis import strategies as st
 
 from kvstore.core.errors import InvalidRequest
 from kvstore.http.strict_json import MAX_DEPTH, canonical, parse
-from tests.unit import reference_json
+from tests.support import reference_json
 
 VALUES = st.recursive(
     st.none()
@@ -49,40 +48,21 @@ def test_canonical_form(text: bytes, kept: bytes) -> None:
     assert canonical(parse(text)) == kept
 
 
+NO_JSON = rb"""
+{ {}{} {'a':1} {"a":1,} [1,] 01 +1 .5 1. 0x10 NaN Infinity -Infinity {"value":NaN} True
+"\x41" "open {"a":1,"a":1} {"a":1,"\u0061":2} [{"b":{"a":1,"a":2}}]
+"""
+NO_UTF8 = [b"\xff", b'"\xed\xa0\x80"', b"\xef\xbb\xbf{}", '{"a":1}'.encode("utf-16")]
+TOO_DEEP = [
+    b"[" * (MAX_DEPTH + 1) + b"]" * (MAX_DEPTH + 1),
+    b'{"a":' * (MAX_DEPTH + 1) + b"1" + b"}" * (MAX_DEPTH + 1),
+    b"[" * 500_000,
+]
+
+
 @pytest.mark.parametrize(
     "text",
-    [
-        b"",
-        b" ",
-        b"{",
-        b"{}{}",
-        b"{'a':1}",
-        b'{"a":1,}',
-        b"[1,]",
-        b"01",
-        b"+1",
-        b".5",
-        b"1.",
-        b"0x10",
-        b"NaN",
-        b"Infinity",
-        b"-Infinity",
-        b'{"value":NaN}',
-        b"True",
-        b'"\t"',
-        b'"\\x41"',
-        b'"open',
-        b"\xff",
-        b'"\xed\xa0\x80"',
-        b"\xef\xbb\xbf{}",
-        '{"a":1}'.encode("utf-16"),
-        b'{"a":1,"a":1}',
-        b'{"a":1,"\\u0061":2}',
-        b'[{"b":{"a":1,"a":2}}]',
-        b"[" * (MAX_DEPTH + 1) + b"]" * (MAX_DEPTH + 1),
-        b'{"a":' * (MAX_DEPTH + 1) + b"1" + b"}" * (MAX_DEPTH + 1),
-        b"[" * 500_000,
-    ],
+    [b"", b" ", b'"\t"', *NO_JSON.split(), *NO_UTF8, *TOO_DEEP],
     ids=lambda text: repr(text[:20]),
 )
 def test_what_is_no_json_is_refused(text: bytes) -> None:
@@ -109,44 +89,23 @@ def test_what_others_could_not_read_is_refused(text: bytes, why: str) -> None:
         canonical(parse(text))
 
 
-def test_largest_numbers_pass() -> None:
-    assert canonical(parse(b"1.7976931348623157e308")) == b"1.7976931348623157e+308"
-    assert math.isclose(json.loads(canonical(parse(b"1" + b"0" * 308))), 1e308)
-
-
 # The same as the reference, in what is accepted, what is refused, and the words of it
 
 DIGITS = st.integers(0, 10**18).map(str) | st.builds(
     lambda digit, length: digit * length, st.sampled_from("123456789"), st.integers(300, 320)
 )
 LIMIT = int(1.7976931348623157e308)
+SPECIAL_NUMBERS = """
+-0 0 -0.0 0.1 5e-324 2.2250738585072014e-308 2.225073858507201e-308 1e16 1e15 1e-5 1e22 1E+2
+9007199254740993 1.7976931348623158e308 1.7976931348623159e308 NaN -Infinity
+"""
 NUMBERS = st.one_of(
     st.builds("{}{}{}".format, st.sampled_from(["", "-"]), DIGITS, st.just("")),
     st.builds("{}.{}".format, st.integers(-(10**20), 10**20), DIGITS),
     st.builds("{}e{}".format, st.integers(-(10**20), 10**20), st.integers(-400, 400)),
     st.integers(0, 2**64 - 1).map(lambda bits: repr(struct.unpack("!d", bits.to_bytes(8))[0])),
     st.integers(LIMIT - 2**969, LIMIT + 2**971).map(str),
-    st.sampled_from(
-        [
-            "-0",
-            "0",
-            "-0.0",
-            "0.1",
-            "5e-324",
-            "2.2250738585072014e-308",
-            "2.225073858507201e-308",
-            "1e16",
-            "1e15",
-            "1e-5",
-            "1e22",
-            "9007199254740993",
-            "1.7976931348623158e308",
-            "1.7976931348623159e308",
-            "1E+2",
-            "NaN",
-            "-Infinity",
-        ]
-    ),
+    st.sampled_from(SPECIAL_NUMBERS.split()),
 )
 STRINGS = st.one_of(
     st.text(max_size=5).map(lambda text: json.dumps(text, ensure_ascii=False)),

@@ -5,30 +5,38 @@ from collections.abc import Callable
 import pytest
 from msgspec import UNSET, Raw, structs
 
-from kvstore.core.entries import MAX_EPOCH, MAX_EPOCH_JUMP, Item, Position, ReignId
+from kvstore.core.entries import MAX_EPOCH, Item, Position, ReignId
 from kvstore.core.errors import Deposed, NothingToForce
 from kvstore.core.lineage import ReignStart
 from kvstore.core.messages import Fetch, Hello, Refusal
 from kvstore.core.node_state import NodeState
-from kvstore.core.records import Promise, StageParts
-from kvstore.core.takeover import OwnState, Phase, Takeover
-from tests.unit.core import (
-    URL,
+from kvstore.core.records import StageParts
+from kvstore.core.takeover import Phase
+from tests.support.replication import (
     at,
-    begin,
+    first_entry,
     handle,
     put,
     reign,
 )
-from tests.unit.takeovers import LONG, R3, R9, SHORT, Talk, looked, node, own, unequal
+from tests.support.takeover_talk import (
+    LONG,
+    R3,
+    R9,
+    SHORT,
+    Talk,
+    looked,
+    make_node,
+    make_unequal_talk,
+    own_state,
+)
 
 # Fetching
 
 
-def test_state_is_fetched_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kvstore.core.messages.MAX_ENTRIES", 2)
-    held = [begin(1, R3), put(2, "a", of=R3), put(3, "b", of=R3, request="once")]
-    best = node("na", held)
+def test_state_is_fetched_in_parts() -> None:
+    held = [first_entry(1, R3), put(2, "a", of=R3), put(3, "b", of=R3, request="once")]
+    best = make_node("na", held, message_entries=2)
     best.commit_index = 2
     talk = Talk(best).until(Phase.FETCHING)
     offsets = []
@@ -53,65 +61,30 @@ def test_state_is_fetched_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [len(record.items) for record in parts] == [2, 0, 0, 0]
 
 
-def test_fetching_begins_anew_with_the_next_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kvstore.core.messages.MAX_ENTRIES", 2)
-    talk = unequal().until(Phase.FETCHING)
-    talk.say("a")
-    talk.lose("a")
-    message = talk.until(Phase.FETCHING).next("a")
-    assert isinstance(message, Fetch)
-    assert message.offset == 0
-
-
-def test_leader_without_followers_has_nobody_to_wait_for() -> None:
-    state = OwnState("l", URL, at(0), own().log.lineage, {})
-    takeover = Takeover(Promise(), state, {}, lambda: "id", lambda _: None)
-    assert (takeover.phase, takeover.promise.epoch) == (Phase.DONE, 1)
-
-
 # What makes it start over, and what ends it
 
 
-def _claimed_by_another_node(talk: Talk) -> None:
-    talk.others["b"] = node("somebody", of=None)
-    talk.say("b")
+def replaced(address: str) -> Callable[[Talk], None]:
+    """Another node answers there from now on."""
+
+    def replace(talk: Talk) -> None:
+        talk.others[address] = make_node("emptied", of=None)
+        message = talk.next(address) or Hello(epoch=0, reign_id="")
+        talk.hear(address, message, handle(talk.others[address], message))
+
+    return replace
 
 
-def _claim_refused(talk: Talk) -> None:
-    talk.say("b", error=Refusal.REIGN_CHANGED)
+def says(address: str, **changes: object) -> Callable[[Talk], object]:
+    return lambda talk: talk.say(address, **changes)
 
 
-def _checked_position_differs(talk: Talk) -> None:
-    talk.say("b", last_index=3)
+def reconnects_to_another_node(talk: Talk) -> None:
+    hello = Hello(epoch=0, reign_id="")
+    talk.hear("a", hello, handle(make_node("emptied", of=None), hello))
 
 
-def _checked_reign_differs(talk: Talk) -> None:
-    talk.say("b", epoch=3, reign_id="r3", takeover_id="r3")
-
-
-def _checked_node_differs(talk: Talk) -> None:
-    talk.others["b"] = node("emptied", of=None)
-    talk.say("b")
-
-
-def _best_is_lost(talk: Talk) -> None:
-    talk.lose("a")
-
-
-def _best_is_another_node(talk: Talk) -> None:
-    message = Hello(epoch=0, reign_id="")
-    talk.hear("a", message, handle(node("emptied", of=None), message))
-
-
-def _fetch_refused(talk: Talk) -> None:
-    talk.say("a", error="no")
-
-
-def _fetched_position_differs(talk: Talk) -> None:
-    talk.say("a", last_index=6)
-
-
-def _fetched_total_changes(talk: Talk) -> None:
+def says_another_total(talk: Talk) -> None:
     talk.say("a", entries=[], total=9)
     talk.say("a", total=8)
 
@@ -119,30 +92,33 @@ def _fetched_total_changes(talk: Talk) -> None:
 @pytest.mark.parametrize(
     ("phase", "event"),
     [
-        (Phase.CLAIMING, _claimed_by_another_node),
-        (Phase.CLAIMING, _claim_refused),
-        (Phase.CHECKING, _checked_position_differs),
-        (Phase.CHECKING, _checked_reign_differs),
-        (Phase.CHECKING, _checked_node_differs),
-        (Phase.FETCHING, _best_is_lost),
-        (Phase.FETCHING, _best_is_another_node),
-        (Phase.FETCHING, _fetch_refused),
-        (Phase.FETCHING, _fetched_position_differs),
-        (Phase.FETCHING, _fetched_total_changes),
+        pytest.param(Phase.CLAIMING, replaced("b"), id="claimed another node"),
+        pytest.param(Phase.CLAIMING, says("b", error=Refusal.REIGN_CHANGED), id="claim refused"),
+        pytest.param(Phase.CHECKING, replaced("b"), id="replaced after its claim"),
+        pytest.param(Phase.CHECKING, says("b", last_index=3), id="another position"),
+        pytest.param(
+            Phase.CHECKING, says("b", epoch=3, reign_id="r3", takeover_id="r3"), id="left"
+        ),
+        pytest.param(Phase.FETCHING, lambda talk: talk.lose("a"), id="the best is lost"),
+        pytest.param(Phase.FETCHING, replaced("a"), id="the best is replaced"),
+        pytest.param(Phase.FETCHING, reconnects_to_another_node, id="reconnects to another"),
+        pytest.param(Phase.FETCHING, says("a", error="no"), id="fetch refused"),
+        pytest.param(Phase.FETCHING, says("a", last_index=6), id="fetched another position"),
+        pytest.param(Phase.FETCHING, says_another_total, id="another total"),
     ],
 )
-def test_it_starts_over_under_a_higher_epoch(phase: Phase, event: Callable[[Talk], None]) -> None:
-    talk = unequal().until(phase)
+def test_it_starts_over_under_a_higher_epoch(phase: Phase, event: Callable[[Talk], object]) -> None:
+    talk = make_unequal_talk().until(phase)
     event(talk)
     assert (talk.phase, talk.takeover.waiting_for) == (Phase.LOOKING, ["a", "b"])
     assert talk.takeover.taken is None
-    talk.others = {"a": node("na", LONG), "b": node("nb", SHORT)}
+    talk.others = {"a": make_node("na", LONG), "b": make_node("nb", SHORT)}
     looked(talk)
     assert (talk.phase, talk.takeover.promise.epoch) == (Phase.CLAIMING, 5)
     assert talk.next("a") is None, "the new promise is not saved yet"
 
 
-GAP = [begin(1, R3), put(3, of=R3)]
+GAP = [first_entry(1, R3), put(3, of=R3)]
 
 
 @pytest.mark.parametrize(
@@ -151,15 +127,19 @@ GAP = [begin(1, R3), put(3, of=R3)]
         {"items": [Item("k", 999, Raw(b"1"))], "total": 99},
         {"items": [], "total": 99},
         {"items": [], "entries": GAP, "total": 99},
-        {"items": [], "entries": [begin(1, R9)], "total": 99},
-        {"items": [], "entries": [begin(1, R3)], "total": 1},
-        {"items": [], "entries": [begin(1, R3), structs.replace(LONG[1], value=UNSET)], "total": 9},
+        {"items": [], "entries": [first_entry(1, R9)], "total": 99},
+        {"items": [], "entries": [first_entry(1, R3)], "total": 1},
+        {
+            "items": [],
+            "entries": [first_entry(1, R3), structs.replace(LONG[1], value=UNSET)],
+            "total": 9,
+        },
         {"items": [], "entries": LONG, "base_index": 5, "total": 99},
     ],
     ids=["future", "nothing", "gap", "another reign", "short", "no value", "no base"],
 )
 def test_state_that_makes_no_sense_is_not_saved(changes: dict[str, object]) -> None:
-    talk = unequal().until(Phase.FETCHING)
+    talk = make_unequal_talk().until(Phase.FETCHING)
     talk.say("a", **changes)
     assert talk.phase is Phase.LOOKING
     assert "gave an invalid answer" in (talk.takeover.problem or "")
@@ -168,7 +148,7 @@ def test_state_that_makes_no_sense_is_not_saved(changes: dict[str, object]) -> N
 
 
 def test_lineage_that_makes_no_sense_is_not_a_candidate() -> None:
-    talk = unequal().until(Phase.CLAIMING)
+    talk = make_unequal_talk().until(Phase.CLAIMING)
     talk.say("a", lineage=[ReignStart(R9, 1)])
     assert talk.phase is Phase.LOOKING
     assert "gave an invalid answer" in (talk.takeover.problem or "")
@@ -176,21 +156,15 @@ def test_lineage_that_makes_no_sense_is_not_a_candidate() -> None:
 
 @pytest.mark.parametrize("others", [R3, None], ids=["beside others", "alone"])
 def test_absurd_epoch_is_not_surpassed(others: ReignId | None) -> None:
-    talk = Talk(node("na", of=reign(MAX_EPOCH)), node("nb", of=others))
+    talk = Talk(make_node("na", of=reign(MAX_EPOCH)), make_node("nb", of=others))
     looked(talk)
     assert talk.phase is Phase.LOOKING
     assert f"the epoch of a, {MAX_EPOCH}, is implausibly high" in (talk.takeover.problem or "")
 
 
-def test_epoch_within_a_jump_is_surpassed() -> None:
-    talk = Talk(node("na", of=reign(3 + MAX_EPOCH_JUMP)))
-    looked(talk)
-    assert talk.takeover.promise.epoch == 4 + MAX_EPOCH_JUMP
-
-
 @pytest.mark.parametrize("phase", [Phase.CLAIMING, Phase.CHECKING, Phase.FETCHING])
 def test_other_followers_may_come_and_go_meanwhile(phase: Phase) -> None:
-    talk = unequal().until(phase)
+    talk = make_unequal_talk().until(phase)
     talk.lose("b")
     assert talk.phase is phase
     talk.until(Phase.DONE)
@@ -199,7 +173,7 @@ def test_other_followers_may_come_and_go_meanwhile(phase: Phase) -> None:
 @pytest.mark.parametrize("phase", [Phase.CLAIMING, Phase.CHECKING, Phase.FETCHING])
 @pytest.mark.parametrize("of", [R9, reign(4, takeover="t")], ids=["later", "twin"])
 def test_a_later_reign_or_a_twin_ends_it(phase: Phase, of: ReignId) -> None:
-    talk = unequal().until(phase)
+    talk = make_unequal_talk().until(phase)
     with pytest.raises(Deposed, match=f"epoch {of.epoch}, met at a"):
         talk.say("a", epoch=of.epoch, reign_id=of.id, takeover_id=of.takeover_id, error="no")
 
@@ -207,16 +181,16 @@ def test_a_later_reign_or_a_twin_ends_it(phase: Phase, of: ReignId) -> None:
 @pytest.mark.parametrize(
     ("state", "forced", "ends"),
     [
-        (own(of=R3, is_own=True), False, True),
-        (own(of=R3, is_own=True), True, False),
-        (own(of=R3), False, False),
-        (own(), False, False),
+        (own_state(of=R3, is_own=True), False, True),
+        (own_state(of=R3, is_own=True), True, False),
+        (own_state(of=R3), False, False),
+        (own_state(), False, False),
     ],
 )
 def test_only_a_leader_can_be_replaced_while_it_looks(
     state: NodeState, forced: bool, ends: bool
 ) -> None:
-    talk = Talk(node("na", of=R9), state=state, forced=forced)
+    talk = Talk(make_node("na", of=R9), state=state, forced=forced)
     if ends:
         with pytest.raises(Deposed):
             talk.say("a")
@@ -226,11 +200,11 @@ def test_only_a_leader_can_be_replaced_while_it_looks(
 
 
 def test_answer_to_an_earlier_attempt_is_not_heard() -> None:
-    talk = unequal().until(Phase.CLAIMING)
+    talk = make_unequal_talk().until(Phase.CLAIMING)
     late = talk.next("a")
     assert late is not None
     heard = handle(talk.others["a"], late)
-    _claim_refused(talk)
+    talk.say("b", error=Refusal.REIGN_CHANGED)
     talk.say("a")
     talk.say("b")
     talk.hear("a", late, heard)
@@ -238,9 +212,9 @@ def test_answer_to_an_earlier_attempt_is_not_heard() -> None:
 
 
 def test_what_it_has_come_to_is_not_taken_back_while_it_is_saved() -> None:
-    talk = unequal().until(Phase.DONE)
+    talk = make_unequal_talk().until(Phase.DONE)
     taken = talk.takeover.taken
-    _best_is_another_node(talk)
+    replaced("a")(talk)
     assert (talk.phase, talk.takeover.taken) == (Phase.DONE, taken)
 
 
@@ -249,7 +223,7 @@ def test_what_it_has_come_to_is_not_taken_back_while_it_is_saved() -> None:
 
 @pytest.mark.parametrize("phase", [Phase.LOOKING, Phase.CLAIMING])
 def test_forced_start_without_any_follower_goes_on(phase: Phase) -> None:
-    talk = unequal().until(phase)
+    talk = make_unequal_talk().until(phase)
     talk.lose("a")
     talk.lose("b")
     assert talk.takeover.force(None) == ["a", "b"]
@@ -259,7 +233,7 @@ def test_forced_start_without_any_follower_goes_on(phase: Phase) -> None:
 
 @pytest.mark.parametrize("phase", [Phase.LOOKING, Phase.CLAIMING, Phase.CHECKING])
 def test_who_has_not_been_asked_in_vain_is_not_missing(phase: Phase) -> None:
-    talk = unequal().until(phase)
+    talk = make_unequal_talk().until(phase)
     with pytest.raises(NothingToForce, match="still asking a, b"):
         talk.takeover.force(None)
     talk.lose("b")
@@ -268,7 +242,7 @@ def test_who_has_not_been_asked_in_vain_is_not_missing(phase: Phase) -> None:
 
 @pytest.mark.parametrize("phase", [Phase.CLAIMING, Phase.CHECKING])
 def test_forced_start_in_the_middle_looks_again_without_the_missing(phase: Phase) -> None:
-    talk = unequal().until(phase)
+    talk = make_unequal_talk().until(phase)
     talk.say("b")
     talk.lose("a")
     assert talk.takeover.force(None) == ["a"]
@@ -279,7 +253,7 @@ def test_forced_start_in_the_middle_looks_again_without_the_missing(phase: Phase
 
 
 def test_missing_follower_that_returns_in_time_takes_part() -> None:
-    talk = unequal().until(Phase.CLAIMING)
+    talk = make_unequal_talk().until(Phase.CLAIMING)
     talk.say("b")
     talk.lose("a")
     talk.takeover.force(None)
@@ -289,16 +263,3 @@ def test_missing_follower_that_returns_in_time_takes_part() -> None:
     talk.say("b")
     assert talk.takeover.waiting_for == ["a"]
     assert talk.takeover.promise.epoch < 1000, "nobody is missing"
-
-
-def test_two_addresses_of_one_node_are_not_missing() -> None:
-    talk = Talk(node("n"), node("n"))
-    talk.say("a")
-    talk.say("b")
-    with pytest.raises(NothingToForce, match="are one node"):
-        talk.takeover.force(None)
-
-
-def test_nothing_can_be_forced_while_the_state_is_fetched() -> None:
-    with pytest.raises(NothingToForce):
-        unequal().until(Phase.FETCHING).takeover.force(None)

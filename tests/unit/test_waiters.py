@@ -42,15 +42,6 @@ def test_everyone_up_to_the_index_is_woken(release: list[int], expected: list[bo
     gevent.killall(waiting)
 
 
-def test_many_waiters_are_found_one_by_one() -> None:
-    waiters = IndexWaiters()
-    waiting = spawn(waiters, *range(1, 51))
-    waiters.release(2)
-    assert woken(waiting) == [True] * 2 + [False] * 48
-    waiters.release(50)
-    assert all(woken(waiting))
-
-
 def test_abandoned_waiters_are_woken_and_later_ones_wait_again() -> None:
     waiters = IndexWaiters()
     waiting = spawn(waiters, 1, 2)

@@ -1,4 +1,4 @@
-"""Takeovers among two followers, for the tests of their rules."""
+"""A takeover among two followers, and what is said in it."""
 
 from collections.abc import Iterable
 
@@ -11,16 +11,16 @@ from kvstore.core.node_state import NodeState
 from kvstore.core.progress import FollowerProgress
 from kvstore.core.records import Promise, Record
 from kvstore.core.takeover import OwnState, Phase, Takeover
-from tests.unit.core import (
+from tests.support.replication import (
     CLUSTER,
     R1,
     URL,
-    begin,
     entries,
+    first_entry,
     handle,
+    make_state,
     put,
     reign,
-    state_of,
 )
 
 R3, R9 = reign(3), reign(9)
@@ -28,21 +28,22 @@ RESTART = reign(3, 5)
 TWIN = reign(3, takeover="t")
 
 
-def node(
+def make_node(
     node_id: str,
     held: Iterable[Entry] = (),
     of: ReignId | None = R3,
     members: Members | None = None,
+    message_entries: int = 1000,
 ) -> Follower:
     """A follower that belongs to a reign."""
     promise = Promise() if of is None else Promise(CLUSTER, of, URL, members or {})
-    return Follower(state_of(node_id, *held, promise=promise), 1000, 1 << 20)
+    return Follower(make_state(node_id, *held, promise=promise), 1000, 1 << 20, message_entries)
 
 
-def own(*held: Entry, of: ReignId | None = None, **promise: bool) -> NodeState:
+def own_state(*held: Entry, of: ReignId | None = None, **promise: bool) -> NodeState:
     """What the leader itself kept."""
     kept = Promise() if of is None else Promise(CLUSTER, of, URL, **promise)  # type: ignore[arg-type]
-    return state_of("l", *held, promise=kept)
+    return make_state("l", *held, promise=kept)
 
 
 class Talk:
@@ -61,10 +62,10 @@ class Talk:
         forced: bool = False,
         **others: Follower,
     ) -> None:
-        self.others = {"a": a or node("na"), "b": b or node("nb"), **others}
+        self.others = {"a": a or make_node("na"), "b": b or make_node("nb"), **others}
         self.progress = {address: FollowerProgress(address) for address in "ab"}
         self.saved: list[Record] = []
-        state = state or own()
+        state = state or own_state()
         mine = OwnState(state.node_id, URL, state.log.last, state.log.lineage, state.log.members)
         ids = iter(f"id{number}" for number in range(1000))
         self.takeover = Takeover(
@@ -110,9 +111,9 @@ class Talk:
         raise AssertionError(f"it is {self.phase}: {self.takeover.problem}")
 
 
-def unequal() -> Talk:
+def make_unequal_talk() -> Talk:
     """The follower at a holds more than the one at b."""
-    return Talk(node("na", entries(7, of=R3)), node("nb", entries(4, of=R3)))
+    return Talk(make_node("na", entries(7, of=R3)), make_node("nb", entries(4, of=R3)))
 
 
 def looked(talk: Talk) -> Talk:
@@ -128,4 +129,4 @@ EMPTY: list[Entry] = []
 SHORT, LONG = entries(4, of=R3), entries(7, of=R3)
 EARLIER = entries(9, of=R1)
 TWINS = entries(9, of=TWIN)
-UNSENT = [*entries(4, of=R3), begin(5, RESTART), put(6, of=RESTART), put(7, of=RESTART)]
+UNSENT = [*entries(4, of=R3), first_entry(5, RESTART), put(6, of=RESTART), put(7, of=RESTART)]

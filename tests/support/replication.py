@@ -1,6 +1,7 @@
-"""Entries, messages and nodes for the tests of the rules."""
+"""Makes entries, messages, leaders and followers, and lets them talk to each other."""
 
 from itertools import count
+from typing import TypeVar
 
 from msgspec import UNSET, Raw
 
@@ -28,6 +29,7 @@ CLUSTER = "c"
 URL = "http://leader:1"
 NOW_MS = 5000
 _NUMBERS = count()
+M = TypeVar("M", bound=Message)
 
 
 def reign(epoch: int = 1, restart: int = 0, takeover: str | None = None) -> ReignId:
@@ -51,7 +53,7 @@ def at(index: int, of: ReignId = R1) -> Position:
     return Position(of.epoch, index, of.id)
 
 
-def begin(index: int = 1, of: ReignId = R1, members: Members | None = None) -> Entry:
+def first_entry(index: int = 1, of: ReignId = R1, members: Members | None = None) -> Entry:
     """The first entry of a reign."""
     return Entry(
         index=index,
@@ -63,7 +65,7 @@ def begin(index: int = 1, of: ReignId = R1, members: Members | None = None) -> E
     )
 
 
-def name(index: int, members: Members, of: ReignId = R1) -> Entry:
+def naming_entry(index: int, members: Members, of: ReignId = R1) -> Entry:
     """An entry that names followers."""
     return Entry(index=index, epoch=of.epoch, reign_id=of.id, operation="noop", members=members)
 
@@ -89,7 +91,7 @@ def delete(index: int, key: str = "k", of: ReignId = R1) -> Entry:
 
 def entries(last: int, first: int = 1, of: ReignId = R1) -> list[Entry]:
     """A reign's entries, from its first on."""
-    return [begin(first, of), *(put(index, of=of) for index in range(first + 1, last + 1))]
+    return [first_entry(first, of), *(put(index, of=of) for index in range(first + 1, last + 1))]
 
 
 def claim(
@@ -145,18 +147,24 @@ def chunk(of: ReignId = R1, position: Position | None = None, **changes: object)
     return SnapshotChunk(**header(of), **{**fields, **changes})  # type: ignore[arg-type]
 
 
-def follower(*held: Entry, node: str = "f", claimed: bool = True, retain: int = 1000) -> Follower:
+def make_empty_follower(node: str = "new", retain: int = 1000) -> Follower:
+    return Follower(NodeState(node), retain, 1 << 20)
+
+
+def make_follower(
+    *held: Entry, node: str = "f", claimed: bool = True, retain: int = 1000
+) -> Follower:
     """A follower of the first reign."""
-    made = Follower(NodeState(node), retain, 1 << 20)
+    follower = make_empty_follower(node, retain)
     if claimed:
-        assert made.claim(claim(node=node)).error is None
+        assert follower.claim(claim(node=node)).error is None
         if held:
-            assert made.append(append(*held)).error is None
-        save(made)
-    return made
+            assert follower.append(append(*held)).error is None
+        save(follower)
+    return follower
 
 
-def state_of(node: str, *held: Entry, promise: Promise | None = None) -> NodeState:
+def make_state(node: str, *held: Entry, promise: Promise | None = None) -> NodeState:
     """What a node kept."""
     state = NodeState(node, promise or Promise())
     state.apply(SaveEntries(list(held)))
@@ -170,7 +178,7 @@ def save(node: Follower | Leader) -> None:
             node.saved(record)
 
 
-def kept(node: Follower | Leader) -> NodeState:
+def kept_state(node: Follower | Leader) -> NodeState:
     """What is found in the directory of a node now; nothing else that it does is in there."""
     log = node.log if isinstance(node, Follower) else node.log.replication_log
     kv_map = node.map if isinstance(node, Follower) else node.log.map
@@ -181,7 +189,7 @@ def kept(node: Follower | Leader) -> NodeState:
     return NodeState(node.node_id, node.promise, copy, copied)
 
 
-def leader(
+def make_leader(
     state: NodeState | None = None,
     followers: int = 2,
     write_quorum: int = 1,
@@ -193,7 +201,7 @@ def leader(
 
     :param durable: whether its first records have been saved.
     """
-    made = Leader(
+    leader = Leader(
         state or NodeState("l"),
         [f"f{number}" for number in range(followers)],
         write_quorum,
@@ -203,56 +211,69 @@ def leader(
         now_ms=lambda: NOW_MS,
     )
     if durable:
-        save(made)
-    return made
+        save(leader)
+    return leader
 
 
-def cluster(
-    followers: int = 2, write_quorum: int = 1, **limits: int
+def make_cluster(
+    followers: int = 2, write_quorum: int = 1, *, writes: int = 0, **limits: int
 ) -> tuple[Leader, dict[str, Follower]]:
-    """A leader that has just taken over, so that its log holds its first entry only."""
-    made = leader(None, followers, write_quorum, durable=True, **limits)
-    others = {f"f{n}": Follower(NodeState(f"n{n}"), 1000, 1 << 20) for n in range(followers)}
-    talk(made, others)
-    assert made.ready
-    return made, others
+    """A leader that has taken over, and its followers.
+
+    :param writes: how many they all hold beside the first entry.
+    """
+    leader = make_leader(None, followers, write_quorum, durable=True, **limits)
+    others = {f"f{number}": make_empty_follower(f"n{number}") for number in range(followers)}
+    talk(leader, others)
+    assert leader.ready
+    for _ in range(writes):
+        write_durably(leader)
+        talk(leader, others)
+    return leader, others
 
 
-def handle(answering: Follower, message: Message) -> Answer:
+def handle(follower: Follower, message: Message) -> Answer:
     """Let a follower handle a message; its answer is durable."""
     match message:
         case Hello():
-            answer = answering.hello(message)
+            answer = follower.hello(message)
         case Claim():
-            answer = answering.claim(message)
+            answer = follower.claim(message)
         case Append():
-            answer = answering.append(message)
+            answer = follower.append(message)
         case SnapshotChunk():
-            answer = answering.snapshot(message)
+            answer = follower.snapshot(message)
         case Fetch():
-            answer = answering.fetch(message)
-    save(answering)
+            answer = follower.fetch(message)
+    save(follower)
     return answer
 
 
-def exchange(made: Leader, address: str, answering: Follower, now_s: float = 0.0) -> bool:
+def next_message(leader: Leader, address: str, kind: type[M], now_s: float = 0.0) -> M:
+    """What the leader says to a follower next, which must be of this kind."""
+    message = leader.next_message(address, now_s)
+    assert isinstance(message, kind)
+    return message
+
+
+def exchange(leader: Leader, address: str, follower: Follower, now_s: float = 0.0) -> bool:
     """Let the leader say one thing to a follower, and hear the answer.
 
     :return: whether there was something to say.
     """
-    message = made.next_message(address, now_s)
+    message = leader.next_message(address, now_s)
     if message is None:
         return False
-    answer = handle(answering, message)
-    made.receive(address, message, answer, now_s)
-    save(made)
+    answer = handle(follower, message)
+    leader.receive(address, message, answer, now_s)
+    save(leader)
     return True
 
 
-def talk(made: Leader, followers: dict[str, Follower], now_s: float = 0.0) -> None:
+def talk(leader: Leader, followers: dict[str, Follower], now_s: float = 0.0) -> None:
     """Let them converse until nobody has anything to say."""
     for _ in range(1000):
-        said = [exchange(made, address, each, now_s) for address, each in followers.items()]
+        said = [exchange(leader, address, each, now_s) for address, each in followers.items()]
         if not any(said):
             return
     raise AssertionError("they talk for ever")
@@ -262,12 +283,12 @@ def write(key: str = "k", value: str = "1", request: str | None = None) -> Write
     return Write("put", key, Raw(value.encode()), request)
 
 
-def wrote(made: Leader, *keys: str) -> int:
+def write_durably(leader: Leader, *keys: str) -> int:
     """Write, durably on the leader.
 
     :return: index of the last entry.
     """
     for key in keys or ("k",):
-        index = made.propose(write(key), 0.0)
-    save(made)
+        index = leader.propose(write(key), 0.0)
+    save(leader)
     return index
