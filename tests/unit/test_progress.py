@@ -10,13 +10,14 @@ from tests.support.replication import at, hello, make_empty_follower
 
 
 @pytest.mark.parametrize(
-    ("node_id", "expected"), [("n", (5, Stage.STREAM)), ("other", (0, Stage.HELLO))]
+    ("node_id", "expected"), [("n", (5, "n", Stage.STREAM)), ("other", (0, None, Stage.HELLO))]
 )
-def test_another_node_holds_nothing(node_id: str, expected: tuple[int, Stage]) -> None:
+def test_another_node_holds_nothing(node_id: str, expected: tuple[object, ...]) -> None:
     progress = FollowerProgress("a")
-    progress.node_id, progress.stage, progress.match_index = "n", Stage.STREAM, 5
+    progress.node_id = progress.synced_node_id = "n"
+    progress.stage, progress.match_index = Stage.STREAM, 5
     progress.answered(make_empty_follower(node_id).hello(hello()), 2.0)
-    assert (progress.match_index, progress.stage) == expected
+    assert (progress.match_index, progress.synced_node_id, progress.stage) == expected
 
 
 @pytest.mark.parametrize("max_entries", [1, 2, 3, 100])
