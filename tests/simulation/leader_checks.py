@@ -50,8 +50,16 @@ class LeaderChecks:
             require(later, "only a takeover deposes", machine, promise)
         same = known.reign is not None and known.reign.takeover_id == promise.reign.takeover_id
         if promise.has_led and not (same and known.has_led):
-            asked = self._world.leader(machine.name).leader.followers
-            self._ledger.taken_over(machine, before, asked)
+            self._ledger.taken_over(machine, before, self._asked(machine))
+
+    def _asked(self, machine: "Machine") -> list[str]:
+        """Whom a takeover had to wait for, or did not ask in vain."""
+        listed, route = machine.addresses or [], self._world.network.route
+        return [
+            address
+            for address in self._world.leader(machine.name).leader.followers
+            if address in listed or route[address].promise.reign == machine.promise.reign
+        ]
 
     # Messages
 
