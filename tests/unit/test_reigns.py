@@ -278,6 +278,20 @@ def test_a_known_follower_vouches_with_what_was_sent_after_the_meeting() -> None
     assert made.promise.members == {"f0": "new", "f1": "n1"}
 
 
+def test_a_follower_that_is_back_at_its_address_is_named_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("kvstore.core.reign.NAMING_PAUSE_S", 0.0)
+    made, others = cluster()
+    made.lost("f0", "gone")
+    exchange(made, "f0", empty("new"))
+    assert made.log.replication_log.members == {"f0": "new", "f1": "n1"}
+    made.lost("f0", "gone")
+    talk(made, others)
+    assert made.promise.members == {"f0": "n0", "f1": "n1"}
+    assert others["f1"].log.members == {"f0": "n0", "f1": "n1"}
+
+
 def test_an_unknown_follower_of_a_restarted_leader_waits_too() -> None:
     made, others = cluster()
     again = leader(kept(made))
