@@ -185,7 +185,8 @@ class Reign:
         """Whether the leader knows this follower; one that is new at its address gets named."""
         address, node = progress.address, progress.node_id
         assert node is not None, "it has answered"
-        if self.promise.members.get(address) != node:
+        # One that is back at its address is named again, where another one was named there since.
+        if self.promise.members.get(address) != node or address in self._newcomers:
             newcomer, index = self._newcomers.get(address, (None, 0))
             if newcomer != node:
                 if now_s - self._named_at_s.get(address, float("-inf")) < NAMING_PAUSE_S:
