@@ -43,7 +43,8 @@ def why_not_precise(delays: list[DelayFigures]) -> str | None:
         assert delay.count >= REQUESTS
         assert delay.mean_drawn_ms == pytest.approx(0.55, rel=0.1)
         off = abs(delay.mean_happened_ms - delay.mean_drawn_ms) / delay.mean_drawn_ms
-        if off > 0.1 or (delay.correlation or 0) < 0.95:
+        # Whole milliseconds would be 80 % more, and not correlated; other tests run meanwhile.
+        if off > 0.2 or (delay.correlation or 0) < 0.8:
             return str(delay)
     return None
 
