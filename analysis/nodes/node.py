@@ -20,7 +20,9 @@ REPO_ROOT = Path(__file__).resolve().parents[2]
 Role = Literal["leader", "follower"]
 
 _HOST = "127.0.0.1"
-_PASSED_ON = frozenset({"PATH", "LD_LIBRARY_PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "TZ"})
+_PASSED_ON = frozenset(
+    {"PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "TZ"}
+)
 _PASSED_ON_PREFIX = "COVERAGE_"
 _ANSWER_TIMEOUT_S = 30.0
 _START_TIMEOUT_S = 30.0

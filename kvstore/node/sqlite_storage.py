@@ -44,7 +44,8 @@ from kvstore.node.waiters import IndexWaiters
 P = ParamSpec("P")
 T = TypeVar("T")
 
-FORMAT = 2
+FORMAT = 3
+"""Of the tables, and of the names in the JSON that they hold. Other formats are refused."""
 
 _STATE_TABLES = (
     "CREATE TABLE {}map (key TEXT PRIMARY KEY, version INTEGER NOT NULL, value BLOB NOT NULL)",

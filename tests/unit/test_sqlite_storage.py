@@ -380,7 +380,7 @@ def put_a_file_there(directory: Path) -> None:
     ("prepare", "text"),
     [
         (write_format(FORMAT + 1), "a newer version wrote it"),
-        (write_format(1), "data: its format 1 is from before the first release; empty it"),
+        (write_format(FORMAT - 1), "data: its format 2 is from before the first release; empty it"),
         (write_garbage, "not a database"),
         (put_a_file_there, "data"),
     ],
@@ -392,6 +392,20 @@ def test_a_directory_that_cannot_be_used_is_refused(
     prepare(directory)
     with pytest.raises(StorageError, match=text):
         SqliteStorage(directory)
+
+
+def test_the_stored_names_are_those_of_this_format() -> None:
+    promise = msgspec.json.decode(msgspec.json.encode(Promise()), type=dict)
+    position = msgspec.json.decode(msgspec.json.encode(START), type=dict)
+    assert (FORMAT, [*promise], [*position], [*Entry.__struct_encode_fields__]) == (
+        3,
+        ["cluster_id", "reign", "leader_url", "members", "is_own", "has_led", "deposed_by"],
+        ["epoch", "index", "reign_id"],
+        [
+            *("index", "epoch", "reign", "operation", "key", "value"),
+            *("idempotency_key", "fingerprint", "begins", "members"),
+        ],
+    ), "a name that changes needs another FORMAT: reading ignores unknown names"
 
 
 def test_a_directory_in_use_is_refused_until_it_is_free(tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ def test_token_from_its_variable_or_its_file(
 def test_the_environment_of_a_node_holds_nothing_of_the_shell_but_what_programs_need(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    needed = {"PATH": "/bin", "HOME": "/root", "COVERAGE_PROCESS_START": "pyproject.toml"}
+    needed = {"PATH": "/bin", "PYTHONPATH": "/packages", "COVERAGE_PROCESS_START": "pyproject.toml"}
     stray = {"ROLE": "leader", "DATA_DIR": "/data", "GUNICORN_CMD_ARGS": "-w 3", "NEW_SETTING": "1"}
     monkeypatch.setattr("os.environ", needed | stray)
     settings = {"FOLLOWERS": "127.0.0.1:5001"}
