@@ -76,6 +76,16 @@ def an_unknown_follower_counts_before_a_known_one_has_vouched(
 
 
 @planted(
+    Reign._is_member, "test_reigns.py::test_a_follower_that_is_back_at_its_address_is_named_again"
+)
+def a_follower_that_is_back_at_its_address_is_not_named_again(
+    self: Reign, progress: FollowerProgress, now_s: float
+) -> bool:
+    known = self.promise.members.get(progress.address) == progress.node_id
+    return known or is_member(self, progress, now_s)
+
+
+@planted(
     Reign._vouched,
     "test_reigns.py::test_a_known_follower_vouches_with_what_was_sent_after_the_meeting",
 )

@@ -13,6 +13,7 @@ State = tuple[Position, Lineage]
 
 unseen = Takeover._unseen
 may_claim = Takeover._may_claim
+check_all = Takeover._check_all
 next_message = Takeover.next_message
 
 
@@ -65,6 +66,15 @@ def a_takeover_proceeds_on_a_follower_that_was_replaced_meanwhile(
 @planted(Takeover._check_all, STARTS_OVER)
 def a_takeover_does_not_check_again_after_its_last_claim(self: Takeover) -> None:
     self._choose()
+
+
+@planted(
+    Takeover._check_all,
+    "test_takeover.py::test_an_address_that_led_elsewhere_is_asked_again_before_a_state_is_chosen",
+)
+def a_takeover_does_not_ask_again_where_an_address_led_elsewhere(self: Takeover) -> None:
+    self._elsewhere = set()
+    check_all(self)
 
 
 # Which state it takes
