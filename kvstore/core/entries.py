@@ -60,6 +60,10 @@ class ReignId(Struct, frozen=True, array_like=True):
             return False
         return self.takeover_id != other.takeover_id or self.restart == other.restart
 
+    def deposes(self, own: "ReignId") -> bool:
+        """Whether the leader of a reign that meets this one has to stop."""
+        return self.is_later_than(own) or self.is_twin_of(own)
+
 
 class Position(Struct, frozen=True):
     """A place in the log.

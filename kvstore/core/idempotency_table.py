@@ -39,8 +39,8 @@ class IdempotencyTable:
     def apply(self, entry: Entry) -> None:
         """Take in the next entry, and forget what it pushes out."""
         self._forget_through(entry.index - REMEMBERED_ENTRIES)
-        if entry.request is not None:
-            self.add(entry.request)
+        if (request := entry.request) is not None:
+            self.add(request)
 
     def _forget_through(self, index: int) -> None:
         while self._in_order and self._in_order[0].index <= index:

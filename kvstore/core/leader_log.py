@@ -160,8 +160,8 @@ class LeaderLog:
         )
         self._append(entry, now_s)
         self._newest_pending[write.key] = entry
-        if entry.request is not None:
-            self._pending_requests[entry.request.idempotency_key] = entry.request
+        if (request := entry.request) is not None:
+            self._pending_requests[request.idempotency_key] = request
         return entry.index
 
     def _append_noop(

@@ -155,7 +155,7 @@ class Reign:
     def _is_over(self, followed: ReignId | None) -> bool:
         if followed is None or followed.epoch > self.id.epoch + MAX_EPOCH_JUMP:
             return False
-        return followed.is_later_than(self.id) or followed.is_twin_of(self.id)
+        return followed.deposes(self.id)
 
     def _in_conflict(self, progress: FollowerProgress, answer: Answer) -> bool:
         followers = list(self._followers.values())

@@ -475,7 +475,7 @@ class Takeover:
         if followed is None or not self._can_be_replaced:
             return False
         assert self.promise.reign is not None, "an own promise has a reign"
-        return followed.is_later_than(self.promise.reign) or followed.is_twin_of(self.promise.reign)
+        return followed.deposes(self.promise.reign)
 
     def _was_replaced(self, address: str, answer: Answer) -> bool:
         """Whether another node answers at an address than the one that was looked at there."""

@@ -269,7 +269,7 @@ def _append(connection: sqlite3.Connection, entries: list[Entry]) -> None:
     connection.executemany(
         "INSERT INTO log VALUES (?, ?)", [(entry.index, _encode(entry)) for entry in entries]
     )
-    _insert_requests(connection, [entry.request for entry in entries if entry.request])
+    _insert_requests(connection, [request for entry in entries if (request := entry.request)])
     for entry in entries:
         if entry.operation == "noop":
             _note_noop(connection, entry)
