@@ -76,7 +76,13 @@ def test_an_interrupted_campaign_leaves_nothing_behind(
             wait_until(
                 lambda: None if b"confirmed" in shown.read_bytes() else "nothing is confirmed", 60.0
             )
-            assert len(processes_with_tmpdir(scratch)) > 3, "three nodes run beside the campaign"
+            wait_until(
+                lambda: (
+                    None
+                    if len(processes_with_tmpdir(scratch)) > 3
+                    else "the campaign and its three nodes do not all run"
+                )
+            )
             process.send_signal(number)
             assert process.wait(60.0) == INTERRUPTED
         finally:
