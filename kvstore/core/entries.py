@@ -60,9 +60,12 @@ class ReignId(Struct, frozen=True, array_like=True):
             return False
         return self.takeover_id != other.takeover_id or self.restart == other.restart
 
-    def deposes(self, own: "ReignId") -> bool:
-        """Whether the leader of a reign that meets this one has to stop."""
-        return self.is_later_than(own) or self.is_twin_of(own)
+    def is_deposed_by(self, other: "ReignId | None") -> bool:
+        """Whether the leader of this reign has to stop when it meets the other.
+
+        :param other: None = no reign.
+        """
+        return other is not None and (other.is_later_than(self) or other.is_twin_of(self))
 
 
 class Position(Struct, frozen=True):

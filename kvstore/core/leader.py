@@ -31,7 +31,8 @@ from kvstore.core.progress import FollowerProgress, Stage
 from kvstore.core.quorum import WriteQuorum
 from kvstore.core.records import Promise, Record, ReplaceState, SaveEntries, SavePromise
 from kvstore.core.reign import Reign
-from kvstore.core.takeover import OwnState, Phase, Takeover
+from kvstore.core.survey import OwnState
+from kvstore.core.takeover import Phase, Takeover
 
 
 class LeaderState(Enum):
@@ -241,7 +242,7 @@ class Leader:
         stuck = self._reign is not None and self._reign.needs_decision
         if keep is not None or not (deposed or stuck):
             raise NothingToForce(f"this leader is {self.state.value}: it needs no decision")
-        gone = [p.address for p in self.followers.values() if not p.reachable and p.problem]
+        gone = [p.address for p in self.followers.values() if p.is_missing]
         self._end_reign(self.promise)
         self._begin_takeover(forced=True)
         if gone and self._takeover is not None:

@@ -84,6 +84,11 @@ class FollowerProgress:
         return self.reachable and self.stage in (Stage.STREAM, Stage.SNAPSHOT)
 
     @property
+    def is_missing(self) -> bool:
+        """Whether it was asked in vain; one that was not asked yet is not missing."""
+        return not self.reachable and self.problem is not None
+
+    @property
     def confirmed_index(self) -> int:
         """Up to where it counts as holding the log."""
         return self.match_index if self.match_index >= self.named_index else 0

@@ -153,9 +153,9 @@ class Reign:
     # Who counts
 
     def _is_over(self, followed: ReignId | None) -> bool:
-        if followed is None or followed.epoch > self.id.epoch + MAX_EPOCH_JUMP:
+        if followed is not None and followed.epoch > self.id.epoch + MAX_EPOCH_JUMP:
             return False
-        return followed.deposes(self.id)
+        return self.id.is_deposed_by(followed)
 
     def _in_conflict(self, progress: FollowerProgress, answer: Answer) -> bool:
         followers = list(self._followers.values())

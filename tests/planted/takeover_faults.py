@@ -4,40 +4,42 @@ from kvstore.core.entries import Position
 from kvstore.core.lineage import Lineage, holds_more
 from kvstore.core.messages import Answer, Message
 from kvstore.core.progress import FollowerProgress
-from kvstore.core.takeover import SELF, Takeover
+from kvstore.core.survey import SELF, Survey
+from kvstore.core.takeover import Takeover
 from tests.planted.planting import SIMULATOR, planted
 
 State = tuple[Position, Lineage]
 
 # Whom it waits for
 
-unseen = Takeover._unseen
-may_claim = Takeover._may_claim
+unheard = Survey._unheard
+why_not_to_claim = Survey.why_not_to_claim
 check_all = Takeover._check_all
 next_message = Takeover.next_message
 
 
-@planted(Takeover._unseen, SIMULATOR)
-def a_takeover_does_not_wait_for_the_last_follower(self: Takeover) -> list[str]:
-    return unseen(self)[1:]
+@planted(Survey._unheard, SIMULATOR)
+def a_takeover_does_not_wait_for_the_last_follower(self: Survey) -> list[str]:
+    return unheard(self)[1:]
 
 
 @planted(
-    Takeover._named_but_unseen,
+    Survey.named_but_unheard,
     "test_takeover.py::test_a_named_node_is_waited_for_claimed_and_fetched_from",
 )
 def a_takeover_ignores_the_nodes_that_are_named(
-    self: Takeover, answers: dict[str, Answer]
+    self: Survey, answers: dict[str, Answer]
 ) -> list[str]:
     return []
 
 
 @planted(
-    Takeover._may_claim, "test_takeover.py::test_a_directory_that_remembers_alone_needs_an_operator"
+    Survey.why_not_to_claim,
+    "test_takeover.py::test_a_directory_that_remembers_alone_needs_an_operator",
 )
-def a_directory_that_remembers_alone_starts_anew(self: Takeover) -> bool:
+def a_directory_that_remembers_alone_starts_anew(self: Survey) -> str | None:
     self._remembers = False
-    return may_claim(self)
+    return why_not_to_claim(self)
 
 
 @planted(
@@ -73,7 +75,7 @@ def a_takeover_does_not_check_again_after_its_last_claim(self: Takeover) -> None
     "test_takeover.py::test_an_address_that_led_elsewhere_is_asked_again_before_a_state_is_chosen",
 )
 def a_takeover_does_not_ask_again_where_an_address_led_elsewhere(self: Takeover) -> None:
-    self._elsewhere = set()
+    self._survey.elsewhere = set()
     check_all(self)
 
 

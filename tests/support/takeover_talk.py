@@ -10,7 +10,8 @@ from kvstore.core.messages import Answer, Message
 from kvstore.core.node_state import NodeState
 from kvstore.core.progress import FollowerProgress
 from kvstore.core.records import Promise, Record
-from kvstore.core.takeover import OwnState, Phase, Takeover
+from kvstore.core.survey import OwnState
+from kvstore.core.takeover import Phase, Takeover
 from tests.support.replication import (
     CLUSTER,
     R1,

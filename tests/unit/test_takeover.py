@@ -8,7 +8,8 @@ from kvstore.core.follower import Follower
 from kvstore.core.messages import Claim
 from kvstore.core.node_state import NodeState
 from kvstore.core.records import Promise
-from kvstore.core.takeover import SELF, Phase
+from kvstore.core.survey import SELF
+from kvstore.core.takeover import Phase
 from tests.support.replication import (
     R1,
     R2,
