@@ -14,12 +14,18 @@ REMEMBERED_ENTRIES = 100_000
 
 
 class IdempotencyTable:
-    """The requests with an idempotency key among the last ``REMEMBERED_ENTRIES`` entries.
+    """The requests with an idempotency key among the newest entries.
 
     :param requests: in any order.
+    :param remembered_entries: how many entries those are; the same on all nodes.
     """
 
-    def __init__(self, requests: Iterable[RememberedRequest] = ()) -> None:
+    def __init__(
+        self,
+        requests: Iterable[RememberedRequest] = (),
+        remembered_entries: int = REMEMBERED_ENTRIES,
+    ) -> None:
+        self.remembered_entries = remembered_entries
         self._in_order = deque(sorted(requests, key=lambda request: request.index))
         self._by_key = {request.idempotency_key: request for request in self._in_order}
 
@@ -38,7 +44,7 @@ class IdempotencyTable:
 
     def apply(self, entry: Entry) -> None:
         """Take in the next entry, and forget what it pushes out."""
-        self._forget_through(entry.index - REMEMBERED_ENTRIES)
+        self._forget_through(entry.index - self.remembered_entries)
         if (request := entry.request) is not None:
             self.add(request)
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 import msgspec
 
 from kvstore.core.entries import START, Entry, Item, Position, RememberedRequest
-from kvstore.core.idempotency_table import IdempotencyTable
+from kvstore.core.idempotency_table import REMEMBERED_ENTRIES, IdempotencyTable
 
 
 class KeyValueMap:
@@ -18,6 +18,7 @@ class KeyValueMap:
     :param position: of the last entry applied.
     :param items: the keys at that position.
     :param requests: the requests remembered at that position.
+    :param remembered_entries: see :class:`IdempotencyTable`.
     """
 
     def __init__(
@@ -25,9 +26,10 @@ class KeyValueMap:
         position: Position = START,
         items: Iterable[Item] = (),
         requests: Iterable[RememberedRequest] = (),
+        remembered_entries: int = REMEMBERED_ENTRIES,
     ) -> None:
         self.position = position
-        self.requests = IdempotencyTable(requests)
+        self.requests = IdempotencyTable(requests, remembered_entries)
         self._items = {item.key: item for item in items}
 
     def __len__(self) -> int:

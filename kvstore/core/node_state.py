@@ -27,13 +27,14 @@ class Staging:
     """The copy of another node's map while it arrives, part by part.
 
     :param staging: id of the copy.
+    :param remembered_entries: see :class:`IdempotencyTable`.
     """
 
-    def __init__(self, staging: str) -> None:
+    def __init__(self, staging: str, remembered_entries: int) -> None:
         self.id = staging
         self.count = 0
         """How many items and requests have arrived."""
-        self.map = KeyValueMap()
+        self.map = KeyValueMap(remembered_entries=remembered_entries)
 
     def add(self, items: Iterable[Item], requests: Iterable[RememberedRequest]) -> None:
         """Add the next parts."""
@@ -122,7 +123,7 @@ class NodeState:
 
     def _staging_of(self, staging: str) -> Staging:
         if self.staging is None or self.staging.id != staging:
-            self.staging = Staging(staging)
+            self.staging = Staging(staging, self.map.requests.remembered_entries)
         return self.staging
 
     def _not_in(self, record: ReplaceState) -> list[Entry | Item]:

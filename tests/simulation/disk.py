@@ -34,7 +34,12 @@ class Disk(NodeState):
         return Disk(
             self.node_id,
             self.promise,
-            KeyValueMap(kv_map.position, kv_map.items(), kv_map.requests.requests()),
+            KeyValueMap(
+                kv_map.position,
+                kv_map.items(),
+                kv_map.requests.requests(),
+                kv_map.requests.remembered_entries,
+            ),
             ReplicationLog(log.base, log.entries(), log.lineage, log.members),
             self.discarded,
         )

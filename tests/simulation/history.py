@@ -2,8 +2,8 @@
 
 from msgspec import UNSET, Raw
 
-from kvstore.core import idempotency_table
 from kvstore.core.entries import START, Entry, ReignId
+from kvstore.core.idempotency_table import REMEMBERED_ENTRIES
 
 Items = dict[str, tuple[int, bytes]]
 Requests = tuple[tuple[str, int], ...]
@@ -14,13 +14,31 @@ class History:
 
     :param parent: what was before; None for the empty history.
     :param entry: the last entry; None for the empty history.
+    :param remembered_entries: of the empty history: for how many entries a request is remembered.
     """
 
-    __slots__ = ("confirmed", "entry", "index", "items", "parent", "position", "reign", "requests")
+    __slots__ = (
+        "confirmed",
+        "entry",
+        "index",
+        "items",
+        "parent",
+        "position",
+        "reign",
+        "remembered_entries",
+        "requests",
+    )
 
-    def __init__(self, parent: "History | None" = None, entry: Entry | None = None) -> None:
+    def __init__(
+        self,
+        parent: "History | None" = None,
+        entry: Entry | None = None,
+        *,
+        remembered_entries: int = REMEMBERED_ENTRIES,
+    ) -> None:
         self.parent = parent
         self.entry = entry
+        self.remembered_entries: int = parent.remembered_entries if parent else remembered_entries
         self.index = 0
         self.position = START
         self.reign: ReignId | None = None
@@ -39,7 +57,7 @@ class History:
             self.items.pop(entry.key, None)
             if entry.operation == "put" and isinstance(entry.value, Raw):
                 self.items[entry.key] = (entry.index, bytes(entry.value))
-            forgotten = entry.index - idempotency_table.REMEMBERED_ENTRIES
+            forgotten = entry.index - self.remembered_entries
             self.requests = tuple(each for each in parent.requests if each[1] > forgotten)
             if isinstance(entry.idempotency_key, str):
                 self.requests += ((entry.idempotency_key, entry.index),)

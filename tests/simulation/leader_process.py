@@ -22,7 +22,7 @@ class LeaderProcess(Process):
         addresses = machine.addresses or []
         self.log = machine.durable
         """The history that its log stands for, durable or not."""
-        self.leader = Leader(
+        self.leader: Leader = Leader(
             self.storage.load(),
             addresses,
             min(setup.write_quorum, len(addresses)),

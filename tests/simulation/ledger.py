@@ -47,7 +47,7 @@ class Ledger:
 
     def __init__(self, world: "World") -> None:
         self._world = world
-        self.root = History()
+        self.root = History(remembered_entries=world.setup.remembered_entries)
         self.promised: dict[str | None, History] = {}
         """The longest promised history of which a copy is left, by cluster."""
         self.apart = False
@@ -183,7 +183,7 @@ class Ledger:
 
     def emptied(self, machine: "Machine") -> None:
         """A machine loses its state."""
-        machine.put_in(Disk(self._world.new_id()), self.root)
+        machine.put_in(self._world.new_disk(), self.root)
         machine.standing = Standing()
         self._lose_copies()
 

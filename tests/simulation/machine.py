@@ -117,7 +117,7 @@ class Machine:
     def __init__(self, world: "World", name: str) -> None:
         self.world = world
         self.name = name
-        self.disk = Disk(world.new_id())
+        self.disk = world.new_disk()
         self.disk_held = False
         """Whether nothing becomes durable until a test says so."""
         self.addresses: list[str] | None = None

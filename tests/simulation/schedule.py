@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Collection
 from random import Random
-from unittest.mock import patch
 
 from msgspec import Raw
 
@@ -15,7 +14,6 @@ from tests.simulation.setup import Setup
 from tests.simulation.world import World
 
 HORIZON_S = 4.0
-REMEMBERED_ENTRIES = 8
 KEYS = "abcdefgh"
 
 
@@ -49,9 +47,8 @@ class Schedule:
 
         :raises Violation: an invariant does not hold.
         """
-        with patch("kvstore.core.idempotency_table.REMEMBERED_ENTRIES", REMEMBERED_ENTRIES):
-            self._disturb()
-            heal_and_converge(self.world)
+        self._disturb()
+        heal_and_converge(self.world)
 
     def _disturb(self) -> None:
         world, random = self.world, self._random
@@ -127,4 +124,5 @@ def _setup(random: Random) -> Setup:
         retain_bytes=random.choice([300, 1 << 20]),
         max_pending=random.choice([3, 50]),
         message_entries=random.choice([1, 2, 4, 1000]),
+        remembered_entries=8,
     )

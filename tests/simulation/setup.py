@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from kvstore.core.idempotency_table import REMEMBERED_ENTRIES
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setup:
@@ -11,6 +13,7 @@ class Setup:
     :param leader_retain: entries the leader's log keeps; few of them make many snapshots.
     :param follower_retain: entries a follower's log keeps.
     :param message_entries: entries or items in one message.
+    :param remembered_entries: entries for which a request is remembered.
     """
 
     followers: int = 2
@@ -21,6 +24,7 @@ class Setup:
     retain_bytes: int = 1 << 20
     max_pending: int = 50
     message_entries: int = 1000
+    remembered_entries: int = REMEMBERED_ENTRIES
     request_timeout_s: float = 0.15
 
 

@@ -9,6 +9,7 @@ from random import Random
 from msgspec import Raw
 
 from kvstore.core.errors import KvstoreError, NothingToForce
+from kvstore.core.key_value_map import KeyValueMap
 from kvstore.core.leader_log import Write
 from kvstore.core.preconditions import ALWAYS, Precondition
 from tests.simulation.checks import Checks
@@ -53,6 +54,11 @@ class World:
     def new_id(self) -> str:
         """A random id."""
         return f"id{next(self._ids)}"
+
+    def new_disk(self) -> Disk:
+        """The disk of a node that holds nothing yet."""
+        kv_map = KeyValueMap(remembered_entries=self.setup.remembered_entries)
+        return Disk(self.new_id(), map=kv_map)
 
     def note(self, *event: object) -> None:
         """Remember an event for a failure's report."""

@@ -184,9 +184,8 @@ def test_digest_sees_key_value_version_and_index() -> None:
 # Requests
 
 
-def test_requests_are_forgotten_by_index(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kvstore.core.idempotency_table.REMEMBERED_ENTRIES", 3)
-    table = IdempotencyTable()
+def test_requests_are_forgotten_by_index() -> None:
+    table = IdempotencyTable(remembered_entries=3)
     for entry in (put(1, request="a"), put(2), put(3, request="b")):
         table.apply(entry)
     assert table.get("a") == RememberedRequest("a", 1, "f")
@@ -197,11 +196,9 @@ def test_requests_are_forgotten_by_index(monkeypatch: pytest.MonkeyPatch) -> Non
     assert IdempotencyTable(table.requests()).get("a") == RememberedRequest("a", 5, "f")
 
 
-def test_a_key_used_again_is_not_forgotten_with_its_first_use(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("kvstore.core.idempotency_table.REMEMBERED_ENTRIES", 3)
-    table = IdempotencyTable([RememberedRequest("a", 1, "f"), RememberedRequest("a", 3, "g")])
+def test_a_key_used_again_is_not_forgotten_with_its_first_use() -> None:
+    requests = [RememberedRequest("a", 1, "f"), RememberedRequest("a", 3, "g")]
+    table = IdempotencyTable(requests, remembered_entries=3)
     table.apply(put(4))
     assert table.get("a") == RememberedRequest("a", 3, "g")
 

@@ -18,6 +18,7 @@ from msgspec import Raw
 
 from kvstore.core.entries import START, Entry, Item, Position, RememberedRequest
 from kvstore.core.errors import StorageError
+from kvstore.core.key_value_map import KeyValueMap
 from kvstore.core.lineage import Lineage, ReignStart
 from kvstore.core.node_state import NodeState
 from kvstore.core.records import (
@@ -197,11 +198,11 @@ def test_a_directory_holds_what_its_records_make_of_a_node(
 ) -> None:
     with (
         TemporaryDirectory() as folder,
-        patch("kvstore.core.idempotency_table.REMEMBERED_ENTRIES", 4),
         patch("kvstore.node.sqlite_storage.REMEMBERED_ENTRIES", 4),
     ):
         storage = started(Path(folder))
-        state = NodeState(storage.load().node_id)
+        node_id = storage.load().node_id
+        state = NodeState(node_id, map=KeyValueMap(remembered_entries=4))
         for records, restarts in history:
             storage.save(records)
             storage.flush()
