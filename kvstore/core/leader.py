@@ -23,6 +23,7 @@ from kvstore.core.errors import (
     WriteRefused,
 )
 from kvstore.core.key_value_map import KeyValueMap
+from kvstore.core.known_followers import NAMING_PAUSE_S
 from kvstore.core.leader_log import LeaderLog, LogLimits, Write
 from kvstore.core.messages import Answer, Hello, Message
 from kvstore.core.node_state import NodeState
@@ -54,6 +55,7 @@ class Leader:
     :param url: URL under which others reach this leader.
     :param new_id: makes random ids.
     :param now_ms: the wall clock in milliseconds.
+    :param naming_pause_s: see :class:`KnownFollowers`.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class Leader:
         limits: LogLimits,
         new_id: Callable[[], str],
         now_ms: Callable[[], int],
+        naming_pause_s: float = NAMING_PAUSE_S,
     ) -> None:
         self.node_id = state.node_id
         self.followers = {address: FollowerProgress(address) for address in addresses}
@@ -78,6 +81,7 @@ class Leader:
         self._limits = limits
         self._new_id = new_id
         self._now_ms = now_ms
+        self._naming_pause_s = naming_pause_s
         self._now_s = 0.0
         self.durable_promise = state.promise
         """The last promise that is durable."""
@@ -391,6 +395,7 @@ class Leader:
             self.followers,
             self._new_id,
             self._node_state.change,
+            self._naming_pause_s,
         )
 
     def _end_reign(self, promise: Promise) -> None:

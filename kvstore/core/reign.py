@@ -2,25 +2,20 @@
 
 A follower is asked for its position first (hello), claimed if it belongs to an earlier reign, and
 then either continues from its position, when the leader's log holds exactly that, or gets a
-snapshot. There is no other back-up or truncation rule.
-
-A follower that the leader does not know (perhaps its directory was emptied) is only asked, until a
-known follower has acknowledged the entry that names it: if another leader had taken over meanwhile,
-the known follower would have said so; the unknown one cannot.
+snapshot. There is no other back-up or truncation rule. An unknown follower is only asked, see
+:mod:`kvstore.core.known_followers`.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from kvstore.core.entries import MAX_EPOCH_JUMP, START, ReignId, members_at
 from kvstore.core.errors import Deposed, OldCopy
+from kvstore.core.known_followers import NAMING_PAUSE_S, KnownFollowers
 from kvstore.core.leader_log import LeaderLog
 from kvstore.core.messages import Answer, Append, Claim, Hello, Message, SnapshotChunk
 from kvstore.core.progress import FollowerProgress, SnapshotTransfer, Stage, find_twin
-from kvstore.core.records import Promise, Record, SavePromise
+from kvstore.core.records import Promise, Record
 
-NAMING_PAUSE_S = 1.0
-"""How long an address waits to be named again, if one node after another answers there."""
 PIN_S = 60.0
 """How long the log behind a snapshot is kept for a follower that does not answer."""
 
@@ -33,6 +28,7 @@ class Reign:
     :param followers: all followers, by address.
     :param new_id: makes random ids.
     :param save: takes the records of what changes.
+    :param naming_pause_s: see :class:`KnownFollowers`.
     """
 
     def __init__(  # noqa: PLR0917 (as the docstring lists them)
@@ -43,18 +39,13 @@ class Reign:
         followers: dict[str, FollowerProgress],
         new_id: Callable[[], str],
         save: Callable[[Record], None],
+        naming_pause_s: float = NAMING_PAUSE_S,
     ) -> None:
-        self.promise = promise
         self._node = node
         self._log = log
         self._followers = followers
         self._new_id = new_id
-        self._save = save
-        self._known = set(promise.members.values())
-        self._newcomers: dict[str, tuple[str, int]] = {}
-        """Followers that are not members yet, by address: node id, and index of the entry that
-        names it."""
-        self._named_at_s: dict[str, float] = {}
+        self._known = KnownFollowers(promise, log, followers, save, naming_pause_s)
         self.problem: str | None = None
         """What an operator has to fix; None if nothing."""
         for progress in followers.values():
@@ -62,23 +53,19 @@ class Reign:
         self.confirm()
 
     @property
+    def promise(self) -> Promise:
+        """The promise to lead, with the followers known by now."""
+        return self._known.promise
+
+    @property
     def id(self) -> ReignId:
-        assert self.promise.reign is not None, "a reign has an id"
-        return self.promise.reign
+        return self._known.reign
 
     @property
     def needs_decision(self) -> bool:
         """Whether only an operator can decide how to continue, by forcing a takeover."""
-        return self._lacks_a_voucher or any(
+        return self._known.lack_a_voucher or any(
             p.is_claimed_elsewhere for p in self._followers.values()
-        )
-
-    @property
-    def _lacks_a_voucher(self) -> bool:
-        """Whether there are unknown followers, and no known one answers."""
-        followers = self._followers.values()
-        return any(p.stage is Stage.UNKNOWN for p in followers) and not any(
-            p.reachable and p.node_id in self._known for p in followers
         )
 
     def next_message(self, progress: FollowerProgress, now_s: float) -> Message | None:
@@ -110,7 +97,7 @@ class Reign:
         """
         if message.reign_id != self.id.id:
             return
-        if answer.cluster_id == self.promise.cluster_id and self._is_over(answer.followed):
+        if self._is_over(answer.followed) and not self._is_elsewhere(answer):
             raise Deposed(f"epoch {answer.epoch}, met at {progress.address}")
         if not self._in_conflict(progress, answer):
             self._converse(progress, message, answer, now_s)
@@ -128,10 +115,7 @@ class Reign:
 
     def saved(self, promise: Promise) -> None:
         """A promise is durable: the followers that it names count."""
-        self._known = set(promise.members.values())
-        for progress in self._followers.values():
-            if progress.stage is Stage.UNKNOWN and progress.node_id in self._known:
-                progress.stage = Stage.HELLO
+        self._known.saved(promise)
         self._look_for_problems()
 
     def pinned(self) -> list[int]:
@@ -143,7 +127,7 @@ class Reign:
         followers = self._followers.values()
         conflicts = [p.problem for p in followers if p.stage is Stage.CONFLICT]
         self.problem = conflicts[0] if conflicts else None
-        if self._lacks_a_voucher:
+        if self._known.lack_a_voucher:
             unknown = [p.address for p in followers if p.stage is Stage.UNKNOWN]
             self.problem = (
                 f"{', '.join(unknown)}: unknown to this leader, and no follower that it knows "
@@ -157,9 +141,12 @@ class Reign:
             return False
         return self.id.is_deposed_by(followed)
 
+    def _is_elsewhere(self, answer: Answer) -> bool:
+        return answer.cluster_id not in (None, self.promise.cluster_id)
+
     def _in_conflict(self, progress: FollowerProgress, answer: Answer) -> bool:
         followers = list(self._followers.values())
-        elsewhere = answer.cluster_id not in (None, self.promise.cluster_id)
+        elsewhere = self._is_elsewhere(answer)
         if elsewhere and answer.position != START:
             progress.conflict(
                 f"{progress.address} holds entries of another cluster, {answer.cluster_id}: either "
@@ -181,53 +168,15 @@ class Reign:
             progress.stage = Stage.HELLO
         return progress.stage is Stage.CONFLICT
 
-    def _is_member(self, progress: FollowerProgress, now_s: float) -> bool:
-        """Whether the leader knows this follower; one that is new at its address gets named."""
-        address, node = progress.address, progress.node_id
-        assert node is not None, "it has answered"
-        # One that is back at its address is named again, where another one was named there since.
-        if self.promise.members.get(address) != node or address in self._newcomers:
-            newcomer, index = self._newcomers.get(address, (None, 0))
-            if newcomer != node:
-                if now_s - self._named_at_s.get(address, float("-inf")) < NAMING_PAUSE_S:
-                    return False
-                index = self._name(address, node, now_s)
-            progress.named_index = index
-            if not self.promise.members:
-                self._adopt(address)  # nobody could vouch for the first one
-        return node in self._known
-
-    def _name(self, address: str, node: str, now_s: float) -> int:
-        members = {**self.promise.members, **{a: n for a, (n, _) in self._newcomers.items()}}
-        members[address] = node
-        index = self._log.name(self.id, members_at(self._followers, members), now_s)
-        self._newcomers[address] = (node, index)
-        self._named_at_s[address] = now_s
-        return index
-
-    def _adopt(self, address: str) -> None:
-        node, _ = self._newcomers.pop(address)
-        self.promise = replace(self.promise, members={**self.promise.members, address: node})
-        self._save(SavePromise(self.promise))
-
-    def _vouched(self, progress: FollowerProgress) -> None:
-        """A follower has acknowledged entries; those that name newcomers may be among them."""
-        if progress.node_id in self._known:
-            for address, (_, index) in list(self._newcomers.items()):
-                if index <= progress.match_index:
-                    self._adopt(address)
-
     # Conversation
 
     def _converse(
         self, progress: FollowerProgress, message: Message, answer: Answer, now_s: float
     ) -> None:
         followed = answer.followed
-        if self._is_over(followed):
-            raise Deposed(f"epoch {answer.epoch}, met at {progress.address}")
         if self._is_old_copy(answer):
             raise OldCopy(progress.address)
-        if isinstance(message, Hello) and not self._is_member(progress, now_s):
+        if isinstance(message, Hello) and not self._known.meet(progress, now_s):
             progress.stage = Stage.UNKNOWN
         elif followed != self.id:
             progress.stage = Stage.CLAIM if isinstance(message, Hello) else Stage.HELLO
@@ -275,7 +224,7 @@ class Reign:
         progress.match_index = max(progress.match_index, message.end_index)
         if progress.match_index >= self._log.durable_index:
             progress.transfer = None
-        self._vouched(progress)
+        self._known.vouched(progress)
         self.confirm()
 
     def _is_confirmed(self, message: Append, answer: Answer) -> bool:

@@ -2,6 +2,7 @@
 
 from kvstore.core import lineage
 from kvstore.core.entries import ReignId
+from kvstore.core.known_followers import KnownFollowers
 from kvstore.core.messages import Answer
 from kvstore.core.progress import FollowerProgress
 from kvstore.core.reign import Reign
@@ -62,35 +63,37 @@ def an_old_copy_of_a_directory_is_not_noticed(self: Reign, answer: Answer) -> bo
 
 # Who counts
 
-is_member = Reign._is_member
+meet = KnownFollowers.meet
 
 
 @planted(
-    Reign._is_member, "test_reigns.py::test_an_unknown_follower_waits_until_a_known_one_has_vouched"
+    KnownFollowers.meet,
+    "test_reigns.py::test_an_unknown_follower_waits_until_a_known_one_has_vouched",
 )
 def an_unknown_follower_counts_before_a_known_one_has_vouched(
-    self: Reign, progress: FollowerProgress, now_s: float
+    self: KnownFollowers, progress: FollowerProgress, now_s: float
 ) -> bool:
-    is_member(self, progress, now_s)
+    meet(self, progress, now_s)
     return True
 
 
 @planted(
-    Reign._is_member, "test_reigns.py::test_a_follower_that_is_back_at_its_address_is_named_again"
+    KnownFollowers.meet,
+    "test_reigns.py::test_a_follower_that_is_back_at_its_address_is_named_again",
 )
 def a_follower_that_is_back_at_its_address_is_not_named_again(
-    self: Reign, progress: FollowerProgress, now_s: float
+    self: KnownFollowers, progress: FollowerProgress, now_s: float
 ) -> bool:
     known = self.promise.members.get(progress.address) == progress.node_id
-    return known or is_member(self, progress, now_s)
+    return known or meet(self, progress, now_s)
 
 
 @planted(
-    Reign._vouched,
+    KnownFollowers.vouched,
     "test_reigns.py::test_a_known_follower_vouches_with_what_was_sent_after_the_meeting",
 )
 def a_newcomer_counts_before_a_follower_holds_the_entry_that_names_it(
-    self: Reign, progress: FollowerProgress
+    self: KnownFollowers, progress: FollowerProgress
 ) -> None:
     if progress.node_id in self._known:
         for address in list(self._newcomers):

@@ -8,6 +8,7 @@ from msgspec import UNSET, Raw
 from kvstore.core.entries import START, Entry, Members, Position, ReignId
 from kvstore.core.follower import Follower
 from kvstore.core.key_value_map import KeyValueMap
+from kvstore.core.known_followers import NAMING_PAUSE_S
 from kvstore.core.leader import Leader
 from kvstore.core.leader_log import LogLimits, Write
 from kvstore.core.lineage import ReignStart
@@ -195,6 +196,7 @@ def make_leader(
     write_quorum: int = 1,
     *,
     durable: bool = True,
+    naming_pause_s: float = NAMING_PAUSE_S,
     **limits: int,
 ) -> Leader:
     """A leader, which takes over unless the state says that it led before.
@@ -209,6 +211,7 @@ def make_leader(
         limits=LogLimits(**{"retain": 1000, **limits}),
         new_id=lambda: f"id{next(_NUMBERS)}",
         now_ms=lambda: NOW_MS,
+        naming_pause_s=naming_pause_s,
     )
     if durable:
         save(leader)
@@ -216,13 +219,20 @@ def make_leader(
 
 
 def make_cluster(
-    followers: int = 2, write_quorum: int = 1, *, writes: int = 0, **limits: int
+    followers: int = 2,
+    write_quorum: int = 1,
+    *,
+    writes: int = 0,
+    naming_pause_s: float = NAMING_PAUSE_S,
+    **limits: int,
 ) -> tuple[Leader, dict[str, Follower]]:
     """A leader that has taken over, and its followers.
 
     :param writes: how many they all hold beside the first entry.
     """
-    leader = make_leader(None, followers, write_quorum, durable=True, **limits)
+    leader = make_leader(
+        None, followers, write_quorum, durable=True, naming_pause_s=naming_pause_s, **limits
+    )
     others = {f"f{number}": make_empty_follower(f"n{number}") for number in range(followers)}
     talk(leader, others)
     assert leader.ready

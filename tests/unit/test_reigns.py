@@ -215,11 +215,8 @@ def test_a_known_follower_vouches_with_what_was_sent_after_the_meeting() -> None
     assert leader.promise.members == {"f0": "new", "f1": "n1"}
 
 
-def test_a_follower_that_is_back_at_its_address_is_named_again(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("kvstore.core.reign.NAMING_PAUSE_S", 0.0)
-    leader, followers = make_cluster()
+def test_a_follower_that_is_back_at_its_address_is_named_again() -> None:
+    leader, followers = make_cluster(naming_pause_s=0.0)
     leader.lost("f0", "gone")
     exchange(leader, "f0", make_empty_follower("new"))
     assert leader.log.replication_log.members == {"f0": "new", "f1": "n1"}
