@@ -8,15 +8,14 @@ import msgspec
 
 from kvstore.core.entries import MAX_EPOCH, MAX_EPOCH_JUMP, START, Members, ReignId
 from kvstore.core.errors import InvalidRequest, NotReady
+from kvstore.core.export import MAX_ENTRIES, Export
 from kvstore.core.key_value_map import KeyValueMap
 from kvstore.core.lineage import Lineage, ReignStart
 from kvstore.core.message_checks import check_append, check_chunk
 from kvstore.core.messages import (
-    MAX_ENTRIES,
     Answer,
     Append,
     Claim,
-    Export,
     Fetch,
     Fetched,
     Hello,

@@ -13,8 +13,8 @@ from msgspec import UNSET, Raw, UnsetType
 
 from kvstore.core.entries import Entry, Members, Operation, ReignId, RememberedRequest
 from kvstore.core.errors import Overloaded
+from kvstore.core.export import MAX_ENTRIES
 from kvstore.core.key_value_map import KeyValueMap
-from kvstore.core.messages import MAX_ENTRIES
 from kvstore.core.node_state import NodeState
 from kvstore.core.quorum import WriteQuorum
 from kvstore.core.records import CutLog, SaveEntries

@@ -4,7 +4,7 @@ Every message carries the cluster's id and the reign it belongs to; every answer
 node answers, which reign it follows, and what it holds. An answer with ``error`` set is a refusal.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from enum import StrEnum
 from typing import TypedDict, TypeVar
 
@@ -26,10 +26,8 @@ from kvstore.core.lineage import ReignStart
 
 T = TypeVar("T", bound=Struct)
 
-MAX_ENTRIES = 1000
-"""Entries or items in one message, unless a limit of the node says otherwise."""
-MAX_BYTES = 1 << 20  # of entries or items in one message; a single larger one travels alone
-BODY_LIMIT = 64 << 20  # of any message; far above MAX_BYTES and the largest value allowed
+BODY_LIMIT = 64 << 20
+"""Bytes of any message: far above what is put into one, and above the largest value allowed."""
 
 WIRE_NAMES = {
     "cluster_id": "cluster",
@@ -44,66 +42,6 @@ WIRE_NAMES = {
     "last_reign_id": "last_reign",
 }
 """Fields that have a shorter name in JSON."""
-
-
-P = TypeVar("P", Entry, Item, RememberedRequest)
-
-
-def bounded(
-    parts: Sequence[P],
-    start: int,
-    stop: int,
-    max_entries: int = MAX_ENTRIES,
-    max_bytes: int = MAX_BYTES,
-) -> list[P]:
-    """The parts that fit into one message; at least one if there is any.
-
-    :param start: index of the first.
-    :param stop: index after the last one wanted.
-    """
-    taken = list(parts[start : min(stop, start + max_entries)])
-    total = 0
-    for count, part in enumerate(taken):
-        total += part.size
-        if total > max_bytes and count > 0:
-            return taken[:count]
-    return taken
-
-
-class Export:
-    """A copy of a node's state, sent in parts: the items, then the requests, then the entries.
-
-    :param max_entries: parts in one message.
-    """
-
-    def __init__(
-        self,
-        items: list[Item],
-        requests: list[RememberedRequest],
-        entries: list[Entry] | None = None,
-        max_entries: int = MAX_ENTRIES,
-    ) -> None:
-        self._max_entries = max_entries
-        self._items = items
-        self._requests = requests
-        self._entries = entries or []
-        self.total = len(items) + len(requests) + len(self._entries)
-
-    def parts(self, offset: int) -> tuple[list[Item], list[RememberedRequest], list[Entry]]:
-        """The next parts, as many as fit into one message; all of one kind.
-
-        :param offset: how many parts were sent before.
-        """
-        start = offset - len(self._items)
-        if start < 0:
-            return self._bounded(self._items, offset), [], []
-        if start < len(self._requests):
-            return [], self._bounded(self._requests, start), []
-        start -= len(self._requests)
-        return [], [], self._bounded(self._entries, start)
-
-    def _bounded(self, parts: list[P], start: int) -> list[P]:
-        return bounded(parts, start, len(parts), self._max_entries)
 
 
 class Header(TypedDict):

@@ -3,8 +3,9 @@
 from enum import Enum
 
 from kvstore.core.entries import Item, Members, ReignId, RememberedRequest
+from kvstore.core.export import MAX_ENTRIES, Export
 from kvstore.core.key_value_map import KeyValueMap
-from kvstore.core.messages import MAX_ENTRIES, Answer, Claim, Export, Header
+from kvstore.core.messages import Answer, Claim, Header
 
 HEARTBEAT_S = 0.5
 

@@ -11,8 +11,8 @@ from itertools import islice
 from msgspec import UNSET
 
 from kvstore.core.entries import START, Entry, Members, Position
+from kvstore.core.export import MAX_ENTRIES, bounded
 from kvstore.core.lineage import Lineage
-from kvstore.core.messages import MAX_ENTRIES, bounded
 
 
 class ReplicationLog:

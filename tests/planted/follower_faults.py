@@ -5,12 +5,12 @@ from dataclasses import replace
 from msgspec import structs
 
 from kvstore.core.entries import ReignId
+from kvstore.core.export import Export
 from kvstore.core.follower import Follower
 from kvstore.core.messages import (
     Answer,
     Append,
     Claim,
-    Export,
     Fetch,
     Fetched,
     Message,

@@ -9,10 +9,10 @@ from msgspec import Raw
 
 from kvstore.core.entries import Entry, Item, RememberedRequest
 from kvstore.core.errors import PreconditionFailed
+from kvstore.core.export import MAX_BYTES, MAX_ENTRIES, bounded
 from kvstore.core.idempotency_table import IdempotencyTable
 from kvstore.core.key_value_map import KeyValueMap
 from kvstore.core.lineage import Lineage, ReignStart
-from kvstore.core.messages import MAX_BYTES, MAX_ENTRIES, bounded
 from kvstore.core.preconditions import Precondition
 from kvstore.core.quorum import WriteQuorum
 from kvstore.core.replication_log import ReplicationLog
