@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from kvstore.core.entries import MAX_EPOCH, MAX_EPOCH_JUMP, START, Members, Position, ReignId
 from kvstore.core.lineage import Lineage
 from kvstore.core.messages import Answer
+from kvstore.core.node_state import NodeState
 from kvstore.core.progress import FollowerProgress, find_twin
 from kvstore.core.records import Promise
 
@@ -34,6 +35,16 @@ class OwnState:
     position: Position
     lineage: Lineage
     members: Members
+
+    @classmethod
+    def of(cls, state: NodeState, url: str) -> "OwnState":
+        """What is in a node's state.
+
+        :param url: of the node.
+        """
+        log = state.log
+        members = {**state.promise.members, **log.members}
+        return cls(state.node_id, url, log.last, log.lineage, members)
 
 
 class Survey:

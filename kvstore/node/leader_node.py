@@ -11,8 +11,9 @@ from kvstore.core.changes import LeaderWatch
 from kvstore.core.entries import Item
 from kvstore.core.errors import NotFollower, QuorumNotReached
 from kvstore.core.key_value_map import KeyValueMap
-from kvstore.core.leader import Leader, LeaderState
+from kvstore.core.leader import Leader
 from kvstore.core.leader_log import Write
+from kvstore.core.leadership import LeaderState
 from kvstore.core.messages import Message
 from kvstore.core.preconditions import Precondition
 from kvstore.node.delay import DelayRange, SimulatedDelay

@@ -3,8 +3,8 @@
 from msgspec import Raw
 
 from kvstore.core.errors import NothingToForce
-from kvstore.core.leader import LeaderState
 from kvstore.core.leader_log import Write
+from kvstore.core.leadership import LeaderState
 from tests.simulation.leader_process import LeaderProcess
 from tests.simulation.machine import Machine
 from tests.simulation.violation import Violation

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 from msgspec import Raw
 
 from kvstore.core.errors import DefiniteError, KvstoreError, OutcomeUnknown, PreconditionFailed
-from kvstore.core.leader import LeaderState
 from kvstore.core.leader_log import Write
+from kvstore.core.leadership import LeaderState
 from kvstore.core.messages import Answer, Append, Hello, Message, SnapshotChunk
 from kvstore.core.preconditions import Precondition
 from kvstore.core.progress import Stage

@@ -5,7 +5,7 @@ from contextlib import suppress
 from functools import partial
 
 from kvstore.core.errors import NothingToForce
-from kvstore.core.leader import LeaderState
+from kvstore.core.leadership import LeaderState
 from tests.simulation.disk import Disk
 from tests.simulation.healing import help_out
 from tests.simulation.world import World

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from random import Random
 
 from kvstore.core.errors import NothingToForce
-from kvstore.core.leader import LeaderState
+from kvstore.core.leadership import LeaderState
 from kvstore.core.messages import Append, Message
 from tests.simulation.brief import describe
 from tests.simulation.network import Packet

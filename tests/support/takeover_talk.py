@@ -67,10 +67,14 @@ class Talk:
         self.progress = {address: FollowerProgress(address) for address in "ab"}
         self.saved: list[Record] = []
         state = state or own_state()
-        mine = OwnState(state.node_id, URL, state.log.last, state.log.lineage, state.log.members)
         ids = iter(f"id{number}" for number in range(1000))
         self.takeover = Takeover(
-            state.promise, mine, self.progress, lambda: next(ids), self.saved.append, forced=forced
+            state.promise,
+            OwnState.of(state, URL),
+            self.progress,
+            lambda: next(ids),
+            self.saved.append,
+            forced=forced,
         )
 
     @property

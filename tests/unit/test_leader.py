@@ -12,7 +12,8 @@ from kvstore.core.errors import (
     WriteRefused,
 )
 from kvstore.core.follower import Follower
-from kvstore.core.leader import Leader, LeaderState
+from kvstore.core.leader import Leader
+from kvstore.core.leadership import LeaderState
 from kvstore.core.messages import Append, SnapshotChunk
 from kvstore.core.node_state import NodeState
 from kvstore.core.preconditions import Precondition

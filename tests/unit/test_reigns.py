@@ -5,7 +5,7 @@ import pytest
 from kvstore.core.entries import Members, ReignId
 from kvstore.core.errors import NothingToForce, NotReady, WriteRefused
 from kvstore.core.follower import Follower
-from kvstore.core.leader import LeaderState
+from kvstore.core.leadership import LeaderState
 from kvstore.core.messages import Claim, Hello, Message
 from kvstore.core.node_state import NodeState
 from kvstore.core.progress import Stage
