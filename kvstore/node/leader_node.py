@@ -16,6 +16,7 @@ from kvstore.core.leader_log import Write
 from kvstore.core.leadership import LeaderState
 from kvstore.core.messages import Message
 from kvstore.core.preconditions import Precondition
+from kvstore.core.takeover import Phase
 from kvstore.node.delay import DelayRange, SimulatedDelay
 from kvstore.node.local_copy import LocalCopy
 from kvstore.node.node import Node
@@ -26,6 +27,17 @@ from kvstore.node.vital import spawn_vital
 from kvstore.node.waiters import IndexWaiters
 
 logger = logging.getLogger("kvstore")
+
+BEGINNING = {
+    Phase.LOOKING.value: "takes over: asks what is on {nodes}",
+    Phase.CLAIMING.value: "takes over: claims {nodes}",
+    Phase.CHECKING.value: "takes over: asks once more what is on {nodes}",
+    Phase.UNDECIDED.value: "takes over: an operator has to decide whose history to keep",
+    Phase.FETCHING.value: "takes over: copies the state of {nodes}",
+    LeaderState.STARTING.value: "begins a reign",
+    LeaderState.CATCHING_UP.value: "sends the first entry of the reign to {nodes}",
+}
+"""What a leader does before it leads, for the log."""
 
 
 class LeaderNode(Node):
@@ -193,5 +205,5 @@ class LeaderNode(Node):
         elif leader.state is LeaderState.LEADING:
             logger.info("leads in epoch %d, W=%d", leader.promise.epoch, leader.write_quorum)
         else:
-            waiting_for = ", ".join(leader.waiting_for) or "nobody"
-            logger.info("%s, waiting for %s", leader.state_text, waiting_for)
+            nodes = ", ".join(leader.waiting_for) or "nobody"
+            logger.info("%s", BEGINNING[leader.state_text].format(nodes=nodes))

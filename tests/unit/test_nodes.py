@@ -8,13 +8,15 @@ from gevent.event import Event
 
 from kvstore.core.errors import QuorumNotReached
 from kvstore.core.follower import Follower
+from kvstore.core.leadership import LeaderState
 from kvstore.core.messages import Answer, Message
 from kvstore.core.node_state import NodeState
 from kvstore.core.preconditions import ALWAYS
 from kvstore.core.records import Record
+from kvstore.core.takeover import Phase
 from kvstore.node.delay import DelayRange
 from kvstore.node.follower_node import FollowerNode
-from kvstore.node.leader_node import LeaderNode
+from kvstore.node.leader_node import BEGINNING, LeaderNode
 from kvstore.node.storage import MemoryStorage, Spawn
 from kvstore.node.transport import Transport
 from tests.support.replication import (
@@ -88,16 +90,41 @@ def test_min_version_waits_for_what_is_applied() -> None:
     assert item.version == 2
 
 
-def test_a_timed_out_write_stays_and_a_retry_waits_for_it() -> None:
-    def wait_until(reached: Callable[[], bool]) -> None:
-        with gevent.Timeout(20):
-            while not reached():
-                gevent.sleep(0.001)
+def wait_until(reached: Callable[[], bool]) -> None:
+    with gevent.Timeout(20):
+        while not reached():
+            gevent.sleep(0.001)
 
-    link, rules = Link(), make_leader(followers=1, durable=False)
+
+def started_leader(link: Link) -> LeaderNode:
+    """A leader of the follower at f0 that leads."""
+    rules = make_leader(followers=1, durable=False)
     node = LeaderNode(rules, MemoryStorage("l"), lambda _: link, DelayRange(0.0, 0.0), 0.05)
     node.start()
     wait_until(lambda: node.ready)
+    return node
+
+
+def test_the_log_says_how_a_leader_begins(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "kvstore")
+    started_leader(Link()).stop()
+    assert caplog.messages == [
+        "takes over: asks what is on f0",
+        "takes over: claims f0",
+        "takes over: asks once more what is on f0",
+        "sends the first entry of the reign to f0",
+        "leads in epoch 1, W=1",
+    ]
+
+
+def test_there_are_words_for_all_that_a_leader_does_before_it_leads() -> None:
+    states = {LeaderState.STARTING, LeaderState.CATCHING_UP}
+    assert BEGINNING.keys() == {each.value for each in (*Phase, *states)}
+
+
+def test_a_timed_out_write_stays_and_a_retry_waits_for_it() -> None:
+    link = Link()
+    node = started_leader(link)
     link.up.clear()
     with pytest.raises(QuorumNotReached) as first:
         node.write(write(request="once"), ALWAYS)
