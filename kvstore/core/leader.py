@@ -21,7 +21,7 @@ from kvstore.core.preconditions import ALWAYS, Precondition
 
 
 class Leader(Leadership):
-    """One leader; what it is made of is described at :class:`Leadership`."""
+    """One leader; its parameters are those of :class:`Leadership`."""
 
     # Writes
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from enum import Enum
 
-from kvstore.core.entries import ReignId, members_at
+from kvstore.core.entries import Members, ReignId, members_at
 from kvstore.core.errors import Deposed, NothingToForce, OldCopy
 from kvstore.core.known_followers import NAMING_PAUSE_S
 from kvstore.core.leader_log import LeaderLog, LogLimits
@@ -33,7 +33,7 @@ class LeaderState(Enum):
 
 
 class Leadership:
-    """The leadership of one node.
+    """The leadership of one node: a takeover, then a reign, until another one deposes it.
 
     :param state: the node's saved state, or a new one.
     :param addresses: the followers, as ``host:port``.
@@ -249,12 +249,8 @@ class Leadership:
         before = self.promise.reign
         assert before is not None, "it has led in a reign"
         reign = before.restarted(self._new_id(), self._now_ms())
-        # A follower that is no longer listed cannot vouch for this leader: a takeover waits only
-        # for those named since, so it need not have heard of one.
-        members = members_at(self._addresses, self.promise.members) or self.promise.members
-        self._save_promise(
-            replace(self.promise, reign=reign, leader_url=self._url, members=members)
-        )
+        known = self._listed(self.promise.members)
+        self._save_promise(replace(self.promise, reign=reign, leader_url=self._url, members=known))
 
     def _begin_takeover(self, *, forced: bool = False) -> None:
         state = self._node_state
@@ -269,14 +265,18 @@ class Leadership:
         if takeover.phase is not Phase.DONE:
             self._save_promise(takeover.promise)
             return
-        members = takeover.promise.members
-        known = members_at(self._addresses, members) or members
+        known = self._listed(takeover.promise.members)
         promise = replace(takeover.promise, members=known, has_led=True)
         if takeover.taken is None:
             self._save_promise(promise)
         elif promise != self.promise:
             self._quorum.commit_index = takeover.commit_index
             self._node_state.replace(replace(takeover.taken, promise=promise))
+
+    def _listed(self, members: Members) -> Members:
+        # A follower that is no longer listed cannot vouch for this leader: a takeover waits only
+        # for those named since, so it need not have heard of one.
+        return members_at(self._addresses, members) or members
 
     def _begin_reign(self) -> None:
         """The promise to lead is durable, with the complete state."""

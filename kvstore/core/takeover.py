@@ -110,11 +110,8 @@ class Takeover:
             return []
         if keep is not None:
             raise NothingToForce("there are no two histories to choose from")
-        missing = [
-            address
-            for address in self.waiting_for
-            if address in self._followers and self._followers[address].is_missing
-        ]
+        silent = {each.address for each in self._followers.values() if each.is_missing}
+        missing = [address for address in self.waiting_for if address in silent]
         if not missing and not (self.phase is Phase.LOOKING and self._survey.nobody_remembers):
             raise NothingToForce(self._why_not_forced())
         self._survey.give_up(missing)
