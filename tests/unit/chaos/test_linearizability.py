@@ -110,8 +110,6 @@ def test_leaving_out_makes_no_good_history_wrong(
 B = HistoryBuilder
 
 LINEARIZABLE = {
-    "nothing happened": B(),
-    "one after the other": B().put("a").read("a").delete().read(None),
     "a read during a write sees either value": B()
     .put("a", at=(0, 1))
     .put("b", at=(2, 9))
@@ -122,33 +120,18 @@ LINEARIZABLE = {
     .put("b", at=(1, 2))
     .read("a", at=(2, 3)),
     "an open write takes effect late": B().put("a").open_put("b").read("a").put("c").read("b"),
-    "each open delete explains one absence": B()
-    .open_delete()
-    .open_delete()
-    .put("a")
-    .read(None)
-    .put("b")
-    .read(None),
     "a chain of open conditional writes": B()
     .open_put("a")
     .open_put("b", precondition=if_value("a"))
     .open_put("c", precondition=if_value("b"))
     .read("c"),
-    "a key made where there was none": B()
-    .put("a", precondition=IF_ABSENT)
-    .delete()
-    .put("b", precondition=IF_ABSENT),
 }
-
 NOT_LINEARIZABLE = {
     "a stale read": B().put("a").put("b").read("a"),
-    "a lost write": B().put("a").read(None),
     "a lost update": B()
     .put("a")
     .put("b", at=(100, 200), precondition=if_value("a"))
     .put("c", at=(150, 250), precondition=if_value("a")),
-    "a read of a value never written": B().put("a").read("x"),
-    "a read before its write": B().read("a").open_put("a"),
     "a resurrected delete": B().put("a").delete().read("a"),
     "an open write seen, and gone again": B().put("a").open_put("b").read("b").read("a"),
     "an open delete explains one absence only": B()
@@ -188,22 +171,3 @@ def test_only_the_core_of_a_violation_is_left() -> None:
     core = find_counterexample(history.operations, math.inf)
     assert [(op.kind, op.value) for op in core] == [("put", "a"), ("put", "b"), ("read", "a")]
     assert len(find_counterexample(history.operations, 0)) > len(core)
-
-
-DELETES = {
-    "it was seen absent meanwhile": (B().put("a").delete(at=(30, 50)).read(None, at=(25, 35)), 1),
-    "an open write may yet find the key absent": (
-        B().put("a").open_put("b", precondition=IF_ABSENT).delete(),
-        1,
-    ),
-    "an open one may yet take effect": (B().open_delete().put("a").read(None), 1),
-    "nobody saw the key absent later": (B().read(None).put("a").delete().put("b"), 0),
-    "there was nothing to delete": (B().delete().put("a").read(None), 0),
-}
-
-
-@pytest.mark.parametrize(("history", "left"), DELETES.values(), ids=DELETES)
-def test_a_delete_stays_if_it_may_explain_something(history: HistoryBuilder, left: int) -> None:
-    deletes = {op.id for op in history.operations if op.kind == "delete"}
-    rest = without(history.operations, deletes)
-    assert len(rest) == len(history.operations) - 1 + left
