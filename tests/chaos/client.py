@@ -40,8 +40,8 @@ class Write:
     precondition: Precondition | None = None
     idempotency_key: str | None = None
 
-    def headers(self) -> dict[str, str]:
-        """Of its requests."""
+    def send(self, node: Node, timeout_s: float) -> tuple[int | str, dict[str, Any]]:
+        """Send it once; returns like :func:`_request`."""
         headers = {}
         if self.idempotency_key is not None:
             headers["Idempotency-Key"] = self.idempotency_key
@@ -49,7 +49,10 @@ class Write:
             headers["If-None-Match"] = "*"
         elif self.precondition is not None:
             headers["If-Match"] = f'"{self.precondition.version}"'
-        return headers
+        method = "DELETE" if self.value is None else "PUT"
+        body = None if self.value is None else {"value": self.value}
+        path = key_path("kv", self.key)
+        return _request(node, method, path, timeout_s, json=body, headers=headers)
 
 
 class Client:
@@ -67,16 +70,12 @@ class Client:
 
         :param timeout_s: how long the client waits for an answer.
         """
-        method = "DELETE" if write.value is None else "PUT"
-        body = None if write.value is None else {"value": write.value}
         attempts = 1 if write.idempotency_key is None else ATTEMPTS
         start_ns = self._recorder.now_ns()
         answers: list[int | str] = []
         version: int | None = None
         while True:
-            answer, document = _request(
-                node, method, write.key, timeout_s, json=body, headers=write.headers()
-            )
+            answer, document = write.send(node, timeout_s)
             answers.append(answer)
             outcome = _outcome_of_write(answer)
             if outcome == "confirmed":
@@ -90,14 +89,11 @@ class Client:
                 outcome = "open"  # a refused repeat says nothing of the requests before it
                 break
             time.sleep(_PAUSE_BEFORE_REPEAT_S)
-        operation = Operation(
-            id=next(self._recorder.ids),
-            client=self.name,
+        return self._record(
             node=node.name,
             kind="delete" if write.value is None else "put",
             key=write.key,
             start_ns=start_ns,
-            end_ns=self._recorder.now_ns(),
             outcome=outcome,
             answers=answers,
             value=None if write.value is None else brief(write.value),
@@ -105,30 +101,30 @@ class Client:
             replicas=document.get("replicas_confirmed") if outcome == "confirmed" else None,
             precondition=write.precondition,
         )
-        self._recorder.operation(operation)
-        return operation
 
     def read(
         self, node: Node, key: str, timeout_s: float, min_version: int | None = None
     ) -> Operation:
         """Get a key, perhaps only once the node has applied an index."""
+        query = "" if min_version is None else f"?min_version={min_version}"
         start_ns = self._recorder.now_ns()
-        answer, document = _request(node, "GET", key, timeout_s, min_version=min_version)
+        answer, document = _request(node, "GET", key_path("kv", key) + query, timeout_s)
         outcome = _READ_OUTCOMES.get(answer, "unavailable")
-        operation = Operation(
-            id=next(self._recorder.ids),
-            client=self.name,
+        return self._record(
             node=node.name,
             kind="read",
             key=key,
             start_ns=start_ns,
-            end_ns=self._recorder.now_ns(),
             outcome=outcome,
             answers=[answer],
             value=_text(document.get("value")) if outcome == "found" else None,
             version=document.get("version") if outcome == "found" else None,
             min_version=min_version,
         )
+
+    def _record(self, **fields: Any) -> Operation:
+        number, end_ns = next(self._recorder.ids), self._recorder.now_ns()
+        operation = Operation(id=number, client=self.name, end_ns=end_ns, **fields)
         self._recorder.operation(operation)
         return operation
 
@@ -140,20 +136,14 @@ def _outcome_of_write(answer: int | str) -> Outcome:
 
 
 def _request(
-    node: Node,
-    method: str,
-    key: str,
-    timeout_s: float,
-    min_version: int | None = None,
-    **other: Any,
+    node: Node, method: str, path: str, timeout_s: float, **other: Any
 ) -> tuple[int | str, dict[str, Any]]:
     """Send one request.
 
     :return: the status, or why there is none; and the document, empty when there is none.
     """
-    query = "" if min_version is None else f"?min_version={min_version}"
     try:
-        answer = node.request(method, key_path("kv", key) + query, timeout_s=timeout_s, **other)
+        answer = node.request(method, path, timeout_s=timeout_s, **other)
     except requests.RequestException as error:
         return type(error).__name__ if _may_have_arrived(error) else NEVER_SENT, {}
     try:

@@ -42,7 +42,7 @@ class ChaosCluster(Cluster):
         self.named = {node.name: node for node in self.nodes}
         self.reserved = {node: threading.Lock() for node in self.nodes}
         """Held by whoever kills, freezes or starts a node."""
-        self.losses = Losses(campaign.write_quorum, self.leader.name, campaign.followers)
+        self.losses = Losses(campaign.write_quorum, campaign.followers)
         self._recorder = recorder
         self._stopped = stopped
         self._left = threading.Event()

@@ -47,19 +47,24 @@ class HistoryBuilder:
         self.emptied: list[Loss] = []
 
     def put(self, value: str, version: int | None = None, **other: Any) -> Self:
-        return self._add("put", value, version, "confirmed", {"replicas": 1} | other)
+        return self.write(value, "confirmed", version, **other)
 
     def open_put(self, value: str, version: int | None = None, **other: Any) -> Self:
-        return self._add("put", value, version, "open", other)
+        return self.write(value, "open", version, **other)
 
     def refused_put(self, value: str, **other: Any) -> Self:
-        return self._add("put", value, None, "refused", other)
+        return self.write(value, "refused", **other)
 
     def delete(self, version: int | None = None, **other: Any) -> Self:
-        return self._add("delete", None, version, "confirmed", {"replicas": 1} | other)
+        return self.write(None, "confirmed", version, **other)
 
     def open_delete(self, version: int | None = None, **other: Any) -> Self:
-        return self._add("delete", None, version, "open", other)
+        return self.write(None, "open", version, **other)
+
+    def write(
+        self, value: Value, outcome: Outcome, version: int | None = None, **other: Any
+    ) -> Self:
+        return self._add("delete" if value is None else "put", value, version, outcome, other)
 
     def read(self, value: Value, version: int | None = None, **other: Any) -> Self:
         return self._add("read", value, version, "absent" if value is None else "found", other)
@@ -109,6 +114,7 @@ class HistoryBuilder:
             "end_ns": end_ns,
             "outcome": outcome,
             "answers": [_STATUS[outcome]],
+            "replicas": 1 if outcome == "confirmed" else None,
         }
         self.operations.append(Operation(**plain | other))
         return self

@@ -11,11 +11,9 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from tests.chaos.counterexample import find_counterexample, until, without
-from tests.chaos.history import Kind, Operation, Value
+from tests.chaos.history import Operation, Value
 from tests.chaos.linearizability import Verdict, check
 from tests.unit.chaos.samples import IF_ABSENT, HistoryBuilder, if_value
-
-_KINDS: tuple[Kind, ...] = ("put", "delete", "read")
 
 
 def is_linearizable(operations: Sequence[Operation]) -> bool:
@@ -44,20 +42,14 @@ def any_history(chance: random.Random, size: int) -> list[Operation]:
     builder = HistoryBuilder()
     for number in range(1, size + 1):
         at = (10 * number - chance.randint(0, spread), 10 * number + chance.randint(0, spread))
-        (kind,) = chance.choices(_KINDS, weights=(4, 2, 5))
         observed = chance.choice(seen) if chance.random() < wrong else held
-        if kind == "read":
+        if chance.random() < 0.45:
             builder.read(observed, at=at)
             continue
-        condition = if_value(observed) if chance.random() < 0.2 else None
+        value = f"v{number}" if chance.random() < 0.67 else None
         is_open = chance.random() < 0.3
-        value = f"v{number}" if kind == "put" else None
-        if value is not None:
-            add = builder.open_put if is_open else builder.put
-            add(value, at=at, precondition=condition)
-        else:
-            remove = builder.open_delete if is_open else builder.delete
-            remove(at=at, precondition=condition)
+        condition = if_value(observed) if chance.random() < 0.2 else None
+        builder.write(value, "open" if is_open else "confirmed", at=at, precondition=condition)
         if not is_open or chance.random() < 0.6:
             held = value
             seen.append(held)
