@@ -101,7 +101,7 @@ class HistoryBuilder:
         outcome: Outcome,
         other: dict[str, Any],
     ) -> Self:
-        start_ns, end_ns = other.pop("at", (self._last_ns + 10, self._last_ns + 20))
+        start_ns, end_ns = other.pop("at", None) or (self._last_ns + 10, self._last_ns + 20)
         plain: dict[str, Any] = {
             "id": len(self.operations) + 1,
             "client": "c",
