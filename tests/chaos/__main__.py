@@ -87,14 +87,9 @@ def _verdict(history: History) -> int:
 
 @contextmanager
 def _progress_bar(seconds: float) -> Iterator[Show]:
-    """A line that is drawn anew on a terminal, and now and then elsewhere."""
-    on_terminal = sys.stderr.isatty()
-    with tqdm(
-        total=seconds,
-        dynamic_ncols=on_terminal,
-        mininterval=0.2 if on_terminal else 5.0,
-        bar_format="{n:.0f} of {total:g} s |{bar:20}| {desc}",
-    ) as bar:
+    """A line that is drawn anew every second."""
+    form = "{n:.0f} of {total:g} s |{bar:20}| {desc}"
+    with tqdm(total=seconds, dynamic_ncols=True, mininterval=1.0, bar_format=form) as bar:
 
         def show(elapsed_s: float, text: str) -> None:
             bar.set_description_str(text, refresh=False)

@@ -2,7 +2,6 @@
 
 import math
 import random
-import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,13 +14,11 @@ from tests.chaos.client import Client, Write
 from tests.chaos.cluster import ChaosCluster
 from tests.chaos.history import Campaign, History, brief, describe_outcomes
 from tests.chaos.nemesis import Nemesis
-from tests.chaos.recorder import Recorder
 from tests.chaos.schedule import make_schedule
 from tests.chaos.workload import KEYS, WorkingClient
 
 _CLIENTS = 8
 _REPL_TIMEOUT_S = 1.0
-_CLIENT_TIMEOUT_S = 2.5  # longer than a node may take, if it is neither dead nor frozen
 _CONVERGENCE_TIMEOUT_S = 60.0
 _TICK_S = 0.2
 # Written once, so that snapshots and takeovers take several messages.
@@ -70,57 +67,42 @@ def run(campaign: Campaign, directory: Path, show: Show) -> History:
     :param show: called a few times a second.
     :raises NodeError: the nodes could not be started.
     """
-    recorder = Recorder(campaign)
-    stopped = threading.Event()
-    with ChaosCluster(campaign, directory, recorder, stopped) as cluster:
-        loader = Client("loader", recorder)
+    with ChaosCluster(campaign, directory) as cluster:
+        loader = Client("loader", cluster.recorder)
         for key, value in _BALLAST.items():
-            loader.write(cluster.leader, Write(key, value), _CLIENT_TIMEOUT_S)
-        _disturb(campaign, cluster, recorder, stopped, show)
-        _finish(cluster, recorder)
-    recorder.history.operations.sort(key=lambda op: op.start_ns)
-    return recorder.history
+            loader.write(cluster.leader, Write(key, value))
+        _disturb(cluster, show)
+        _finish(cluster)
+    history = cluster.recorder.history
+    history.operations.sort(key=lambda op: op.start_ns)
+    return history
 
 
-def _disturb(
-    campaign: Campaign,
-    cluster: ChaosCluster,
-    recorder: Recorder,
-    stopped: threading.Event,
-    show: Show,
-) -> None:
-    nemesis = Nemesis(cluster, campaign, recorder, stopped)
-    clients = [
-        WorkingClient(
-            f"client{number}",
-            cluster,
-            recorder,
-            seed=campaign.seed,
-            timeout_s=_CLIENT_TIMEOUT_S,
-            stopped=stopped,
-        )
-        for number in range(1, _CLIENTS + 1)
-    ]
+def _disturb(cluster: ChaosCluster, show: Show) -> None:
+    seconds, recorder = cluster.campaign.seconds, cluster.recorder
+    nemesis = Nemesis(cluster)
+    clients = [WorkingClient(f"client{number}", cluster) for number in range(1, _CLIENTS + 1)]
     start_s = time.monotonic()
     with ThreadPoolExecutor(_CLIENTS + 1) as threads:
         try:
             working = [threads.submit(client.work) for client in clients]
             nemesis_at_work = threads.submit(nemesis.run)
-            while (elapsed_s := time.monotonic() - start_s) < campaign.seconds:
+            while (elapsed_s := time.monotonic() - start_s) < seconds:
                 faults = "; ".join(nemesis.in_flight.copy().values()) or "no fault"
                 show(elapsed_s, f"{describe_outcomes(recorder.history.operations)} | {faults}")
-                if stopped.wait(_TICK_S) or any(client.done() for client in working):
+                if cluster.stopped.wait(_TICK_S) or any(client.done() for client in working):
                     break
         finally:
             # Before the nodes are killed: a fault that is being undone starts nodes.
-            stopped.set()
+            cluster.stopped.set()
     for ended in [*working, nemesis_at_work]:
         if (error := ended.exception()) is not None:
             recorder.problem(f"the campaign failed: {error!r}")
 
 
-def _finish(cluster: ChaosCluster, recorder: Recorder) -> None:
+def _finish(cluster: ChaosCluster) -> None:
     """Heal everything, wait until all nodes hold the same, and ask for what they hold."""
+    recorder = cluster.recorder
     recorder.event("healing everything")
     try:
         cluster.end_all_faults()
@@ -132,7 +114,7 @@ def _finish(cluster: ChaosCluster, recorder: Recorder) -> None:
     reader = Client("reader", recorder)
     for node in cluster.nodes:
         for key in [*KEYS, *_BALLAST]:
-            reader.read(node, key, _CLIENT_TIMEOUT_S)
+            reader.read(node, key)
     for node in cluster.nodes:
         try:
             copy = node.copy()

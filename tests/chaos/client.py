@@ -22,6 +22,8 @@ REFUSALS = frozenset({400, 403, 412, 503, NEVER_SENT})
 ATTEMPTS = 4
 """How often a write with an idempotency key is tried while its outcome is open."""
 
+TIMEOUT_S = 2.5  # longer than a node may take, if it is neither dead nor frozen
+
 _READ_OUTCOMES: dict[int | str, Outcome] = {200: "found", 404: "absent"}
 _PAUSE_BEFORE_REPEAT_S = 0.1
 
@@ -65,7 +67,7 @@ class Client:
         self.name = name
         self._recorder = recorder
 
-    def write(self, node: Node, write: Write, timeout_s: float) -> Operation:
+    def write(self, node: Node, write: Write, timeout_s: float = TIMEOUT_S) -> Operation:
         """Put or delete.
 
         :param timeout_s: how long the client waits for an answer.
@@ -103,7 +105,11 @@ class Client:
         )
 
     def read(
-        self, node: Node, key: str, timeout_s: float, min_version: int | None = None
+        self,
+        node: Node,
+        key: str,
+        timeout_s: float = TIMEOUT_S,
+        min_version: int | None = None,
     ) -> Operation:
         """Get a key, perhaps only once the node has applied an index."""
         query = "" if min_version is None else f"?min_version={min_version}"

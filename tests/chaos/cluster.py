@@ -24,13 +24,9 @@ class ChaosCluster(Cluster):
 
     :param campaign: says how many nodes, and with which settings.
     :param directory: for data and logs.
-    :param recorder: gets what happens to the nodes.
-    :param stopped: is set when a node has died by itself.
     """
 
-    def __init__(
-        self, campaign: Campaign, directory: Path, recorder: Recorder, stopped: threading.Event
-    ) -> None:
+    def __init__(self, campaign: Campaign, directory: Path) -> None:
         super().__init__(
             campaign.followers,
             directory,
@@ -39,12 +35,14 @@ class ChaosCluster(Cluster):
             WRITE_QUORUM=campaign.write_quorum,
             **campaign.node_settings,
         )
+        self.campaign = campaign
+        self.recorder = Recorder(campaign)
+        self.stopped = threading.Event()
+        """Set when the campaign is to end: no client begins an operation, and no fault lasts."""
         self.named = {node.name: node for node in self.nodes}
         self.reserved = {node: threading.Lock() for node in self.nodes}
         """Held by whoever kills, freezes or starts a node."""
         self.losses = Losses(campaign.write_quorum, campaign.followers)
-        self._recorder = recorder
-        self._stopped = stopped
         self._left = threading.Event()
         self._watching = threading.Thread(target=self._watch, daemon=True)
 
@@ -55,10 +53,10 @@ class ChaosCluster(Cluster):
         """
         running = [node for node in nodes if node.is_running]
         if on_confirmation:
-            self._recorder.wait_for_confirmation(_CONFIRMATION_TIMEOUT_S)
+            self.recorder.wait_for_confirmation(_CONFIRMATION_TIMEOUT_S)
         for node in running:
             node.kill()
-            self._recorder.killed(node.name)
+            self.recorder.killed(node.name)
         for node in running:
             node.crash()
 
@@ -94,9 +92,9 @@ class ChaosCluster(Cluster):
         for node, lock in self.reserved.items():
             if lock.acquire(blocking=False):
                 try:
-                    if not node.is_running and not self._stopped.is_set():
-                        self._recorder.problem(f"{node.name} died by itself:\n{node.log_tail()}")
-                        self._stopped.set()
+                    if not node.is_running and not self.stopped.is_set():
+                        self.recorder.problem(f"{node.name} died by itself:\n{node.log_tail()}")
+                        self.stopped.set()
                 finally:
                     lock.release()
 

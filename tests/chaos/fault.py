@@ -55,7 +55,6 @@ class Fault(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     def describe(self) -> str:
         """For people, on one line."""
-        text = f"{self.action} {', '.join(self.nodes)}"
-        if self.emptied and self.emptied != self.nodes:
-            text += f" (only {', '.join(self.emptied)}; the others are killed)"
-        return text
+        text = f"{self.action} {', '.join(self.emptied or self.nodes)}"
+        killed = [name for name in self.nodes if self.emptied and name not in self.emptied]
+        return f"{text}, kill {', '.join(killed)}" if killed else text

@@ -91,8 +91,9 @@ def _violation(key: str, shown: Sequence[Operation], operations: Iterable[Operat
 
 def verdict_lines(history: History, judgement: Judgement) -> Iterator[str]:
     """What happened, and what is to be said of it."""
-    campaign = history.campaign
-    yield f"{len(campaign.schedule)} faults, {len(history.emptied)} directories deleted or put back"
+    faults, seed = history.campaign.schedule, history.campaign.seed
+    lost = f"{len(history.emptied)} directories deleted or put back"
+    yield f"seed {seed}: {len(faults)} faults, {lost}"
     yield f"{len(history.operations):,} operations: {describe_outcomes(history.operations)}"
     by_rule = defaultdict(list)
     for finding in judgement.findings:

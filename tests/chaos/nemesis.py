@@ -2,7 +2,6 @@
 
 import random
 import shutil
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -13,8 +12,6 @@ from analysis.nodes.errors import NodeUnavailableError
 from analysis.nodes.node import Node
 from tests.chaos.cluster import ChaosCluster
 from tests.chaos.fault import Action, Fault, Way
-from tests.chaos.history import Campaign
-from tests.chaos.recorder import Recorder
 from tests.support.tcp_proxy import BOTH, Direction
 
 _ENTRIES_PATH = "/replicate"
@@ -30,24 +27,15 @@ _WAYS: dict[Way, tuple[Direction, ...]] = {
 
 
 class Nemesis:
-    """Runs the schedule of a campaign on a cluster.
+    """Runs the schedule of a campaign on its cluster, until that is stopped."""
 
-    :param campaign: its seed also decides what the schedule leaves open: the requests to replay.
-    :param stopped: when it is set no fault begins any more, and those that last end.
-    """
-
-    def __init__(
-        self,
-        cluster: ChaosCluster,
-        campaign: Campaign,
-        recorder: Recorder,
-        stopped: threading.Event,
-    ) -> None:
+    def __init__(self, cluster: ChaosCluster) -> None:
         self._cluster = cluster
-        self._campaign = campaign
-        self._recorder = recorder
-        self._random = random.Random(f"nemesis {campaign.seed}")
-        self._stopped = stopped
+        self._campaign = cluster.campaign
+        self._recorder = cluster.recorder
+        self._stopped = cluster.stopped
+        # What the schedule leaves open: the requests to replay, and the quorum.
+        self._random = random.Random(f"nemesis {cluster.campaign.seed}")
         self.in_flight: dict[int, str] = {}
         """The faults that last now, by their numbers."""
         self._on_processes: dict[Action, Callable[[Fault, list[Node]], None]] = {

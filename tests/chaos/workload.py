@@ -1,13 +1,11 @@
 """Clients that write, read and delete a few keys, so that their operations overlap."""
 
 import random
-import threading
 
 from analysis.nodes.node import Node
-from tests.chaos.client import Client, Write
+from tests.chaos.client import TIMEOUT_S, Client, Write
 from tests.chaos.cluster import ChaosCluster
 from tests.chaos.history import Operation, Precondition
-from tests.chaos.recorder import Recorder
 
 KEYS = [f"key{number}" for number in range(1, 6)]
 
@@ -28,29 +26,15 @@ _PAUSE_AFTER_REFUSAL_S = 0.05
 
 
 class WorkingClient:
-    """One client; the seed decides what it does, and when is up to the machine.
+    """One client; the seed decides what it does, and when is up to the machine."""
 
-    :param timeout_s: how long it waits for an answer, unless it is impatient.
-    :param stopped: when it is set the client begins no further operation.
-    """
-
-    def __init__(
-        self,
-        name: str,
-        cluster: ChaosCluster,
-        recorder: Recorder,
-        *,
-        seed: int,
-        timeout_s: float,
-        stopped: threading.Event,
-    ) -> None:
+    def __init__(self, name: str, cluster: ChaosCluster) -> None:
         self._name = name
         self._leader = cluster.leader
         self._followers = cluster.followers
-        self._random = random.Random(f"{name} {seed}")
-        self._timeout_s = timeout_s
-        self._stopped = stopped
-        self._client = Client(name, recorder)
+        self._random = random.Random(f"{name} {cluster.campaign.seed}")
+        self._stopped = cluster.stopped
+        self._client = Client(name, cluster.recorder)
         self._writes = 0
         self._newest = 0
         """The newest confirmed version that this client has seen, of any key."""
@@ -116,4 +100,4 @@ class WorkingClient:
     def _patience_s(self) -> float:
         if self._random.random() < _IMPATIENCE:
             return self._random.uniform(0.01, 0.3)
-        return self._timeout_s
+        return TIMEOUT_S
