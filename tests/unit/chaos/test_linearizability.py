@@ -163,3 +163,8 @@ def test_only_the_core_of_a_violation_is_left() -> None:
     core = find_counterexample(history.operations, math.inf)
     assert [(op.kind, op.value) for op in core] == [("put", "a"), ("put", "b"), ("read", "a")]
     assert len(find_counterexample(history.operations, 0)) > len(core)
+
+
+def test_a_delete_stays_if_an_open_write_may_yet_find_the_key_absent() -> None:
+    history = B().put("a").open_put("b", precondition=IF_ABSENT).delete().operations
+    assert without(history, {history[-1].id}) == history

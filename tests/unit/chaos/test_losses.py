@@ -62,6 +62,8 @@ def test_an_answer_from_before_the_next_loss_does_not_count() -> None:
     losses = losses_of("leader")
     waiting = losses.waiting()
     losses.allow(["leader"])
+    losses.look(waiting, GOOD, {})
+    assert losses.allow(["follower1"]) == []
     losses.returned("leader")
     losses.look(waiting, GOOD, {})
     assert losses.allow(["follower1"]) == []
