@@ -42,13 +42,14 @@ def main(arguments: list[str] | None = None) -> int:
         "--check", type=Path, metavar="FILE", help="only check a kept history again"
     )
     given = parser.parse_args(arguments)
+    seed = random.randrange(1_000_000) if given.seed is None else given.seed
     try:
-        if given.check is not None:
-            return _verdict(read_history(given.check))
-        seed = random.randrange(1_000_000) if given.seed is None else given.seed
+        history = None if given.check is None else read_history(given.check)
         campaign = plan(seed, given.seconds, given.followers, given.write_quorum)
     except (OSError, ValueError) as error:
         parser.error(str(error))
+    if history is not None:
+        return _verdict(history)
     try:
         with _ended_by_signals():
             return _run(campaign)

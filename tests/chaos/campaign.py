@@ -18,12 +18,10 @@ from tests.chaos.schedule import make_schedule
 from tests.chaos.workload import KEYS, WorkingClient
 
 _CLIENTS = 8
-_REPL_TIMEOUT_S = 1.0
 _CONVERGENCE_TIMEOUT_S = 60.0
 _TICK_S = 0.2
 # Written once, so that snapshots and takeovers take several messages.
 _BALLAST = {f"ballast{number}": f"ballast{number} {'.' * 200_000}" for number in range(1, 13)}
-
 
 Show = Callable[[float, str], None]
 """Gets the seconds since the first operation, and how the campaign stands."""
@@ -42,7 +40,7 @@ def plan(seed: int, seconds: float = 60.0, followers: int = 5, write_quorum: int
     if not 1 <= write_quorum <= followers:
         raise ValueError("the write quorum must be from 1 to the number of followers")
     settings = {
-        "REPL_TIMEOUT": f"{_REPL_TIMEOUT_S:g}",
+        "REPL_TIMEOUT": "1",
         "MIN_DELAY": "0",
         "MAX_DELAY": "3",
         # With a short log a follower that was away needs a snapshot.
