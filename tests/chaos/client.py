@@ -4,7 +4,7 @@ A write that got no answer, or 504, is open: it may take effect at any later tim
 refused only if the node has said so, or could not be reached at all.
 """
 
-from collections.abc import Callable
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,12 +13,18 @@ from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NewConnection
 
 from analysis.nodes.node import Node
 from analysis.nodes.node_client import key_path
-from tests.chaos.history import Attempt, Operation, Outcome, Precondition, expand, shorten
+from tests.chaos.history import Operation, Outcome, Precondition, brief
 from tests.chaos.recorder import Recorder
 
-REFUSALS = frozenset({400, 403, 412, 503})
+NEVER_SENT = "never sent"
+REFUSALS = frozenset({400, 403, 412, 503, NEVER_SENT})
 """A write answered like this has not happened and never will."""
+ATTEMPTS = 4
+"""How often a write with an idempotency key is tried while its outcome is open."""
 
+TIMEOUT_S = 2.5  # longer than a node may take, if it is neither dead nor frozen
+
+_READ_OUTCOMES: dict[int | str, Outcome] = {200: "found", 404: "absent"}
 _PAUSE_BEFORE_REPEAT_S = 0.1
 
 
@@ -36,155 +42,129 @@ class Write:
     precondition: Precondition | None = None
     idempotency_key: str | None = None
 
+    def send(self, node: Node, timeout_s: float) -> tuple[int | str, dict[str, Any]]:
+        """Send it once; returns like :func:`_request`."""
+        headers = {}
+        if self.idempotency_key is not None:
+            headers["Idempotency-Key"] = self.idempotency_key
+        if self.precondition is not None and self.precondition.version is None:
+            headers["If-None-Match"] = "*"
+        elif self.precondition is not None:
+            headers["If-Match"] = f'"{self.precondition.version}"'
+        method = "DELETE" if self.value is None else "PUT"
+        body = None if self.value is None else {"value": self.value}
+        path = key_path("kv", self.key)
+        return _request(node, method, path, timeout_s, json=body, headers=headers)
+
 
 class Client:
     """One client, with one operation at a time.
 
     :param recorder: gets every operation.
-    :param pause: waits, for at most the seconds given.
     """
 
-    def __init__(self, name: str, recorder: Recorder, pause: Callable[[float], None]) -> None:
+    def __init__(self, name: str, recorder: Recorder) -> None:
         self.name = name
         self._recorder = recorder
-        self._pause = pause
 
-    def write(self, node: Node, write: Write, timeout_s: float, attempts: int = 1) -> Operation:
+    def write(self, node: Node, write: Write, timeout_s: float = TIMEOUT_S) -> Operation:
         """Put or delete.
 
         :param timeout_s: how long the client waits for an answer.
-        :param attempts: how often it tries while the outcome is open; more than 1 needs an
-            idempotency key.
         """
-        assert attempts == 1 or write.idempotency_key is not None, "a repeat would write twice"
-        number = self._recorder.next_id()
-        made: list[Attempt] = []
-        open_version: int | None = None
+        attempts = 1 if write.idempotency_key is None else ATTEMPTS
+        start_ns = self._recorder.now_ns()
+        answers: list[int | str] = []
+        version: int | None = None
         while True:
-            attempt, answer, outcome = self._try_write(node, write, timeout_s)
-            made.append(attempt)
-            document = _document(answer)
+            answer, document = write.send(node, timeout_s)
+            answers.append(answer)
+            outcome = _outcome_of_write(answer)
+            if outcome == "confirmed":
+                version = document.get("version")
+                break
+            if outcome == "refused" and len(answers) == 1:
+                break
             if outcome == "open":
-                open_version = document.get("version") or open_version
-            if outcome == "confirmed" or (outcome == "refused" and len(made) == 1):
+                version = document.get("version", version)
+            if len(answers) == attempts:
+                outcome = "open"  # a refused repeat says nothing of the requests before it
                 break
-            if len(made) >= attempts:
-                # A refused repeat says nothing of the requests before it.
-                outcome, document = "open", {"version": open_version}
-                break
-            self._pause(_PAUSE_BEFORE_REPEAT_S)
-        operation = Operation(
-            id=number,
-            client=self.name,
+            time.sleep(_PAUSE_BEFORE_REPEAT_S)
+        return self._record(
             node=node.name,
             kind="delete" if write.value is None else "put",
             key=write.key,
-            start_ns=made[0].start_ns,
-            end_ns=made[-1].end_ns,
+            start_ns=start_ns,
             outcome=outcome,
-            attempts=made,
-            value=write.value,
-            version=None if outcome == "refused" else document.get("version"),
+            answers=answers,
+            value=None if write.value is None else brief(write.value),
+            version=version,
             replicas=document.get("replicas_confirmed") if outcome == "confirmed" else None,
             precondition=write.precondition,
         )
-        self._recorder.operation(operation)
-        return operation
 
     def read(
-        self, node: Node, key: str, timeout_s: float, min_version: int | None = None
+        self,
+        node: Node,
+        key: str,
+        timeout_s: float = TIMEOUT_S,
+        min_version: int | None = None,
     ) -> Operation:
         """Get a key, perhaps only once the node has applied an index."""
-        number = self._recorder.next_id()
         query = "" if min_version is None else f"?min_version={min_version}"
-        attempt, answer, _ = self._request(node, "GET", key_path("kv", key) + query, timeout_s)
-        document = _document(answer)
-        outcome: Outcome = "unavailable"
-        if answer is not None and answer.status_code == 200:
-            outcome = "found"
-        elif answer is not None and answer.status_code == 404:
-            outcome = "absent"
-        operation = Operation(
-            id=number,
-            client=self.name,
+        start_ns = self._recorder.now_ns()
+        answer, document = _request(node, "GET", key_path("kv", key) + query, timeout_s)
+        outcome = _READ_OUTCOMES.get(answer, "unavailable")
+        return self._record(
             node=node.name,
             kind="read",
             key=key,
-            start_ns=attempt.start_ns,
-            end_ns=attempt.end_ns,
+            start_ns=start_ns,
             outcome=outcome,
-            attempts=[attempt],
+            answers=[answer],
             value=_text(document.get("value")) if outcome == "found" else None,
             version=document.get("version") if outcome == "found" else None,
             min_version=min_version,
         )
+
+    def _record(self, **fields: Any) -> Operation:
+        number, end_ns = next(self._recorder.ids), self._recorder.now_ns()
+        operation = Operation(id=number, client=self.name, end_ns=end_ns, **fields)
         self._recorder.operation(operation)
         return operation
 
-    def _try_write(
-        self, node: Node, write: Write, timeout_s: float
-    ) -> tuple[Attempt, requests.Response | None, Outcome]:
-        headers = {}
-        if write.idempotency_key is not None:
-            headers["Idempotency-Key"] = write.idempotency_key
-        if write.precondition is not None and write.precondition.version is None:
-            headers["If-None-Match"] = "*"
-        elif write.precondition is not None:
-            headers["If-Match"] = f'"{write.precondition.version}"'
-        body = None if write.value is None else {"value": expand(write.value)}
-        method = "DELETE" if write.value is None else "PUT"
-        attempt, answer, was_sent = self._request(
-            node, method, key_path("kv", write.key), timeout_s, body=body, headers=headers
-        )
-        if answer is None:
-            return attempt, None, "open" if was_sent else "refused"
-        if answer.status_code == 200:
-            return attempt, answer, "confirmed"
-        return attempt, answer, "refused" if answer.status_code in REFUSALS else "open"
 
-    def _request(
-        self,
-        node: Node,
-        method: str,
-        target: str,
-        timeout_s: float,
-        *,
-        body: Any = None,
-        headers: dict[str, str] | None = None,
-    ) -> tuple[Attempt, requests.Response | None, bool]:
-        """Send one request.
-
-        :return: the attempt, its answer, and whether the node may have received it.
-        """
-        start_ns = self._recorder.now_ns()
-        answer: requests.Response | None = None
-        was_sent = True
-        try:
-            answer = node.request(method, target, json=body, headers=headers, timeout_s=timeout_s)
-            outcome: int | str = answer.status_code
-        except requests.RequestException as error:
-            was_sent = _was_sent(error)
-            outcome = type(error).__name__ if was_sent else f"{type(error).__name__}, never sent"
-        return Attempt(start_ns, self._recorder.now_ns(), outcome), answer, was_sent
+def _outcome_of_write(answer: int | str) -> Outcome:
+    if answer == 200:
+        return "confirmed"
+    return "refused" if answer in REFUSALS else "open"
 
 
-def _document(answer: requests.Response | None) -> dict[str, Any]:
-    if answer is None:
-        return {}
+def _request(
+    node: Node, method: str, path: str, timeout_s: float, **other: Any
+) -> tuple[int | str, dict[str, Any]]:
+    """Send one request.
+
+    :return: the status, or why there is none; and the document, empty when there is none.
+    """
+    try:
+        answer = node.request(method, path, timeout_s=timeout_s, **other)
+    except requests.RequestException as error:
+        return type(error).__name__ if _may_have_arrived(error) else NEVER_SENT, {}
     try:
         document = answer.json()
     except ValueError:
-        return {}
-    return document if isinstance(document, dict) else {}
+        return answer.status_code, {}
+    return answer.status_code, document if isinstance(document, dict) else {}
+
+
+def _may_have_arrived(error: requests.RequestException) -> bool:
+    cause = error.args[0] if error.args else None
+    reason = cause.reason if isinstance(cause, MaxRetryError) else cause
+    return not isinstance(reason, NewConnectionError | ConnectTimeoutError)
 
 
 def _text(value: object) -> str:
     # Clients write text only; anything else must show up as a value that nobody wrote.
-    return shorten(value) if isinstance(value, str) else f"not text: {value!r}"
-
-
-def _was_sent(error: requests.RequestException) -> bool:
-    """Whether a request without an answer may have reached the node."""
-    cause = error.args[0] if error.args else None
-    reason = cause.reason if isinstance(cause, MaxRetryError) else cause
-    return not isinstance(reason, NewConnectionError | ConnectTimeoutError)
+    return brief(value) if isinstance(value, str) else f"not text: {value!r}"

@@ -80,22 +80,14 @@ def without(operations: Sequence[Operation], chosen: Collection[int]) -> list[Op
         for op in operations
         if op.id not in chosen or op.kind == "delete"
     ]
-    for delete in [op for op in kept if op.id in chosen]:
-        others = [op for op in kept if op is not delete]
-        if _is_idle(delete, others):
-            kept = others
-    return kept
+    return [op for op in kept if op.id not in chosen or _may_be_seen(op, kept)]
 
 
-def _is_idle(delete: Operation, others: Sequence[Operation]) -> bool:
-    """Whether nobody can have seen a delete, or there was nothing to delete yet."""
-    is_first = not delete.is_open and all(
-        op.start_ns > delete.end_ns for op in others if op.kind == "put"
-    )
-    may_be_seen = any(
+def _may_be_seen(delete: Operation, others: Sequence[Operation]) -> bool:
+    """Whether it may explain that somebody saw the key absent."""
+    return any(
         (op.is_open or op.end_ns >= delete.start_ns)
         and op.observes is not None
         and op.observes.value is None
         for op in others
     )
-    return is_first or not may_be_seen

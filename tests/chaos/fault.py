@@ -56,12 +56,5 @@ class Fault(Struct, frozen=True, kw_only=True, omit_defaults=True):
     def describe(self) -> str:
         """For people, on one line."""
         text = f"{self.action} {', '.join(self.emptied or self.nodes)}"
-        if self.emptied and self.emptied != self.nodes:
-            text += f", kill {', '.join(name for name in self.nodes if name not in self.emptied)}"
-        if self.action in ("cut", "stall"):
-            text += f" {self.way}"
-        if self.action == "slow":
-            text += f" by {self.latency_s * 1000:.0f} ms"
-        if self.kills_again_s:
-            text += f", {len(self.kills_again_s)} times again"
-        return text
+        killed = [name for name in self.nodes if self.emptied and name not in self.emptied]
+        return f"{text}, kill {', '.join(killed)}" if killed else text

@@ -1,8 +1,6 @@
 """What happened in a campaign: every operation, every fault, and what the nodes held at the end.
 
-A history is a file of JSON lines, written while the campaign runs: first the campaign's settings
-and schedule, then operations and events as they ended, last the copies and the end. All times are
-nanoseconds of one monotonic clock, from the start of the campaign.
+All times are nanoseconds of one monotonic clock, from the start of the campaign.
 
 An operation is what Jepsen calls so: something that one client asks of one node, from its
 invocation to its completion. Jepsen's *ok* is here ``confirmed``, ``found`` or ``absent``, *fail*
@@ -10,13 +8,15 @@ is ``refused`` and ``unavailable``, *info* is ``open``.
 """
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from hashlib import sha256
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 from msgspec import Struct
 
+from kvstore.api_types import Store
 from tests.chaos.fault import Fault
 
 Kind = Literal["put", "delete", "read"]
@@ -24,24 +24,21 @@ Outcome = Literal["confirmed", "refused", "open", "found", "absent", "unavailabl
 Value = str | None
 """What a key holds; ``None`` = it does not exist, as at the beginning."""
 
+_LONGEST_VALUE = 100
 
-class Campaign(Struct, frozen=True, kw_only=True, tag="campaign", tag_field="record"):
-    """The first record: what the campaign was to do.
+
+class Campaign(Struct, frozen=True, kw_only=True):
+    """What a campaign is to do.
 
     :param command: repeats it.
     :param node_settings: of every node, as in the environment.
-    :param keys: those that clients use.
-    :param ballast: keys that are written once, with long values, before the first fault.
     """
 
     command: str
     seed: int
     seconds: float
     followers: int
-    clients: int
     write_quorum: int
-    keys: list[str]
-    ballast: list[str]
     node_settings: dict[str, str]
     schedule: list[Fault]
 
@@ -57,21 +54,8 @@ class Precondition(Struct, frozen=True):
     value: Value
 
 
-class Attempt(Struct, frozen=True, array_like=True):
-    """One request of an operation, which is repeated under an idempotency key while it is open.
-
-    :param answer: the status, or why there is none.
-    """
-
-    start_ns: int
-    end_ns: int
-    answer: int | str
-
-
-class Operation(
-    Struct, frozen=True, kw_only=True, omit_defaults=True, tag="operation", tag_field="record"
-):
-    """What a client asked of a node, with all its requests, and what came of it.
+class Operation(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a client asked of a node, and what came of it.
 
     :param client: who asked; one operation at a time.
     :param node: name of the node that was asked.
@@ -81,6 +65,8 @@ class Operation(
     :param outcome: of a write ``confirmed``, ``refused`` (nothing happened) or ``open`` (it takes
         effect at any time from its start on, or never); of a read ``found``, ``absent`` or
         ``unavailable`` (it says nothing).
+    :param answers: to each of its requests the status, or why there is none. A write is repeated
+        under an idempotency key while it is open.
     :param version: in the answer; of an open write, where it is known.
     :param replicas: followers that held a confirmed write, as answered.
     :param min_version: that a read asked for.
@@ -94,7 +80,7 @@ class Operation(
     start_ns: int
     end_ns: int
     outcome: Outcome
-    attempts: list[Attempt]
+    answers: list[int | str]
     value: Value = None
     version: int | None = None
     replicas: int | None = None
@@ -129,81 +115,42 @@ class Operation(
         outcome = f"found {self.value}" if self.outcome == "found" else self.outcome
         if self.version is not None:
             outcome += f", version {self.version}"
-        answers = " then ".join(str(attempt.answer) for attempt in self.attempts)
+        answers = " then ".join(map(str, self.answers))
         times = f"{self.start_ns / 1e9:.4f} to {self.end_ns / 1e9:.4f} s"
         return f"#{self.id} {self.client} {what} on {self.node}, {times}: {outcome} ({answers})"
 
 
-class Event(Struct, frozen=True, kw_only=True, tag="event", tag_field="record"):
-    """Something was done to the nodes, or came of it; for people who read the file.
-
-    :param fault: number of the fault in the schedule; ``None`` for none.
-    """
+class Event(Struct, frozen=True):
+    """Something was done to the nodes, or came of it; for people who read the file."""
 
     at_ns: int
-    fault: int | None
     text: str
 
 
-class Killed(Struct, frozen=True, kw_only=True, tag="killed", tag_field="record"):
-    """A node was killed: it lost what was not durable."""
+class Loss(Struct, frozen=True):
+    """A node lost something."""
 
     at_ns: int
     node: str
 
 
-class Emptied(Struct, frozen=True, kw_only=True, tag="emptied", tag_field="record"):
-    """The data directory of a dead node was deleted, or put back to an older copy."""
-
-    at_ns: int
-    node: str
-
-
-class NodeCopy(Struct, frozen=True, kw_only=True, tag="copy", tag_field="record"):
-    """What a node held at the end, as in ``GET /admin/store``."""
-
-    node: str
-    index: int
-    epoch: int
-    store: dict[str, str]
-    versions: dict[str, int]
-    digest: str
-
-
-class End(Struct, frozen=True, kw_only=True, tag="end", tag_field="record"):
-    """The last record.
-
-    :param problems: what went wrong with the nodes; empty when they all became equal and ready.
-    """
-
-    at_ns: int
-    problems: list[str]
-
-
-Record = Campaign | Operation | Event | Killed | Emptied | NodeCopy | End
-
-encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(Record).decode
-
-
-class HistoryError(Exception):
-    """A file is not a history."""
-
-
-@dataclass
-class History:
-    """A whole history, read back.
+class History(Struct, kw_only=True):
+    """A whole history.
 
     :param operations: in the order of their starts.
-    :param end: ``None`` when the campaign was interrupted; there may be no copies then.
+    :param killed: the nodes lost what was not durable.
+    :param emptied: the data directory of a dead node was deleted, or put back to an older copy.
+    :param copies: what each node held at the end, by its name.
+    :param problems: what went wrong with the nodes and no fault explains.
     """
 
     campaign: Campaign
-    operations: list[Operation]
-    killed: list[Killed] = field(default_factory=list)
-    emptied: list[Emptied] = field(default_factory=list)
-    copies: list[NodeCopy] = field(default_factory=list)
-    end: End | None = None
+    problems: list[str] = []
+    killed: list[Loss] = []
+    emptied: list[Loss] = []
+    copies: dict[str, Store] = {}
+    events: list[Event] = []
+    operations: list[Operation] = []
 
     def writes(self) -> dict[str, list[Operation]]:
         """The puts and deletes of each key that may have taken effect."""
@@ -214,44 +161,24 @@ class History:
         return writes
 
 
-def read_history(path: Path) -> History:
-    """Read a history file.
-
-    :raises HistoryError: it is none.
-    """
-    records: dict[type[Record], list[Any]] = defaultdict(list)
-    try:
-        for line in path.read_bytes().splitlines():
-            record = _decode(line)
-            records[type(record)].append(record)
-        (campaign,) = records[Campaign]
-    except (OSError, ValueError) as error:
-        raise HistoryError(f"{path} is not a history: {error}") from error
-    return History(
-        campaign,
-        sorted(records[Operation], key=lambda op: op.start_ns),
-        records[Killed],
-        records[Emptied],
-        records[NodeCopy],
-        next(iter(records[End]), None),
-    )
-
-
-def describe_outcomes(outcomes: Counter[str]) -> str:
+def describe_outcomes(operations: Iterable[Operation]) -> str:
     """How many operations ended in which outcome, for people."""
+    outcomes = Counter(op.outcome for op in operations)
     return ", ".join(f"{count:,} {name}" for name, count in sorted(outcomes.items()))
 
 
-# Long values are written down briefly: ``name+1000`` stands for itself and 1,000 dots behind it.
+def brief(value: str) -> str:
+    """A value as it is written down: of a long one the beginning, and a digest of all of it."""
+    if len(value) <= _LONGEST_VALUE:
+        return value
+    return f"{value[:20]}... {sha256(value.encode()).hexdigest()}"
 
 
-def expand(value: str) -> str:
-    """The value as it is sent."""
-    _, plus, count = value.rpartition("+")
-    return value + "." * int(count) if plus and count.isdigit() else value
+def save_history(history: History, path: Path) -> None:
+    """Write a history to a file of JSON."""
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(history), indent=1))
 
 
-def shorten(value: str) -> str:
-    """The value as it is written down; one that is not what it says is told apart."""
-    short = value.rstrip(".")
-    return short if expand(short) == value else f"{short} and {len(value) - len(short)} dots"
+def read_history(path: Path) -> History:
+    """Read a history back; raises :class:`OSError` or :class:`ValueError` if the file is none."""
+    return msgspec.json.decode(path.read_bytes(), type=History)

@@ -48,7 +48,7 @@ def check(operations: Iterable[Operation], deadline_s: float = math.inf) -> Verd
     :param deadline_s: when the search is given up, on the monotonic clock.
     """
     search = _Search(operations)
-    fewest_deletes: dict[tuple[int, int, int, Value], int] = {}
+    fewest_deletes: dict[tuple[int, Value], int] = {}
     branches: list[Iterator[_Situation]] = [iter([_Situation()])]
     while branches:
         if time.monotonic() > deadline_s:
@@ -58,8 +58,8 @@ def check(operations: Iterable[Operation], deadline_s: float = math.inf) -> Verd
             branches.pop()
         elif search.explains_all(situation):
             return Verdict.LINEARIZABLE
-        elif situation.deletes < fewest_deletes.get(situation[:4], math.inf):
-            fewest_deletes[situation[:4]] = situation.deletes
+        elif situation.deletes < fewest_deletes.get(situation[:2], math.inf):
+            fewest_deletes[situation[:2]] = situation.deletes
             branches.append(search.next_situations(situation))
     return Verdict.NOT_LINEARIZABLE
 
@@ -67,23 +67,13 @@ def check(operations: Iterable[Operation], deadline_s: float = math.inf) -> Verd
 class _Situation(NamedTuple):
     """The operations placed so far, and what the register holds then.
 
-    Completed and open operations are numbered separately, in the order of their starts.
-
-    :param first: the first completed operation that is not placed.
-    :param placed: bit i: the completed operation ``first + i`` is placed.
-    :param open_placed: bit i: the open operation i is placed.
+    :param placed: bit i: operation i, in the order of their starts.
     :param deletes: how many unconditional open deletes are placed: always the earliest.
     """
 
-    first: int = 0
     placed: int = 0
-    open_placed: int = 0
     value: Value = None
     deletes: int = 0
-
-    def is_placed(self, number: int) -> bool:
-        """Whether a completed operation is placed."""
-        return number < self.first or bool(self.placed >> (number - self.first) & 1)
 
 
 class _Search:
@@ -91,99 +81,82 @@ class _Search:
 
     def __init__(self, operations: Iterable[Operation]) -> None:
         ordered = sorted(_with_an_effect(list(operations)), key=lambda op: op.start_ns)
-        self._completed = [op for op in ordered if not op.is_open]
         self._open_deletes = [op for op in ordered if _is_open_delete(op)]
-        self._open = [op for op in ordered if op.is_open and not _is_open_delete(op)]
-        self._observers = _observers(self._completed)
-        self._open_observers = _observers(self._open)
+        self._operations = [op for op in ordered if not _is_open_delete(op)]
+        self._completed = 0
+        self._observers: dict[Value, int] = defaultdict(int)
+        """For each value who saw it; bit i: operation i."""
+        for number, op in enumerate(self._operations):
+            if not op.is_open:
+                self._completed |= 1 << number
+            if op.observes is not None:
+                self._observers[op.observes.value] |= 1 << number
 
     def explains_all(self, situation: _Situation) -> bool:
         """Whether every completed operation is placed; open ones need not be."""
-        return situation.first == len(self._completed)
+        return self._completed & ~situation.placed == 0
 
     def next_situations(self, now: _Situation) -> Iterator[_Situation]:
         """Place one more operation, in every way that is worth trying."""
-        completed, first_end_ns = self._candidates(now)
+        completed, open_, first_end_ns = self._candidates(now)
         for number in completed:
-            op = self._completed[number]
-            if self._changes_nothing(op, now):
+            if self._changes_nothing(self._operations[number], now):
                 yield self._place(number, now)
                 return
-        for number in completed:
-            if self._fits(self._completed[number], now, number):
-                yield self._place(number, now)
-        open_ = [
-            number
-            for number, op in enumerate(self._open)
-            if op.start_ns <= first_end_ns and not now.open_placed >> number & 1
-        ]
-        candidates = [*(self._completed[n] for n in completed), *(self._open[n] for n in open_)]
+        candidates = [self._operations[number] for number in completed + open_]
         wanted = {seen.value for op in candidates if (seen := op.observes) is not None}
-        for number in open_:
-            op = self._open[number]
-            if op.value in wanted and self._fits(op, now):
-                open_placed = now.open_placed | 1 << number
-                yield self._holding(op.value, now._replace(open_placed=open_placed))
+        open_ = [number for number in open_ if self._operations[number].value in wanted]
+        for number in completed + open_:
+            op = self._operations[number]
+            if op.is_write and self._fits(op, now, but_for=1 << number):
+                yield self._place(number, now)
         for op in self._open_deletes[now.deletes : now.deletes + 1]:
             if op.start_ns <= first_end_ns and None in wanted and self._fits(op, now):
                 yield self._holding(None, now._replace(deletes=now.deletes + 1))
 
-    def _candidates(self, now: _Situation) -> tuple[list[int], float]:
-        """The completed operations that no unplaced one had ended before, and the first end."""
-        numbers: list[int] = []
+    def _candidates(self, now: _Situation) -> tuple[list[int], list[int], float]:
+        """The completed and the open operations that no unplaced one had ended before, and the
+        first end.
+        """
+        completed: list[int] = []
+        open_: list[int] = []
         first_end_ns = math.inf
-        for number in range(now.first, len(self._completed)):
-            op = self._completed[number]
+        left = ((1 << len(self._operations)) - 1) & ~now.placed
+        while left:
+            number = (left & -left).bit_length() - 1
+            op = self._operations[number]
             # Operations that touch are taken for concurrent.
             if op.start_ns > first_end_ns:
                 break
-            if not now.is_placed(number):
-                numbers.append(number)
+            if op.is_open:
+                open_.append(number)
+            else:
+                completed.append(number)
                 first_end_ns = min(first_end_ns, op.end_ns)
-        return numbers, first_end_ns
+            left &= left - 1
+        return completed, open_, first_end_ns
 
     def _changes_nothing(self, op: Operation, now: _Situation) -> bool:
         if op.kind == "read":
             return op.value == now.value
-        is_unseen = now.value == _UNSEEN and not self._will_be_seen(op.value, now)
+        is_unseen = now.value == _UNSEEN and not self._observers[op.value] & ~now.placed
         return is_unseen and op.observes is None
 
-    def _fits(self, op: Operation, now: _Situation, number: int | None = None) -> bool:
+    def _fits(self, write: Operation, now: _Situation, but_for: int = 0) -> bool:
         """Whether a write may be placed: its condition holds, and nobody else needs the value."""
-        if op.kind == "read" or (op.observes is not None and op.observes.value != now.value):
+        if write.observes is not None and write.observes.value != now.value:
             return False
-        others = self._waiting_observers(now.value, now)
-        if number is not None:
-            others &= ~(1 << (number - now.first))
-        return now.value is None or others == 0
+        waiting = self._observers[now.value] & self._completed & ~now.placed & ~but_for
+        return now.value is None or waiting == 0
 
     def _place(self, number: int, now: _Situation) -> _Situation:
-        op = self._completed[number]
-        first, placed = now.first, now.placed | 1 << (number - now.first)
-        while placed & 1:
-            first, placed = first + 1, placed >> 1
+        op = self._operations[number]
         value = now.value if op.kind == "read" else op.value
-        return self._holding(value, now._replace(first=first, placed=placed))
+        return self._holding(value, now._replace(placed=now.placed | 1 << number))
 
     def _holding(self, value: Value, then: _Situation) -> _Situation:
-        return then._replace(value=value if self._will_be_seen(value, then) else _UNSEEN)
-
-    def _will_be_seen(self, value: Value, now: _Situation) -> bool:
-        open_observers = self._open_observers[value] & ~now.open_placed
-        return bool(self._waiting_observers(value, now) or open_observers)
-
-    def _waiting_observers(self, value: Value, now: _Situation) -> int:
-        """Completed operations that saw a value and are not placed; bit i: ``first + i``."""
-        return self._observers[value] >> now.first & ~now.placed
-
-
-def _observers(operations: list[Operation]) -> dict[Value, int]:
-    """For each value who saw it; bit i: operation i."""
-    masks: dict[Value, int] = defaultdict(int)
-    for number, op in enumerate(operations):
-        if op.observes is not None:
-            masks[op.observes.value] |= 1 << number
-    return masks
+        will_be_seen = self._observers[value] & ~then.placed
+        return then._replace(value=value if will_be_seen else _UNSEEN)
 
 
 def _is_open_delete(op: Operation) -> bool:

@@ -8,59 +8,50 @@ follower that its leader knows must stay: without any, an operator would have to
 import threading
 
 from kvstore.api_types import Status
-
-
-class Loss:
-    """One directory that was deleted, or put back to an older copy."""
-
-    def __init__(self) -> None:
-        self.returned = False
-        """Whether the node was started again."""
+from tests.chaos.fault import LEADER
 
 
 class Losses:
     """The nodes that lost their directories and may not hold everything again yet.
 
     :param write_quorum: W, at least 1.
-    :param leader: the leader's name.
     :param followers: how many there are.
     """
 
-    def __init__(self, write_quorum: int, leader: str, followers: int) -> None:
+    def __init__(self, write_quorum: int, followers: int) -> None:
         self._write_quorum = write_quorum
-        self._leader = leader
         self._followers = followers
-        self._losses: dict[str, Loss] = {}
+        self._lost: set[str] = set()
+        self._returned: dict[str, object] = {}
         self._lock = threading.Lock()
 
     def allow(self, names: list[str]) -> list[str]:
         """Say which of these nodes may lose their directories now; they count as lost at once."""
-        allowed = []
         with self._lock:
             for name in names:
-                if name in self._losses or self._one_more(name):
-                    self._losses[name] = Loss()
-                    allowed.append(name)
-        return allowed
-
-    def _one_more(self, name: str) -> bool:
-        followers = len(self._losses.keys() - {self._leader})
-        stays = name == self._leader or followers + 1 < self._followers
-        return stays and len(self._losses) < self._write_quorum
+                lost = self._lost | {name}
+                if len(lost) <= self._write_quorum and len(lost - {LEADER}) < self._followers:
+                    self._lost = lost
+            allowed = [name for name in names if name in self._lost]
+            for name in allowed:
+                self._returned.pop(name, None)
+            return allowed
 
     def returned(self, name: str) -> None:
         """A node that had lost its directory was started again."""
         with self._lock:
-            self._losses[name].returned = True
+            self._returned[name] = object()
 
-    def waiting(self) -> dict[str, Loss]:
-        """The nodes that were started again and may hold everything by now."""
+    def waiting(self) -> dict[str, object]:
+        """The nodes that were started again and may hold everything by now; each return is an
+        object of its own.
+        """
         with self._lock:
-            return {name: loss for name, loss in self._losses.items() if loss.returned}
+            return self._returned.copy()
 
     def look(
         self,
-        waiting: dict[str, Loss],
+        waiting: dict[str, object],
         leader: Status,
         followers: dict[str, tuple[str, str, int]],
     ) -> None:
@@ -74,7 +65,7 @@ class Losses:
         if leader.state != "leading":
             return
         # A leader that leads holds everything confirmed; a follower does up to its match index.
-        good = {self._leader}
+        good = {LEADER}
         holding = {
             (shown.address, shown.node)
             for shown in leader.followers
@@ -88,5 +79,6 @@ class Losses:
         )
         with self._lock:
             for name in good & waiting.keys():
-                if self._losses.get(name) is waiting[name]:
-                    del self._losses[name]
+                if self._returned.get(name) is waiting[name]:
+                    del self._returned[name]
+                    self._lost.remove(name)

@@ -1,7 +1,7 @@
 """Injects the faults of a schedule, and undoes them."""
 
 import random
-import threading
+import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -9,9 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 
 from analysis.nodes.errors import NodeUnavailableError
+from analysis.nodes.node import Node
 from tests.chaos.cluster import ChaosCluster
 from tests.chaos.fault import Action, Fault, Way
-from tests.chaos.recorder import Recorder
 from tests.support.tcp_proxy import BOTH, Direction
 
 _ENTRIES_PATH = "/replicate"
@@ -27,27 +27,18 @@ _WAYS: dict[Way, tuple[Direction, ...]] = {
 
 
 class Nemesis:
-    """Runs a schedule on a cluster.
+    """Runs the schedule of a campaign on its cluster, until that is stopped."""
 
-    :param seed: of what the schedule leaves open: which requests are replayed.
-    :param stopped: when it is set no fault begins any more, and those that last end.
-    """
-
-    def __init__(
-        self,
-        cluster: ChaosCluster,
-        schedule: list[Fault],
-        recorder: Recorder,
-        seed: int,
-        stopped: threading.Event,
-    ) -> None:
+    def __init__(self, cluster: ChaosCluster) -> None:
         self._cluster = cluster
-        self._schedule = schedule
-        self._recorder = recorder
-        self._random = random.Random(f"nemesis {seed}")
-        self._stopped = stopped
-        self._in_flight: dict[int, str] = {}
-        self._on_processes: dict[Action, Callable[[Fault, list[str]], None]] = {
+        self._campaign = cluster.campaign
+        self._recorder = cluster.recorder
+        self._stopped = cluster.stopped
+        # What the schedule leaves open: the requests to replay, and the quorum.
+        self._random = random.Random(f"nemesis {cluster.campaign.seed}")
+        self.in_flight: dict[int, str] = {}
+        """The faults that last now, by their numbers."""
+        self._on_processes: dict[Action, Callable[[Fault, list[Node]], None]] = {
             "kill": self._kill,
             "empty": self._kill,
             "kill worker": self._kill_workers,
@@ -56,144 +47,144 @@ class Nemesis:
             "freeze": self._freeze,
         }
 
-    @property
-    def in_flight(self) -> list[str]:
-        """The faults that last now."""
-        return list(self._in_flight.values())
-
     def run(self) -> None:
         """Inject every fault at its time; returns when the last one is undone."""
         start_s = time.monotonic()
         with ThreadPoolExecutor(_MOST_IN_FLIGHT) as threads:
-            for fault in self._schedule:
+            for fault in self._campaign.schedule:
                 if self._stopped.wait(max(0.0, start_s + fault.at_s - time.monotonic())):
                     break
                 threads.submit(self._inject, fault)
 
     def _inject(self, fault: Fault) -> None:
-        text = fault.describe()
-        self._in_flight[fault.number] = text
-        self._recorder.event(f"begins: {text}", fault.number)
+        text = self.in_flight[fault.number] = fault.describe()
+        self._recorder.event(f"fault {fault.number} begins: {text}")
+        nodes = [self._cluster.named[name] for name in fault.nodes]
         try:
-            self._inject_and_undo(fault)
-            self._recorder.event(f"ended: {text}", fault.number)
+            if fault.action in self._on_processes:
+                with self._reserved(nodes) as reserved:
+                    self._on_processes[fault.action](fault, reserved)
+            elif fault.action == "replay":
+                self._replay(nodes)
+            elif fault.action == "raise quorum":
+                self._raise_quorum(fault)
+            else:
+                self._disturb_links(fault, nodes)
+            self._recorder.event(f"fault {fault.number} has ended")
         except Exception as error:  # noqa: BLE001 (a fault that is not undone spoils the rest)
             self._recorder.problem(f"{text}: {error!r}")
             self._stopped.set()
         finally:
-            del self._in_flight[fault.number]
-
-    def _inject_and_undo(self, fault: Fault) -> None:
-        if fault.action in self._on_processes:
-            with self._reserved(fault) as names:
-                self._on_processes[fault.action](fault, names)
-        elif fault.action == "replay":
-            self._replay(fault)
-        elif fault.action == "raise quorum":
-            self._raise_quorum(fault)
-        else:
-            self._disturb_links(fault)
+            del self.in_flight[fault.number]
 
     @contextmanager
-    def _reserved(self, fault: Fault) -> Iterator[list[str]]:
-        """Reserve those nodes of a fault that no other fault has reserved."""
+    def _reserved(self, nodes: list[Node]) -> Iterator[list[Node]]:
+        """Reserve those nodes that no other fault has reserved."""
         with ExitStack() as stack:
-            taken: list[str] = []
-            for name in fault.nodes:
-                lock = self._cluster.reserved[name]
+            taken: list[Node] = []
+            for node in nodes:
+                lock = self._cluster.reserved[node]
                 if lock.acquire(timeout=_GRASP_S):
                     stack.callback(lock.release)
-                    taken.append(name)
+                    taken.append(node)
                 else:
-                    self._recorder.event(f"{name} is left out: another fault has it", fault.number)
+                    self._recorder.event(f"{node.name} is left out: another fault has it")
             yield taken
 
     # Processes
 
-    def _kill(self, fault: Fault, names: list[str]) -> None:
-        emptied = self._may_lose(fault, [name for name in names if name in fault.emptied])
-        self._cluster.crash(names, on_confirmation=fault.on_confirmation)
-        for name in emptied:
-            self._cluster.empty(name)
-        self._restart_later(fault, names)
-        for name in emptied:
-            self._cluster.returned(name)
+    def _kill(self, fault: Fault, nodes: list[Node]) -> None:
+        emptied = self._may_lose([node for node in nodes if node.name in fault.emptied])
+        self._cluster.crash(nodes, on_confirmation=fault.on_confirmation)
+        for node in emptied:
+            node.empty()
+            self._recorder.emptied(node.name)
+        self._restart_later(fault, nodes)
+        self._returned(emptied)
 
-    def _kill_workers(self, _fault: Fault, names: list[str]) -> None:
-        for name in names:
-            self._cluster.kill_worker(name)
-        for name in names:
-            self._cluster.wait_until_serving(name)
+    def _kill_workers(self, _fault: Fault, nodes: list[Node]) -> None:
+        for node in nodes:
+            _, worker, *_ = node.processes
+            worker.kill()
+            self._recorder.killed(node.name)
+        for node in nodes:
+            node.wait_until_serving()
 
-    def _stop(self, fault: Fault, names: list[str]) -> None:
-        for name in names:
-            self._cluster.terminate(name)
-        self._restart_later(fault, names)
+    def _stop(self, fault: Fault, nodes: list[Node]) -> None:
+        for node in nodes:
+            code = node.stop()
+            if code != 0:
+                self._recorder.problem(f"{node.name} exited with {code} after SIGTERM")
+        self._restart_later(fault, nodes)
 
-    def _freeze(self, fault: Fault, names: list[str]) -> None:
-        for name in names:
-            self._cluster.nodes[name].freeze()
+    def _freeze(self, fault: Fault, nodes: list[Node]) -> None:
+        for node in nodes:
+            node.freeze()
         self._stopped.wait(fault.seconds)
-        for name in names:
-            self._cluster.nodes[name].thaw()
+        for node in nodes:
+            node.thaw()
 
-    def _put_back(self, fault: Fault, names: list[str]) -> None:
-        self._cluster.crash(names)
-        for name in names:
-            self._cluster.keep_copy(name)
-        self._restart(names)
+    def _put_back(self, fault: Fault, nodes: list[Node]) -> None:
+        copies = {node: node.directory.with_name(f"copy of {node.name}") for node in nodes}
+        self._cluster.crash(nodes)
+        for node, copy in copies.items():
+            shutil.rmtree(copy, ignore_errors=True)
+            shutil.copytree(node.directory, copy)
+        self._restart(nodes)
         self._stopped.wait(fault.seconds)
-        lost = self._may_lose(fault, names)
-        self._cluster.crash(names, on_confirmation=fault.on_confirmation)
-        for name in lost:
-            self._cluster.put_back(name)
-        self._restart(names)
-        for name in lost:
-            self._cluster.returned(name)
+        lost = self._may_lose(nodes)
+        self._cluster.crash(nodes, on_confirmation=fault.on_confirmation)
+        for node in lost:
+            node.put_back(copies[node])
+            self._recorder.emptied(node.name)
+        self._restart(nodes)
+        self._returned(lost)
 
-    def _may_lose(self, fault: Fault, names: list[str]) -> list[str]:
-        allowed = self._cluster.may_lose(names)
-        if allowed != names:
-            self._recorder.event(f"only {allowed} may lose their copies now", fault.number)
-        return allowed
+    def _may_lose(self, nodes: list[Node]) -> list[Node]:
+        allowed = self._cluster.losses.allow([node.name for node in nodes])
+        if len(allowed) < len(nodes):
+            self._recorder.event(f"only {allowed} may lose their copies now")
+        return [self._cluster.named[name] for name in allowed]
 
-    def _restart_later(self, fault: Fault, names: list[str]) -> None:
+    def _returned(self, nodes: list[Node]) -> None:
+        for node in nodes:
+            self._cluster.losses.returned(node.name)
+
+    def _restart_later(self, fault: Fault, nodes: list[Node]) -> None:
         self._stopped.wait(fault.seconds)
         for again_s in fault.kills_again_s:
-            for name in names:
-                self._cluster.start(name)
+            for node in nodes:
+                node.launch()
             self._stopped.wait(again_s)
-            self._cluster.crash(names)
-        self._restart(names)
+            self._cluster.crash(nodes)
+        self._restart(nodes)
 
-    def _restart(self, names: list[str]) -> None:
-        for name in names:
-            self._cluster.start(name)
-        for name in names:
-            self._cluster.wait_until_serving(name)
+    def _restart(self, nodes: list[Node]) -> None:
+        for node in nodes:
+            node.launch()
+        for node in nodes:
+            node.wait_until_serving()
 
     # The leader's write quorum
 
     def _raise_quorum(self, fault: Fault) -> None:
         """Only ever above W: what is confirmed meanwhile is held by at least as many."""
-        usual = self._cluster.write_quorum
-        quorum = self._random.randint(usual, len(self._cluster.followers))
-        self._try_to_set_quorum(fault, quorum)
+        usual = self._campaign.write_quorum
+        self._try_to_set_quorum(self._random.randint(usual, self._campaign.followers))
         self._stopped.wait(fault.seconds)
-        self._try_to_set_quorum(fault, usual)
+        self._try_to_set_quorum(usual)
 
-    def _try_to_set_quorum(self, fault: Fault, quorum: int) -> None:
+    def _try_to_set_quorum(self, quorum: int) -> None:
         try:
             self._cluster.leader.set_quorum(quorum)
-            self._recorder.event(f"W is {quorum}", fault.number)
+            self._recorder.event(f"W is {quorum}")
         except NodeUnavailableError as error:  # a leader that is dead or frozen now
-            self._recorder.event(f"W is not changed: {error}", fault.number)
+            self._recorder.event(f"W is not changed: {error}")
 
     # Links
 
-    def _disturb_links(self, fault: Fault) -> None:
-        links = [self._cluster.link(name) for name in fault.nodes]
-        for link in links:
+    def _disturb_links(self, fault: Fault, followers: list[Node]) -> None:
+        for link in map(self._cluster.link, followers):
             match fault.action:
                 case "cut":
                     link.cut(*_WAYS[fault.way])
@@ -206,18 +197,16 @@ class Nemesis:
                 case "refuse":
                     link.refuse()
         self._stopped.wait(fault.seconds)
-        for link in links:
-            link.heal()
+        self._cluster.heal(*followers)
 
-    def _replay(self, fault: Fault) -> None:
-        for name in fault.nodes:
-            link = self._cluster.link(name)
+    def _replay(self, followers: list[Node]) -> None:
+        for follower in followers:
+            link = self._cluster.link(follower)
             seen = [request for path in _REPLAYED_PATHS for request in link.requests(path)]
-            count = min(len(seen), _REPLAYED_REQUESTS)
             answers: Counter[int | str] = Counter()
             try:
-                for request in self._random.sample(seen, count):
+                for request in self._random.sample(seen, min(len(seen), _REPLAYED_REQUESTS)):
                     answers[link.replay(request).status] += 1
             except OSError as error:  # a follower that is dead or frozen now
                 answers[type(error).__name__] += 1
-            self._recorder.event(f"{name} answered replays: {dict(answers)}", fault.number)
+            self._recorder.event(f"{follower.name} answered replays: {dict(answers)}")

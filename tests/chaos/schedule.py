@@ -5,6 +5,7 @@ The kinds of faults are dealt like cards: each comes up before any comes up agai
 
 import random
 from collections.abc import Callable, Iterator
+from typing import Literal
 
 from msgspec.structs import replace
 
@@ -18,6 +19,7 @@ _MOST_TOGETHER_S = 0.7  # between the beginnings of cards that are played togeth
 _RESTART_S = 0.8  # about what a node takes to start: the next faults shall meet a whole cluster
 _LONGEST_CALM_S = 1.2
 _WAYS: tuple[Way, ...] = ("both ways", "to the follower", "to the leader")
+Who = Literal["leader", "follower", "followers", "anybody", "few", "everybody"]
 
 
 def make_schedule(seed: int, seconds: float, followers: int, write_quorum: int) -> list[Fault]:
@@ -27,8 +29,7 @@ def make_schedule(seed: int, seconds: float, followers: int, write_quorum: int) 
     :return: in the order of their beginnings.
     """
     draw = Draw(random.Random(f"schedule {seed}"), followers, write_quorum)
-    rounds = _rounds(draw, seconds)
-    faults = sorted((fault for faults in rounds for fault in faults), key=lambda fault: fault.at_s)
+    faults = sorted(_faults(draw, seconds), key=lambda fault: fault.at_s)
     return [replace(fault, number=number) for number, fault in enumerate(faults, start=1)]
 
 
@@ -58,8 +59,24 @@ class Draw:
         count = self.chance.randint(1, min(len(names), most or len(names)))
         return sorted(self.chance.sample(names, count))
 
+    def nodes(self, who: Who) -> list[str]:
+        """Those that a card is about."""
+        match who:
+            case "leader":
+                return [LEADER]
+            case "follower":
+                return self.some(self.followers, 1)
+            case "followers":
+                return self.some(self.followers)
+            case "anybody":
+                return self.some(self.everybody)
+            case "few":
+                return self.some(self.everybody, self.write_quorum)
+            case "everybody":
+                return self.everybody
 
-def _rounds(draw: Draw, seconds: float) -> Iterator[list[Fault]]:
+
+def _faults(draw: Draw, seconds: float) -> Iterator[Fault]:
     cards = _dealt_cards(draw.chance)
     at_s = _FIRST_FAULT_S
     while True:
@@ -71,11 +88,10 @@ def _rounds(draw: Draw, seconds: float) -> Iterator[list[Fault]]:
         end_s = max(fault.end_s for fault in faults)
         if end_s > seconds:
             return
-        yield faults
+        yield from faults
         at_s = end_s + _RESTART_S + draw.chance.uniform(0.0, _LONGEST_CALM_S)
 
 
-Nodes = Callable[[Draw], list[str]]
 Card = Callable[[Draw], list[Fault]]
 """Makes faults; their times are from the moment the card is played."""
 
@@ -85,33 +101,9 @@ def _dealt_cards(chance: random.Random) -> Iterator[Card]:
         yield from chance.sample(_DECK, len(_DECK))
 
 
-def _leader(_draw: Draw) -> list[str]:
-    return [LEADER]
-
-
-def _follower(draw: Draw) -> list[str]:
-    return draw.some(draw.followers, 1)
-
-
-def _followers(draw: Draw) -> list[str]:
-    return draw.some(draw.followers)
-
-
-def _anybody(draw: Draw) -> list[str]:
-    return draw.some(draw.everybody)
-
-
-def _everybody(draw: Draw) -> list[str]:
-    return draw.everybody
-
-
-def _as_many_as_may_be_lost(draw: Draw) -> list[str]:
-    return draw.some(draw.everybody, draw.write_quorum)
-
-
-def _one(action: Action, choose: Nodes) -> Card:
+def _one(action: Action, who: Who) -> Card:
     def play(draw: Draw) -> list[Fault]:
-        nodes = choose(draw)
+        nodes = draw.nodes(who)
         fault = Fault(
             action=action,
             nodes=nodes,
@@ -130,7 +122,7 @@ def _again_and_again(action: Action) -> Card:
     """The leader's start is interrupted, and begins anew; where it was emptied its takeover is."""
 
     def play(draw: Draw) -> list[Fault]:
-        (fault,) = _one(action, _leader)(draw)
+        (fault,) = _one(action, "leader")(draw)
         again = [draw.between(0.2, 1.8) for _ in range(draw.chance.randint(1, 3))]
         return [replace(fault, seconds=0.0, on_confirmation=False, kills_again_s=again)]
 
@@ -158,7 +150,7 @@ def _leave_few_copies(draw: Draw) -> list[Fault]:
 
 def _late_entries(draw: Draw) -> list[Fault]:
     """Entries of the old reign arrive after the claim of the new one."""
-    nodes, seconds = _followers(draw), draw.between(1.5, _LONGEST_S)
+    nodes, seconds = draw.nodes("followers"), draw.between(1.5, _LONGEST_S)
     emptied = draw.chance.choice(([], [LEADER]))
     action: Action = "empty" if emptied else "kill"
     at_s = draw.between(0.1, 0.6)
@@ -179,29 +171,29 @@ def _isolated_leader(draw: Draw) -> list[Fault]:
 
 
 _DECK: tuple[Card, ...] = (
-    _one("kill", _leader),
-    _one("kill", _followers),
-    _one("kill", _everybody),
+    _one("kill", "leader"),
+    _one("kill", "followers"),
+    _one("kill", "everybody"),
     _again_and_again("kill"),
-    _one("kill worker", _anybody),
-    _one("stop", _anybody),
-    _one("empty", _follower),
-    _one("empty", _leader),
-    _one("empty", _as_many_as_may_be_lost),
+    _one("kill worker", "anybody"),
+    _one("stop", "anybody"),
+    _one("empty", "follower"),
+    _one("empty", "leader"),
+    _one("empty", "few"),
     _again_and_again("empty"),
     *[_leave_few_copies] * 3,
     _put_back,
-    _one("freeze", _leader),
-    _one("freeze", _followers),
-    _one("freeze", _anybody),
-    _one("cut", _followers),
-    _one("cut", _follower),
-    _one("stall", _followers),
-    _one("stall", _follower),
-    _one("slow", _followers),
-    _one("refuse", _followers),
-    *[_one("replay", _followers)] * 2,
-    _one("raise quorum", _leader),
+    _one("freeze", "leader"),
+    _one("freeze", "followers"),
+    _one("freeze", "anybody"),
+    _one("cut", "followers"),
+    _one("cut", "follower"),
+    _one("stall", "followers"),
+    _one("stall", "follower"),
+    _one("slow", "followers"),
+    _one("refuse", "followers"),
+    *[_one("replay", "followers")] * 2,
+    _one("raise quorum", "leader"),
     *[_late_entries] * 2,
     _isolated_leader,
 )

@@ -14,23 +14,23 @@ from analysis.nodes.node import REPO_ROOT
 from tests.chaos.__main__ import INTERRUPTED
 from tests.chaos.campaign import plan, run
 from tests.chaos.fault import LEADER
-from tests.chaos.history import History, read_history
+from tests.chaos.history import History, save_history
 from tests.chaos.judgement import judge, verdict_lines
 from tests.support.waiting import wait_until
 
 FIXED_SEED = 3454  # its schedule has nearly every kind of fault, and most of them on followers too
 FRESH_SEED = random.randrange(1_000_000)
 SECONDS = 20.0
-SEARCH_S = 60.0
 
 
 def _run_campaign(seed: int, directory: Path, capsys: pytest.CaptureFixture[str]) -> History:
     campaign = plan(seed=seed, seconds=SECONDS, followers=3)
     with capsys.disabled():
         print(f"\nfault campaign: {campaign.command}", flush=True)
-    path = run(campaign, directory, lambda *_: None)
-    history = read_history(path)
-    judgement = judge(history, SEARCH_S)
+    history = run(campaign, directory, lambda *_: None)
+    path = directory / "history.json"
+    save_history(history, path)
+    judgement = judge(history)
     verdict = "\n".join(verdict_lines(history, judgement))
     assert judgement.passed, f"{verdict}\nhistory: {path}\nrepeat with: {campaign.command}"
     return history

@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from contextlib import ExitStack
 
 import pytest
 
@@ -8,7 +9,7 @@ from analysis.nodes.node_client import NodeClient
 from analysis.study.cluster import Cluster, recognise
 from kvstore.api_types import Status
 from tests.support.statuses import follower_seen, node_status
-from tests.unit.analysis.conftest import StartServer
+from tests.unit.analysis.conftest import Serve
 
 
 def leader_of(*nodes: str) -> Status:
@@ -20,18 +21,15 @@ def follower(node: str) -> Status:
 
 
 def recognise_urls(leader: str, followers: Sequence[str]) -> Cluster:
-    clients = [NodeClient(url) for url in (leader, *followers)]
-    try:
-        return recognise(clients[0], clients[1:])
-    finally:
-        for client in clients:
-            client.close()
+    with ExitStack() as stack:
+        first, *others = [stack.enter_context(NodeClient(url)) for url in (leader, *followers)]
+        return recognise(first, others)
 
 
-def test_followers_are_matched_with_the_leaders_names_for_them(start_server: StartServer) -> None:
-    leader = start_server(status=leader_of("A", "B"))
-    urls = [start_server(status=follower(node)).url for node in ("B", "A")]
-    assert recognise_urls(leader.url, urls).addresses == ("B:5000", "A:5000")
+def test_followers_are_matched_with_the_leaders_names_for_them(serve: Serve) -> None:
+    urls = [serve("/status", follower(node)) for node in ("B", "A")]
+    cluster = recognise_urls(serve("/status", leader_of("A", "B")), urls)
+    assert cluster.addresses == ("B:5000", "A:5000")
 
 
 @pytest.mark.parametrize(
@@ -46,19 +44,16 @@ def test_followers_are_matched_with_the_leaders_names_for_them(start_server: Sta
     ],
 )
 def test_other_nodes_are_refused(
-    start_server: StartServer, leader: Status, given: list[str], reason: str
+    serve: Serve, leader: Status, given: list[str], reason: str
 ) -> None:
-    urls = [start_server(status=follower(node)).url for node in given]
+    urls = [serve("/status", follower(node)) for node in given]
     with pytest.raises(ClusterError, match=reason):
-        recognise_urls(start_server(status=leader).url, urls)
+        recognise_urls(serve("/status", leader), urls)
 
 
-def test_an_unreachable_follower_is_refused(start_server: StartServer) -> None:
+def test_what_answers_nothing_or_is_no_node_is_refused(serve: Serve) -> None:
     nobody = f"http://127.0.0.1:{free_ports(1)[0]}"
     with pytest.raises(NodeUnavailableError, match="ConnectionError"):
-        recognise_urls(start_server(status=leader_of("A")).url, [nobody])
-
-
-def test_something_else_than_a_node_is_refused(start_server: StartServer) -> None:
+        recognise_urls(serve("/status", leader_of("A")), [nobody])
     with pytest.raises(NodeUnavailableError, match="missing required field"):
-        recognise_urls(start_server(status={"status": "fine"}).url, [])
+        recognise_urls(serve("/status", {"status": "fine"}), [])

@@ -33,12 +33,6 @@ def test_a_follower_that_stays_behind_is_given_up_on() -> None:
     assert [seconds is None for seconds in lag.caught_up_after_s.values()] == [False, True]
 
 
-def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
-    lag = FollowerLag(9, 0.001, {"a": 2}, {"a": None})
-    lag.save(tmp_path / "lag.json")
-    assert FollowerLag.load(tmp_path / "lag.json") == lag
-
-
 @pytest.mark.parametrize("text", [None, "", '{"last_index": 1}'])
 def test_a_missing_or_damaged_file_is_refused(tmp_path: Path, text: str | None) -> None:
     if text is not None:

@@ -70,11 +70,11 @@ def test_failures_are_counted_by_reason_and_are_no_measurements(tmp_path: Path) 
     [
         ("", "no requests"),
         (HEADER, "no requests"),
-        (HEADER + GOOD + "1700000000.2,POST,/put/[key],soon,60,200,\n", "at line 4: .*soon"),
-        (HEADER + GOOD + "1700000000.2,POST,/put/[key],-1.0,60,200,\n", "at line 4: -1.0 is not"),
-        (HEADER + GOOD + "1700000000.2,POST,/put/[key],nan,60,200,\n", "at line 4: nan is not"),
-        (HEADER + GOOD + "1700000000.2,POST,/put/[key],3.0", "at line 4: no exception"),
-        (HEADER + GOOD + "1700000000.2,POST,/pu\n", "at line 4: no response_time_ms"),
+        (HEADER + GOOD + "17.0,POST,/put/[key],soon,60,200,\n", "at line 4: .*soon"),
+        (HEADER + GOOD + "17.0,POST,/put/[key],-1.0,60,200,\n", "at line 4: -1.0 is not"),
+        (HEADER + GOOD + "17.0,POST,/put/[key],nan,60,200,\n", "at line 4: nan is not"),
+        (HEADER + GOOD + "17.0,POST,/put/[key],3.0", "at line 4: no exception"),
+        (HEADER + GOOD + "17.0,POST,/pu\n", "at line 4: no response_time_ms"),
         ("timestamp,exception\n1700000000.0,\n", "at line 2: no response_time_ms"),
     ],
 )
@@ -101,21 +101,21 @@ def test_confidence_interval_covers_the_true_mean_about_95_times_in_100() -> Non
 TOTALS = LocustTotals(requests=4, failures=0, average_ms=2.5)
 
 
+def totals_of(folder: Path, text: str) -> LocustTotals:
+    (folder / "stats.csv").write_text(text, encoding="utf-8")
+    return read_locust_totals(folder / "stats.csv")
+
+
 def test_totals_are_read_from_the_row_of_all_requests(tmp_path: Path) -> None:
-    path = tmp_path / "stats.csv"
-    path.write_text(
-        "Type,Name,Request Count,Failure Count,Average Response Time\n"
-        "POST,/put/[key],3,0,2.0\n,Aggregated,4,0,2.5\n",
-        encoding="utf-8",
-    )
-    assert read_locust_totals(path) == TOTALS
+    columns = "Type,Name,Request Count,Failure Count,Average Response Time\n"
+    rows = "POST,/put/[key],3,0,2.0\n,Aggregated,4,0,2.5\n"
+    assert totals_of(tmp_path, columns + rows) == TOTALS
 
 
 @pytest.mark.parametrize("text", ["", "Name,Request Count\n/put/[key],10\n", HEADER + GOOD])
 def test_other_files_have_no_totals(tmp_path: Path, text: str) -> None:
-    (tmp_path / "stats.csv").write_text(text, encoding="utf-8")
     with pytest.raises(TotalsError):
-        read_locust_totals(tmp_path / "stats.csv")
+        totals_of(tmp_path, text)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,6 @@ from analysis.study.results import StudyResult
 from tests.unit.analysis.sample import (
     MEANS_MS,
     SETTINGS,
-    make_follower,
     make_quorum,
     make_study,
 )
@@ -23,22 +22,6 @@ def test_one_problem_of_one_quorum_or_a_missing_quorum_fails_the_study() -> None
     result = replace(make_study(), quorums=(*good[:2], damaged, good[3]))
     assert not result.passed
     assert result.problems == ("W=3: a copy differs", "W=5: not measured")
-
-
-def test_a_quorum_is_equal_only_with_all_its_copies() -> None:
-    whole = make_quorum(1, None)
-    assert whole.copies_equal
-    damaged = replace(whole, followers=(*whole.followers, make_follower(5, "differs")))
-    assert not damaged.copies_equal
-
-
-def test_the_last_follower_decides_lag_and_convergence() -> None:
-    whole = make_quorum(1, None)
-    assert whole.max_lag_entries == 4
-    assert whole.converged_after_s == pytest.approx(0.008)
-    unknown = replace(make_follower(5), lag_entries=None, caught_up_after_s=None)
-    partly = replace(whole, followers=(make_follower(0), unknown))
-    assert (partly.max_lag_entries, partly.converged_after_s) == (None, None)
 
 
 def test_a_quorum_without_figures_is_not_on_the_curve() -> None:

@@ -16,6 +16,7 @@ def test_the_default_is_a_study_of_six_local_nodes() -> None:
     assert settings.delay_ms == (0.1, 1.0)
     assert settings.output.name == "results"
     assert settings.output.is_absolute()
+    assert parse_settings(["--output", "here"]).output == Path.cwd() / "here"
 
 
 def test_a_running_cluster_keeps_its_delay_unless_one_is_given() -> None:
@@ -26,10 +27,6 @@ def test_a_running_cluster_keeps_its_delay_unless_one_is_given() -> None:
     assert settings.delay_ms is None
     delay = ["--min-delay-ms", "0", "--max-delay-ms", "2.5"]
     assert parse_settings([*RUNNING, "--quorums", "1", *delay]).delay_ms == (0.0, 2.5)
-
-
-def test_a_relative_output_becomes_absolute() -> None:
-    assert parse_settings(["--output", "here"]).output == Path.cwd() / "here"
 
 
 @pytest.mark.parametrize(

@@ -31,9 +31,10 @@ def test_the_terminal_table_has_one_aligned_row_for_each_quorum() -> None:
 
 
 def test_what_is_unknown_is_marked_and_unequal_copies_stand_out() -> None:
-    damaged = replace(make_quorum(2, None), followers=(make_follower(0, "differs"),))
+    unknown = replace(make_follower(1, "differs"), lag_entries=None, caught_up_after_s=None)
+    damaged = replace(make_quorum(2, None), followers=(make_follower(0), unknown))
     row = text_table(replace(make_study(), quorums=(damaged,))).splitlines()[-1]
-    assert row.count("?") == 7
+    assert row.count("?") == 9
     assert "NOT EQUAL" in row
 
 

@@ -1,36 +1,16 @@
 """Hand-made pieces of a history."""
 
-from dataclasses import dataclass, field
 from typing import Any, Self
 
-from tests.chaos.history import (
-    Attempt,
-    Campaign,
-    Emptied,
-    End,
-    History,
-    Killed,
-    Kind,
-    NodeCopy,
-    Operation,
-    Outcome,
-    Precondition,
-    Value,
-)
+from msgspec.structs import replace
 
-CAMPAIGN = Campaign(
-    command="repeat",
-    seed=1,
-    seconds=1.0,
-    followers=1,
-    clients=2,
-    write_quorum=1,
-    keys=["k"],
-    ballast=[],
-    node_settings={},
-    schedule=[],
-)
+from kvstore.api_types import Store
+from tests.chaos.campaign import plan
+from tests.chaos.history import History, Kind, Loss, Operation, Outcome, Precondition, Value
+
+CAMPAIGN = plan(seed=1, seconds=1.0, followers=1, write_quorum=1)
 IF_ABSENT = Precondition(None, None)
+FOLLOWER: dict[str, Any] = {"node": "follower1"}
 
 _STATUS: dict[Outcome, int] = {
     "confirmed": 200,
@@ -38,18 +18,19 @@ _STATUS: dict[Outcome, int] = {
     "open": 504,
     "found": 200,
     "absent": 404,
-    "unavailable": 503,
 }
 
 
-def copies(
-    store: dict[str, str], versions: dict[str, int], index: int, digest: str = "d"
-) -> list[NodeCopy]:
-    """Equal copies of the leader and the follower."""
-    return [
-        NodeCopy(node=node, index=index, epoch=1, store=store, versions=versions, digest=digest)
-        for node in ("leader", "follower1")
-    ]
+def held(store: dict[str, str], version: int = 1, **changes: Any) -> Store:
+    """What a node holds, with one version for all keys."""
+    copy = Store(
+        store=store,
+        versions=dict.fromkeys(store, version),
+        index=version,
+        epoch=1,
+        digest="d" * 64,
+    )
+    return replace(copy, **changes)
 
 
 def if_value(value: Value) -> Precondition:
@@ -57,47 +38,56 @@ def if_value(value: Value) -> Precondition:
     return Precondition(None, value)
 
 
-@dataclass
 class HistoryBuilder:
     """Operations on the key ``k``, one after the other unless their times are given."""
 
-    operations: list[Operation] = field(default_factory=list)
-    killed: list[Killed] = field(default_factory=list)
-    emptied: list[Emptied] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.operations: list[Operation] = []
+        self.killed: list[Loss] = []
+        self.emptied: list[Loss] = []
 
     def put(self, value: str, version: int | None = None, **other: Any) -> Self:
-        return self._add("put", value, version, "confirmed", other)
+        return self.write(value, "confirmed", version, **other)
 
     def open_put(self, value: str, version: int | None = None, **other: Any) -> Self:
-        return self._add("put", value, version, "open", other)
+        return self.write(value, "open", version, **other)
 
     def refused_put(self, value: str, **other: Any) -> Self:
-        return self._add("put", value, None, "refused", other)
+        return self.write(value, "refused", **other)
 
     def delete(self, version: int | None = None, **other: Any) -> Self:
-        return self._add("delete", None, version, "confirmed", other)
+        return self.write(None, "confirmed", version, **other)
 
     def open_delete(self, version: int | None = None, **other: Any) -> Self:
-        return self._add("delete", None, version, "open", other)
+        return self.write(None, "open", version, **other)
+
+    def write(
+        self, value: Value, outcome: Outcome, version: int | None = None, **other: Any
+    ) -> Self:
+        return self._add("delete" if value is None else "put", value, version, outcome, other)
 
     def read(self, value: Value, version: int | None = None, **other: Any) -> Self:
         return self._add("read", value, version, "absent" if value is None else "found", other)
 
     def kill(self, node: str) -> Self:
         """The node is killed now."""
-        self.killed.append(Killed(at_ns=self._last_ns + 1, node=node))
+        self.killed.append(Loss(self._last_ns + 1, node))
         return self
 
     def empty(self, node: str) -> Self:
         """The node is killed and loses its directory now."""
-        self.emptied.append(Emptied(at_ns=self._last_ns + 2, node=node))
+        self.emptied.append(Loss(self._last_ns + 2, node))
         return self.kill(node)
 
-    def history(self, held: list[NodeCopy] | None = None) -> History:
-        """All of it, with an end without problems."""
-        end = End(at_ns=10**9, problems=[])
-        operations = sorted(self.operations, key=lambda op: op.start_ns)
-        return History(CAMPAIGN, operations, self.killed, self.emptied, held or [], end)
+    def history(self, leader: Store, follower: Store | None = None) -> History:
+        """All of it, with what the nodes hold; they hold the same if not given."""
+        return History(
+            campaign=CAMPAIGN,
+            operations=sorted(self.operations, key=lambda op: op.start_ns),
+            killed=self.killed,
+            emptied=self.emptied,
+            copies={"leader": leader, "follower1": follower or leader},
+        )
 
     @property
     def _last_ns(self) -> int:
@@ -112,7 +102,7 @@ class HistoryBuilder:
         other: dict[str, Any],
     ) -> Self:
         start_ns, end_ns = other.pop("at", None) or (self._last_ns + 10, self._last_ns + 20)
-        fields: dict[str, Any] = {
+        plain: dict[str, Any] = {
             "id": len(self.operations) + 1,
             "client": "c",
             "node": "leader",
@@ -123,8 +113,8 @@ class HistoryBuilder:
             "start_ns": start_ns,
             "end_ns": end_ns,
             "outcome": outcome,
-            "attempts": [Attempt(start_ns, end_ns, _STATUS[outcome])],
+            "answers": [_STATUS[outcome]],
             "replicas": 1 if outcome == "confirmed" else None,
         }
-        self.operations.append(Operation(**{**fields, **other}))
+        self.operations.append(Operation(**plain | other))
         return self
