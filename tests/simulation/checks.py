@@ -11,8 +11,8 @@ from tests.simulation.ledger import equal
 from tests.simulation.violation import require
 
 if TYPE_CHECKING:
-    from tests.simulation.follower_process import FollowerProcess
-    from tests.simulation.machine import Machine, Process, Standing
+    from tests.simulation.machine import Machine, Standing
+    from tests.simulation.process import FollowerProcess, Process
     from tests.simulation.world import World
 
 

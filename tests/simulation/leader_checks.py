@@ -17,8 +17,8 @@ from tests.simulation.violation import require
 
 if TYPE_CHECKING:
     from tests.simulation.checks import Checks
-    from tests.simulation.leader_process import LeaderProcess
     from tests.simulation.machine import Machine
+    from tests.simulation.process import LeaderProcess
     from tests.simulation.world import World
 
 IN_OFFICE = (LeaderState.CATCHING_UP, LeaderState.LEADING)

@@ -64,9 +64,9 @@ class Ledger:
         """The longest promised history."""
         return max(self.promised.values(), key=lambda each: each.index, default=self.root)
 
-    def at(self, position: Position) -> History | None:
+    def at(self, position: Position | None) -> History | None:
         """The history that ends at a position; None where no leader appended there."""
-        return self._histories.get(position)
+        return None if position is None else self._histories.get(position)
 
     def appended(self, before: History, entry: Entry) -> History:
         """A leader has put an entry behind its log."""
@@ -122,7 +122,7 @@ class Ledger:
         cluster = machine.promise.cluster_id
         promised = self.of(cluster)
         if history.holds(promised):
-            self._world.counts.confirmed += history.index - promised.index
+            self._world.counts["confirmed"] += history.index - promised.index
             self.promised[cluster] = history
         else:
             same, seen = (

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from kvstore.core.conversation import BackOff, Conversation, End, Send, Step, Wait
 from kvstore.core.messages import Answer, Append, Hello, Message
-from tests.simulation.network import Connection
 
 if TYPE_CHECKING:
-    from tests.simulation.leader_process import LeaderProcess
+    from tests.simulation.network import Connection
+    from tests.simulation.process import LeaderProcess
 
 
 class Sender:
@@ -60,7 +60,7 @@ class Sender:
         self.process.after_change()
         self._take_step()
 
-    def closed(self, connection: Connection) -> None:
+    def closed(self, connection: "Connection") -> None:
         """The follower's end of a connection is known to be closed."""
         if self.connection is connection and isinstance(self._step, Send | Wait):
             self.lost(self._turn, "the follower closed the connection")

@@ -4,9 +4,9 @@ Every choice comes from one seeded generator, so that a seed repeats a schedule 
 """
 
 import itertools
+from collections import Counter
+from dataclasses import dataclass
 from random import Random
-
-from msgspec import Raw
 
 from kvstore.core.errors import KvstoreError, NothingToForce
 from kvstore.core.leader_log import Write
@@ -14,14 +14,33 @@ from kvstore.core.preconditions import ALWAYS, Precondition
 from tests.simulation.checks import Checks
 from tests.simulation.clock import Clock
 from tests.simulation.disk import Disk
-from tests.simulation.follower_process import FollowerProcess
-from tests.simulation.leader_process import LeaderProcess
 from tests.simulation.ledger import Ledger
 from tests.simulation.machine import Machine
 from tests.simulation.network import Network
-from tests.simulation.setup import Counts, Setup
+from tests.simulation.process import FollowerProcess, LeaderProcess
 
 USUAL_DISK_DELAY_S = 0.001
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setup:
+    """How a cluster is set up.
+
+    :param durable: whether the nodes keep a data directory.
+    :param leader_retain: entries the leader's log keeps; few of them make many snapshots.
+    :param follower_retain: entries a follower's log keeps.
+    :param message_entries: entries or items in one message.
+    """
+
+    followers: int = 2
+    write_quorum: int = 1
+    durable: bool = True
+    leader_retain: int = 1000
+    follower_retain: int = 1000
+    retain_bytes: int = 1 << 20
+    max_pending: int = 50
+    message_entries: int = 1000
+    request_timeout_s: float = 0.15
 
 
 class World:
@@ -34,7 +53,8 @@ class World:
         self.setup = setup
         self.random = random
         self.clock = Clock()
-        self.counts = Counts()
+        self.counts: Counter[str] = Counter()
+        """Faults, writes, writes refused, and entries confirmed."""
         self.trace: list[tuple[float, tuple[object, ...]]] = []
         """The events and their times, for a failure's report."""
         self.disk_delay_s = USUAL_DISK_DELAY_S
@@ -74,12 +94,9 @@ class World:
         if emptied:
             self.ledger.emptied(machine)
         self.note("start", name, machine.addresses, "emptied" if emptied else "")
-        if machine.is_follower:
-            machine.running = FollowerProcess(machine)
-        else:
-            machine.standing.counted = False
-            machine.running = process = LeaderProcess(machine)
-            process.start()
+        machine.standing.counted &= machine.is_follower
+        machine.running = (FollowerProcess if machine.is_follower else LeaderProcess)(machine)
+        machine.running.start()
 
     def lead(self, name: str = "leader", *, emptied: bool = False) -> None:
         """Start a machine as a leader of all followers."""
@@ -95,23 +112,20 @@ class World:
         self.start(name)
 
     def crash(self, name: str) -> None:
-        """End a machine's process at once: what is not durable is lost."""
-        machine = self.machines[name]
+        """End a machine's process at once, if one runs: what is not durable is lost."""
+        machine = self.machine(name)
         process = machine.running
+        if process is None:
+            return
         self.note("crash", name)
         machine.stop()
         if not self.setup.durable:
             self.ledger.emptied(machine)
         self.network.stopped(process)
 
-    def stop(self, name: str) -> None:
-        """End a machine's process, if one runs there."""
-        if self.machine(name).running is not None:
-            self.crash(name)
-
     def restart(self, name: str, *, emptied: bool = False) -> None:
         """End a machine's process and start it again."""
-        self.stop(name)
+        self.crash(name)
         self.start(name, emptied=emptied)
 
     def put_back(self, name: str, disk: Disk, *, of: str | None = None) -> None:
@@ -188,19 +202,15 @@ class World:
         try:
             index = leader.propose(write, expected)
         except KvstoreError as error:
-            self.counts.refused += 1
+            self.counts["refused"] += 1
             self.checks.leaders.refused(leader, before, write, error)
             self.checks.leaders.judged(newest, write, expected, error)
             return None
         if index > before:
             self.checks.leaders.judged(newest, write, expected, None)
         self.note("write", leader, index, write)
-        self.counts.writes += 1
+        self.counts["writes"] += 1
         return index
-
-    def put(self, key: str, value: int, leader: str = "leader") -> int | None:
-        """A client puts a number: see :meth:`write`."""
-        return self.write(self.leader(leader), Write("put", key, Raw(b"%d" % value)))
 
     def force_start(self, leader: LeaderProcess, keep: str | None = None) -> None:
         """An operator lets a leader go on, or try again.
