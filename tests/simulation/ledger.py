@@ -124,12 +124,9 @@ class Ledger:
         if history.holds(promised):
             self._world.counts["confirmed"] += history.index - promised.index
             self.promised[cluster] = history
-        else:
-            same, seen = (
-                self.apart or promised.holds(history),
-                (history.position, promised.position),
-            )
-            require(same, "one order of confirmed entries", machine, *seen)
+            return
+        same, seen = self.apart or promised.holds(history), (history.position, promised.position)
+        require(same, "one order of confirmed entries", machine, *seen)
 
     def taken_over(self, machine: "Machine", before: History, asked: Iterable[str]) -> None:
         """A leader's takeover is complete.
@@ -213,10 +210,10 @@ class Ledger:
         promised, history = self.of(machine.promise.cluster_id), machine.durable
         common = promised.common(history).index
         own, theirs = history.at(common + 1), promised.at(common + 1)
-        if not (machine.standing.stale and machine.promise.is_own and own and theirs):
+        if not (own and own.reign and theirs and theirs.reign):
             return False
-        assert own.reign is not None, "every log begins with a reign"
-        assert theirs.reign is not None, "every log begins with a reign"
+        if not (machine.standing.stale and machine.promise.is_own):
+            return False
         same = own.reign.takeover_id == theirs.reign.takeover_id
         return same and own.reign.restart < theirs.reign.restart
 

@@ -69,7 +69,6 @@ class Machine:
 
     @property
     def now_ms(self) -> int:
-        """What its wall clock shows."""
         return 1_000_000 + int(self.world.now_s * 1000) + self.clock_error_ms
 
     def put_in(self, disk: Disk, history: History) -> None:

@@ -1,10 +1,8 @@
 """What people do to a cluster in a random schedule, on purpose or not."""
 
 from collections.abc import Callable, Collection
-from contextlib import suppress
 from functools import partial
 
-from kvstore.core.errors import NothingToForce
 from kvstore.core.leader import LeaderState
 from tests.simulation.disk import Disk
 from tests.simulation.healing import help_out
@@ -74,21 +72,19 @@ class Mistakes:
             for name in [new, *followers]:
                 self._world.crash(name)
             for _ in range(random.randint(1, 2)):
-                self._world.crash(old)
                 self._lead(old)
 
         self._later(return_alone, 0.5)
-        self._later(lambda: self._world.restart(emptied, emptied=True), 0.8)
+        self._later(lambda: self._world.start(emptied, emptied=True), 0.8)
         for name in [*followers, new]:
-            self._later(partial(world.restart, name), 1.2)
+            self._later(partial(world.start, name), 1.2)
 
     def _force_start(self) -> None:
         for process in self._world.running_leaders():
             leader = process.leader
             waits = leader.state_text in ("looking", "claiming") and leader.waiting_for
             if waits or (leader.state is LeaderState.DEPOSED and self._random.random() < 0.3):
-                with suppress(NothingToForce):
-                    self._world.force_start(process)
+                self._world.force_start(process)
 
     def _attend(self) -> None:
         if self._random.random() < 0.3:
@@ -131,9 +127,8 @@ class Mistakes:
         name, disk = self._random.choice(self._copies)
         others = [m.disk.node_id for m in self._world.machines.values() if m.name != name]
         if disk.node_id not in others:
-            self._world.crash(name)
             self._world.put_back(name, disk)
-            self._world.restart(name)
+            self._world.start(name)
 
     def _clone(self) -> None:
         name = self._one_of(self._world.leaders)
@@ -142,7 +137,6 @@ class Mistakes:
             return
         machine = self._world.machine(name)
         if machine.promise.reign is not None:
-            self._world.crash(clone)
             self._world.put_back(clone, machine.disk, of=name)
             self._lead(clone)
 
@@ -150,7 +144,7 @@ class Mistakes:
 
     def _lead(self, name: str, *, emptied: bool = False) -> None:
         world, random = self._world, self._random
-        self._world.crash(name)
+        world.crash(name)
         followers = [each for each in world.followers if each != name]
         if self._shortens and random.random() < 0.5:
             least = 0 if random.random() < 0.2 else min(1, len(followers))
@@ -159,7 +153,6 @@ class Mistakes:
 
     def _follow(self, name: str) -> None:
         if self._world.is_single(name):
-            self._world.crash(name)
             self._world.follow(name)
 
     def _one_of(self, machines: Collection[str]) -> str | None:

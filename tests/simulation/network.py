@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from tests.simulation.sender import Sender
     from tests.simulation.world import World
 
+USUAL_DELAY_S, LATE_DELAY_S, REPEAT_DELAY_S = 0.003, 0.3, 0.2
+"""Means of the delays, which are distributed exponentially."""
+
 
 @dataclass(slots=True, eq=False)
 class Connection:
@@ -52,14 +55,12 @@ class Packet:
 class Path:
     """One direction between two machines.
 
-    :param mean_delay_s: mean of the usual delays, which are distributed exponentially.
     :param drop: share of packets that are lost.
     :param late: share of packets that take longer than a sender waits.
     :param duplicate: share of packets that are repeated, once or more.
     :param held: where packets are kept for a test to deliver; None = they are carried.
     """
 
-    mean_delay_s: float = 0.003
     cut: bool = False
     drop: float = 0.0
     late: float = 0.0
@@ -91,7 +92,6 @@ class Network:
         return self._paths.setdefault((leader, address, answers), Path())
 
     def connect(self, address: str) -> Connection:
-        """Open a connection to whatever runs at an address now."""
         machine = self.route[address]
         return Connection(machine, machine.running)
 
@@ -171,12 +171,11 @@ class Network:
             return
         if path.cut or (path.drop and random.random() < path.drop):
             return
-        mean_s = path.mean_delay_s
-        if path.late and random.random() < path.late:
-            mean_s = 0.3
+        late = path.late and random.random() < path.late
+        mean_s = LATE_DELAY_S if late else USUAL_DELAY_S
         world.clock.after(random.expovariate(1 / mean_s), packet.deliver)
         while path.duplicate and random.random() < path.duplicate:
-            world.clock.after(random.expovariate(1 / 0.2), packet.repeat)
+            world.clock.after(random.expovariate(1 / REPEAT_DELAY_S), packet.repeat)
 
 
 def _ignore(_: Answer | None) -> None:

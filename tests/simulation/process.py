@@ -60,7 +60,6 @@ class Process:
             call()
 
     def later(self, seconds: float, call: Callable[[], None]) -> None:
-        """Let something happen to it after a while."""
         self.machine.world.clock.after(seconds, lambda: self.do(call))
 
     def thaw(self) -> None:
@@ -144,12 +143,10 @@ class LeaderProcess(Process):
         return index
 
     def set_quorum(self, size: int) -> None:
-        """Change W."""
         self.leader.set_quorum(size)
         self.after_change()
 
     def force_start(self, keep: str | None = None) -> list[str]:
-        """See :meth:`Leader.force_start`."""
         missing = self.leader.force_start(keep)
         self.after_change()
         return missing

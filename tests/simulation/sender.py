@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from tests.simulation.process import LeaderProcess
 
 
+TIMEOUT_S = 0.15
+
+
 class Sender:
     """The sender to one follower.
 
@@ -93,8 +96,7 @@ class Sender:
             return
         if self.connection is None:
             self.connection = network.connect(self.address)
-        timeout_s = self._world.setup.request_timeout_s
-        self.process.later(timeout_s, lambda: self.lost(turn, "no answer"))
+        self.process.later(TIMEOUT_S, lambda: self.lost(turn, "no answer"))
         network.send(self, self.connection, turn, message)
 
 

@@ -7,7 +7,6 @@ from typing import Any
 
 from msgspec import Raw
 
-from kvstore.core.errors import NothingToForce
 from kvstore.core.leader import LeaderState
 from kvstore.core.leader_log import Write
 from kvstore.core.messages import Message
@@ -30,7 +29,6 @@ class Stage(World):
         self.settle()
 
     def wait(self, reached: Callable[[], bool], within_s: float = 5.0) -> None:
-        """Let things happen until a state is reached."""
         assert self.clock.run_until(reached, within_s), describe(self)
 
     def settle(self) -> None:
@@ -65,15 +63,7 @@ class Stage(World):
 
     def force(self, leader: str = "leader") -> None:
         """Let a leader go on without those that do not answer, once it has asked them."""
-
-        def forced() -> bool:
-            try:
-                self.force_start(self.leader(leader))
-            except NothingToForce:
-                return False
-            return True
-
-        self.wait(forced)
+        self.wait(lambda: self.force_start(self.leader(leader)))
 
     # Network
 

@@ -48,7 +48,7 @@ def test_leader_alone_keeps_what_is_durable() -> None:
     stage = Stage(followers=0, write_quorum=0)
     stage.confirm(1)
     stage.put(2)
-    stage.restart("leader")
+    stage.start("leader")
     stage.settle()
     assert stage.confirmed_keys == {"key1"}
     assert stage.confirm(3) == 4
@@ -78,7 +78,7 @@ def test_takeover_interrupted_at_every_step_starts_over(*, durable: bool) -> Non
         for _ in range(steps):
             stage.clock.step()
         led = stage.leader().leader.ready
-        stage.restart("leader")
+        stage.start("leader")
         converge(stage)  # a late claim of the takeover before may have made a twin of this one
         assert confirmed.index == 4
         assert stage.leader().log.holds(confirmed), f"interrupted after {steps} steps"

@@ -40,7 +40,6 @@ class Setup:
     retain_bytes: int = 1 << 20
     max_pending: int = 50
     message_entries: int = 1000
-    request_timeout_s: float = 0.15
 
 
 class World:
@@ -71,11 +70,9 @@ class World:
         return self.clock.now_s
 
     def new_id(self) -> str:
-        """A random id."""
         return f"id{next(self._ids)}"
 
     def note(self, *event: object) -> None:
-        """Remember an event for a failure's report."""
         self.trace.append((self.now_s, event))
 
     # Machines
@@ -83,12 +80,12 @@ class World:
     def start(
         self, name: str, followers: list[str] | None = None, *, emptied: bool = False
     ) -> None:
-        """Start a machine's process in the role that the machine has.
+        """Start a machine's process, whatever ran there, in the role that the machine has.
 
         :param followers: start it as a leader that is told of these.
         """
+        self.crash(name)
         machine = self.machine(name)
-        assert machine.running is None, f"{name} runs already"
         if followers is not None:
             machine.addresses = followers
         if emptied:
@@ -104,6 +101,7 @@ class World:
 
     def follow(self, name: str) -> None:
         """Start a machine as a follower."""
+        self.crash(name)
         machine = self.machine(name)
         if not machine.is_follower:
             machine.addresses = None
@@ -123,29 +121,23 @@ class World:
             self.ledger.emptied(machine)
         self.network.stopped(process)
 
-    def restart(self, name: str, *, emptied: bool = False) -> None:
-        """End a machine's process and start it again."""
-        self.crash(name)
-        self.start(name, emptied=emptied)
-
     def put_back(self, name: str, disk: Disk, *, of: str | None = None) -> None:
         """Put an earlier copy of a machine's disk in its place.
 
         :param of: it is a copy of this leader's disk.
         """
-        self.note("put back", name, disk.log.last, disk.promise, "" if of is None else of)
-        original = None if of is None else self.machine(of)
+        self.crash(name)
+        self.note("put back", name, disk.log.last, disk.promise, of or "")
+        original = self.machine(of) if of else None
         self.ledger.put_back(self.machine(name), disk.copy(), of=original)
 
     def freeze(self, name: str) -> None:
-        """Stop a process without ending it."""
         process = self.machine(name).running
         if process is not None:
             self.note("freeze", name)
             process.frozen = True
 
     def thaw(self, name: str) -> None:
-        """Let a frozen process go on."""
         process = self.machine(name).running
         if process is not None and process.frozen:
             self.note("thaw", name)
@@ -164,28 +156,18 @@ class World:
 
     @property
     def followers(self) -> dict[str, Machine]:
-        """The machines that are followers."""
         return {name: machine for name, machine in self.machines.items() if machine.is_follower}
 
     @property
     def leaders(self) -> dict[str, Machine]:
-        """The machines that are leaders."""
         return {n: machine for n, machine in self.machines.items() if not machine.is_follower}
 
     def leader(self, name: str = "leader") -> LeaderProcess:
-        """The running leader of this name."""
         process = self.machines[name].running
         assert isinstance(process, LeaderProcess), f"{name} does not lead"
         return process
 
-    def follower(self, name: str) -> FollowerProcess:
-        """The running follower of this name."""
-        process = self.machines[name].running
-        assert isinstance(process, FollowerProcess), f"{name} does not follow"
-        return process
-
     def running_leaders(self) -> list[LeaderProcess]:
-        """Every leader's process."""
         running = (machine.running for machine in self.leaders.values())
         return [process for process in running if isinstance(process, LeaderProcess)]
 
@@ -198,24 +180,20 @@ class World:
 
         :return: the version; None where it was refused.
         """
-        before, newest = leader.leader.log.last_index, leader.log
+        newest, index, error = leader.log, None, None
         try:
             index = leader.propose(write, expected)
-        except KvstoreError as error:
-            self.counts["refused"] += 1
-            self.checks.leaders.refused(leader, before, write, error)
-            self.checks.leaders.judged(newest, write, expected, error)
-            return None
-        if index > before:
-            self.checks.leaders.judged(newest, write, expected, None)
-        self.note("write", leader, index, write)
-        self.counts["writes"] += 1
+            self.note("write", leader, index, write)
+        except KvstoreError as refusal:
+            error = refusal
+        self.checks.leaders.judged(leader, newest, write, expected, error)
+        self.counts["refused" if error else "writes"] += 1
         return index
 
-    def force_start(self, leader: LeaderProcess, keep: str | None = None) -> None:
+    def force_start(self, leader: LeaderProcess, keep: str | None = None) -> bool:
         """An operator lets a leader go on, or try again.
 
-        :raises NothingToForce: the leader does not need it, or does not know yet.
+        :return: whether the leader needs it, and knows that by now.
         """
         self.note("force_start", leader, keep)
         apart, self.ledger.apart = self.ledger.apart, True
@@ -225,9 +203,10 @@ class World:
             missing = leader.force_start(keep)
         except NothingToForce:
             standing.forced = forced
-            raise
+            return False
         finally:
             self.ledger.apart = apart or bool(missing) or keep is not None
+        return True
 
     def heal(self) -> None:
         """End every fault, and start everything that is down."""
@@ -246,6 +225,7 @@ class World:
             return False
         leader, log = ready[0].leader, ready[0].log
         followers = self.followers
+        running = [machine.running for machine in followers.values()]
         return (
             ready[0].machine.durable is log
             and leader.log.commit_index == log.index
@@ -255,5 +235,5 @@ class World:
                 for progress in leader.followers.values()
             )
             and all(machine.durable is log for machine in followers.values())
-            and all(self.follower(name).follower.ready for name in followers)
+            and all(isinstance(each, FollowerProcess) and each.follower.ready for each in running)
         )
