@@ -12,7 +12,6 @@ from kvstore.core.preconditions import Precondition
 from kvstore.core.progress import Stage
 from kvstore.core.records import Promise
 from tests.simulation.history import History
-from tests.simulation.ledger import equal
 from tests.simulation.violation import require
 
 if TYPE_CHECKING:
@@ -111,17 +110,9 @@ class LeaderChecks:
         if reign not in self._ledger.orders:
             self._check_begun(process)
         self._ledger.orders[reign] = process.log
-        last = leader.log.replication_log.last
-        require(last == process.log.position, "one order", process, "holds", last)
         self._check_commit(process, reign)
         self._check_ready(process, reign)
-        served = leader.log.map.position.index
-        if process.served_index == served:
-            return
-        process.served_index = served
-        part = process.log.at(served)
-        same = part is not None and equal(leader.log.map, part)
-        require(same, "copies equal the order", process, "serves other items")
+        self._checks.serves(process, leader.log.map, process.log)
 
     def _check_begun(self, process: "LeaderProcess") -> None:
         machine, ledger = process.machine, self._ledger

@@ -58,9 +58,7 @@ class Schedule:
 
     def _disturb(self) -> None:
         world, random = self.world, self._random
-        for name in world.followers:
-            world.start(name)
-        world.lead()
+        world.start_all()
         self._write_now_and_then(random.choice([0.01, 0.05, 0.2]))
         pause_s = random.choice([0.03, 0.1, 0.3])
         number = 0

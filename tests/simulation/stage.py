@@ -23,9 +23,7 @@ class Stage(World):
 
     def __init__(self, **setup: Any) -> None:
         super().__init__(Setup(**setup), Random(1))
-        for name in self.followers:
-            self.start(name)
-        self.lead()
+        self.start_all()
         self.settle()
 
     def wait(self, reached: Callable[[], bool], within_s: float = 5.0) -> None:

@@ -148,9 +148,7 @@ def test_two_takeovers_choose_the_same_epoch() -> None:
 @pytest.mark.parametrize("seed", range(20))
 def test_two_first_starts_make_one_cluster(seed: int) -> None:
     world = World(Setup(followers=2), Random(seed))
-    for name in world.followers:
-        world.start(name)
-    world.lead("leader")
+    world.start_all()
     world.clock.run(seed / 1000)
     world.lead("other")
     converge(world)

@@ -95,6 +95,12 @@ class World:
         machine.running = (FollowerProcess if machine.is_follower else LeaderProcess)(machine)
         machine.running.start()
 
+    def start_all(self) -> None:
+        """Start the followers, and their leader."""
+        for name in self.followers:
+            self.start(name)
+        self.lead()
+
     def lead(self, name: str = "leader", *, emptied: bool = False) -> None:
         """Start a machine as a leader of all followers."""
         self.start(name, [each for each in self.followers if each != name], emptied=emptied)
