@@ -82,10 +82,10 @@ class Stage(World):
             path.held = None
 
     def take(self, packets: list[Packet], kind: type[Message]) -> Packet:
-        """Deliver what is in flight until a message of a kind comes, and take that one out."""
+        """Deliver what is in flight until a message of a kind, and of some entries, comes."""
         while True:
             self.wait(lambda: bool(packets))
             packet = packets.pop(0)
-            if isinstance(packet.content, kind):
+            if isinstance(packet.content, kind) and getattr(packet.content, "entries", True):
                 return packet
             packet.deliver()

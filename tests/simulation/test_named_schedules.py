@@ -5,7 +5,7 @@ from random import Random
 
 import pytest
 
-from kvstore.core.messages import Claim, Hello
+from kvstore.core.messages import Append, Claim, Hello
 from tests.simulation.healing import converge
 from tests.simulation.stage import Stage
 from tests.simulation.world import Setup, World
@@ -155,3 +155,48 @@ def test_two_first_starts_make_one_cluster(seed: int) -> None:
     clusters = {machine.promise.cluster_id for machine in world.followers.values()}
     assert len(clusters) == 1
     assert not world.ledger.apart
+
+
+def test_unsent_entries_of_two_deposed_leaders_that_come_back_one_after_the_other() -> None:
+    stage = Stage(followers=1, leader_retain=2)
+    stage.confirm(1)
+    stage.cut("f0")
+    for value in range(2, 12):
+        stage.put(value)
+    stage.clock.run(0.1)
+    stage.crash("leader")
+    stage.network.heal()
+    with stage.in_flight("f0", "other") as packets:
+        stage.lead("other", emptied=True)
+        stage.take(packets, Append)
+        stage.crash("other")
+    stage.start("leader")
+    stage.wait_deposed()
+    with stage.in_flight("f0", "leader") as packets:
+        stage.force()
+        stage.take(packets, Append)
+        stage.crash("leader")
+    assert "key11" in stage.machine("f0").durable.items
+    stage.start("other")
+    stage.wait_deposed("other")
+    stage.force("other")
+    stage.settle()
+    assert not stage.ledger.apart
+    assert stage.machine("f0").durable.items.keys() == stage.confirmed_keys == {"key1"}
+
+
+def test_follower_put_back_to_before_another_one_was_named() -> None:
+    stage = Stage(followers=1)
+    stage.confirm(1)
+    old = stage.machine("f0").disk.copy()
+    stage.start("f1")
+    stage.lead()
+    stage.settle()
+    stage.confirm(2)
+    stage.put_back("f0", old)
+    stage.start("f0")
+    stage.crash("leader")
+    stage.start("other", ["f0"])
+    stage.wait_ready("other")
+    assert stage.ledger.apart
+    assert stage.confirmed_keys == {"key1"}
