@@ -200,3 +200,51 @@ def test_follower_put_back_to_before_another_one_was_named() -> None:
     stage.wait_ready("other")
     assert stage.ledger.apart
     assert stage.confirmed_keys == {"key1"}
+
+
+def test_leader_put_back_to_before_what_one_follower_alone_holds() -> None:
+    stage = Stage(followers=3)
+    stage.confirm(1)
+    stage.settle()
+    backup = stage.machine("leader").disk.copy()
+    stage.cut("f0", "f2")
+    stage.confirm(2)
+    confirmed = stage.ledger.confirmed
+    stage.put_back("leader", backup)
+    stage.network.heal()
+    stage.cut("f1")
+    stage.start("leader")
+    stage.wait_ready()
+    stage.confirm(3)  # before it notices
+    stage.network.heal()
+    stage.settle()
+    assert stage.leader().log.holds(confirmed)
+    assert stage.confirmed_keys == {"key1", "key2"}
+
+
+def test_cloned_leader_and_its_original_do_not_both_go_on() -> None:
+    stage = Stage()
+    stage.confirm(1)
+    stage.settle()
+    confirmed = stage.ledger.confirmed
+    stage.put_back("clone", stage.machine("leader").disk, of="leader")
+    stage.cut("f1")
+    stage.cut("f0", leader="clone")
+    stage.lead("clone")
+    stage.wait_ready("clone")
+    stage.confirm(2)
+    stage.confirm(3, leader="clone")
+    stage.network.heal()
+    converge(stage)
+    ready = [process for process in stage.running_leaders() if process.leader.ready]
+    assert len(ready) == 1
+    assert ready[0].log.holds(confirmed)
+
+
+def test_lower_quorum_confirms_what_enough_followers_hold() -> None:
+    stage = Stage(followers=3, write_quorum=3)
+    stage.cut("f0", "f2")
+    version = stage.put(1)
+    stage.wait(lambda: stage.leader().leader.replicas(version) == 1)
+    stage.leader().set_quorum(1)
+    assert stage.leader().leader.log.commit_index == version
