@@ -150,7 +150,8 @@ class Ledger:
         self._lose([before, *(other.durable for other in copies)])
         sound += [other.durable for other in copies if not other.standing.forked]
         if not any(each.holds(machine.durable) for each in sound):
-            self.reigns.revive(machine.promise)
+            assert machine.promise.reign is not None
+            self.reigns.revived.add(machine.promise.reign.takeover_id)
         for other in self._world.machines.values():
             other.standing.counted = (
                 other in copies and other.promise.reign == machine.promise.reign

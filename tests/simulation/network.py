@@ -68,8 +68,9 @@ class Path:
     held: list[Packet] | None = None
 
     def mend(self) -> None:
-        """End what was wrong with it; what is held stays so."""
+        """End what was wrong with it; nobody delivers what is held."""
         self.cut = False
+        self.held = None
         self.drop = self.late = self.duplicate = 0.0
 
 

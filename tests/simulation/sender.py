@@ -86,7 +86,8 @@ class Sender:
 
     def _send(self, message: Message) -> None:
         turn, network = self._turn, self._world.network
-        if _is_heartbeat(message) and self._world.random.random() < 0.1:
+        heartbeat = isinstance(message, Append) and not message.entries
+        if heartbeat and self._world.random.random() < 0.1:
             # Its simulated delay was not over when a write came.
             self._later(0.0)
             return
@@ -98,7 +99,3 @@ class Sender:
             self.connection = network.connect(self.address)
         self.process.later(TIMEOUT_S, lambda: self.lost(turn, "no answer"))
         network.send(self, self.connection, turn, message)
-
-
-def _is_heartbeat(message: Message) -> bool:
-    return isinstance(message, Append) and not message.entries

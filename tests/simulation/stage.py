@@ -1,7 +1,6 @@
 """A world for the named schedules: nothing goes wrong in it but what they make go wrong."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from random import Random
 from typing import Any
 
@@ -71,15 +70,11 @@ class Stage(World):
             for answers in (False, True):
                 self.network.path(leader, address, answers=answers).cut = True
 
-    @contextmanager
-    def in_flight(self, address: str, leader: str) -> Iterator[list[Packet]]:
-        """Keep what a leader sends to a follower in flight, for the test to deliver."""
-        path = self.network.path(leader, address)
-        path.held = []
-        try:
-            yield path.held
-        finally:
-            path.held = None
+    def hold(self, address: str, leader: str) -> list[Packet]:
+        """Keep what a leader sends, for the test to deliver, until the network is healed."""
+        packets: list[Packet] = []
+        self.network.path(leader, address).held = packets
+        return packets
 
     def take(self, packets: list[Packet], kind: type[Message]) -> Packet:
         """Deliver what is in flight until a message of a kind, and of some entries, comes."""

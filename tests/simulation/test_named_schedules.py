@@ -1,6 +1,5 @@
 """Named schedules: what the random ones meet too rarely, or not at every step."""
 
-from contextlib import ExitStack
 from random import Random
 
 import pytest
@@ -124,21 +123,21 @@ def test_two_takeovers_choose_the_same_epoch() -> None:
     stage.confirm(1)
     stage.crash("leader")
     leaders = ("other", "third")
-    with ExitStack() as stack:
-        packets = {
-            (leader, address): stack.enter_context(stage.in_flight(address, leader))
-            for leader in leaders
-            for address in stage.followers
-        }
-        for leader in leaders:
-            stage.lead(leader, emptied=True)
-        for each in packets.values():
-            stage.take(each, Hello).deliver()
-        claims = {key: stage.take(each, Claim) for key, each in packets.items()}
-        for key in [("other", "f0"), ("third", "f1"), ("other", "f1"), ("third", "f0")]:
-            claims[key].deliver()
-        for leader in leaders:
-            stage.wait_deposed(leader)
+    packets = {
+        (leader, address): stage.hold(address, leader)
+        for leader in leaders
+        for address in stage.followers
+    }
+    for leader in leaders:
+        stage.lead(leader, emptied=True)
+    for each in packets.values():
+        stage.take(each, Hello).deliver()
+    claims = {key: stage.take(each, Claim) for key, each in packets.items()}
+    for key in [("other", "f0"), ("third", "f1"), ("other", "f1"), ("third", "f0")]:
+        claims[key].deliver()
+    for leader in leaders:
+        stage.wait_deposed(leader)
+    stage.network.heal()
     stage.force("third")
     stage.settle()
     assert not stage.ledger.apart
@@ -166,16 +165,18 @@ def test_unsent_entries_of_two_deposed_leaders_that_come_back_one_after_the_othe
     stage.clock.run(0.1)
     stage.crash("leader")
     stage.network.heal()
-    with stage.in_flight("f0", "other") as packets:
-        stage.lead("other", emptied=True)
-        stage.take(packets, Append)
-        stage.crash("other")
+    packets = stage.hold("f0", "other")
+    stage.lead("other", emptied=True)
+    stage.take(packets, Append)
+    stage.crash("other")
+    stage.network.heal()
     stage.start("leader")
     stage.wait_deposed()
-    with stage.in_flight("f0", "leader") as packets:
-        stage.force()
-        stage.take(packets, Append)
-        stage.crash("leader")
+    packets = stage.hold("f0", "leader")
+    stage.force()
+    stage.take(packets, Append)
+    stage.crash("leader")
+    stage.network.heal()
     assert "key11" in stage.machine("f0").durable.items
     stage.start("other")
     stage.wait_deposed("other")
