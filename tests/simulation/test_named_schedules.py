@@ -223,25 +223,6 @@ def test_leader_put_back_to_before_what_one_follower_alone_holds() -> None:
     assert stage.confirmed_keys == {"key1", "key2"}
 
 
-def test_cloned_leader_and_its_original_do_not_both_go_on() -> None:
-    stage = Stage()
-    stage.confirm(1)
-    stage.settle()
-    confirmed = stage.ledger.confirmed
-    stage.put_back("clone", stage.machine("leader").disk, of="leader")
-    stage.cut("f1")
-    stage.cut("f0", leader="clone")
-    stage.lead("clone")
-    stage.wait_ready("clone")
-    stage.confirm(2)
-    stage.confirm(3, leader="clone")
-    stage.network.heal()
-    converge(stage)
-    ready = [process for process in stage.running_leaders() if process.leader.ready]
-    assert len(ready) == 1
-    assert ready[0].log.holds(confirmed)
-
-
 def test_lower_quorum_confirms_what_enough_followers_hold() -> None:
     stage = Stage(followers=3, write_quorum=3)
     stage.cut("f0", "f2")
