@@ -56,10 +56,7 @@ class PlantedFault:
                 setattr(module, name, self.replacement)
 
     def is_caught(self) -> tuple[bool, str]:
-        """Plant it, and run what must catch it.
-
-        :return: whether it was caught, and what the catcher printed.
-        """
+        """Plant it, and run what must catch it; whether it did, and what it printed."""
         self.plant()
         with redirect_stdout(StringIO()) as output:
             if self.caught_by == SIMULATOR:
@@ -75,11 +72,7 @@ FAULTS: list[PlantedFault] = []
 
 
 def planted(replaced: Callable[P, R], caught_by: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Declare that a function is a fault; its name says what is wrong then.
-
-    :param replaced: see :class:`PlantedFault`; its signature is the fault's, too.
-    :param caught_by: see :class:`PlantedFault`.
-    """
+    """Declare that a function is a fault: see :class:`PlantedFault`."""
 
     def declare(replacement: Callable[P, R]) -> Callable[P, R]:
         name = replacement.__name__.replace("_", " ")

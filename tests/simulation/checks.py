@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from kvstore.core.key_value_map import KeyValueMap
 from kvstore.core.messages import Answer, Append, Claim, Fetch, Hello, Message, SnapshotChunk
 from kvstore.core.records import Promise, Record, ReplaceState
 from kvstore.core.replication_log import ReplicationLog
@@ -11,8 +12,8 @@ from tests.simulation.ledger import equal
 from tests.simulation.violation import require
 
 if TYPE_CHECKING:
-    from tests.simulation.follower_process import FollowerProcess
-    from tests.simulation.machine import Machine, Process, Standing
+    from tests.simulation.machine import Machine, Standing
+    from tests.simulation.process import FollowerProcess, Process
     from tests.simulation.world import World
 
 
@@ -81,6 +82,15 @@ class Checks:
         recorded = bool(process.storage.queue) or held == kept
         require(recorded, "every change is recorded", process, "has", held, "its disk", kept)
 
+    def serves(self, process: "Process", kv_map: KeyValueMap, log: History) -> None:
+        """A node's map holds what its log makes."""
+        index = kv_map.position.index
+        if process.served_index != index:
+            process.served_index = index
+            part = log.at(index)
+            same = part is not None and equal(kv_map, part)
+            require(same, "copies equal the order", process, "serves other items")
+
     # Followers
 
     def answered(
@@ -133,10 +143,7 @@ class Checks:
         self.recorded(process, follower.promise, follower.log)
         served, durable = follower.map.position, machine.durable
         require(served == durable.position, "only what is durable", machine, "serves", served)
-        if process.served_index != durable.index:
-            process.served_index = durable.index
-            same = equal(follower.map, durable)
-            require(same, "copies equal the order", machine, "serves other items")
+        self.serves(process, follower.map, durable)
         known = queued.at(follower.commit_index)
         confirmed = (known is not None and known.confirmed) or self._ledger.apart
         require(confirmed, "a lower bound", machine, follower.commit_index, "is not confirmed")

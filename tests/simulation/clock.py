@@ -17,12 +17,10 @@ class Clock:
         self._order = itertools.count()
 
     def after(self, seconds: float, call: Callable[[], None]) -> None:
-        """Let something happen after a while."""
         event = (self.now_s + seconds, next(self._order), self.cause, call)
         heapq.heappush(self._events, event)
 
     def step(self) -> None:
-        """Let the next thing happen."""
         self.now_s, _, cause, call = heapq.heappop(self._events)
         self.steps += 1
         self.do(cause, call)

@@ -2,14 +2,21 @@
 
 from collections import deque
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from greenlet import getcurrent, greenlet
 
 from kvstore.core.key_value_map import KeyValueMap
 from kvstore.core.node_state import NodeState
-from kvstore.core.records import Record, StageParts
+from kvstore.core.records import Record, SavePromise, StageParts
 from kvstore.core.replication_log import ReplicationLog
 from kvstore.node.storage import Spawn, Storage
+
+if TYPE_CHECKING:
+    from tests.simulation.process import Process
+
+SLOW_PROMISE_S = 0.03
+"""Now and then a promise takes longer than the first messages of its reign would."""
 
 
 class Disk(NodeState):
@@ -46,39 +53,25 @@ class Disk(NodeState):
 
 
 class SimulatedStorage(Storage):
-    """The storage of one process, from its start to its crash.
+    """The storage of one process; without data directories, every record is durable at once.
 
-    :param disk: what it writes to.
-    :param instant: every record is durable at once, as in a memory-only node.
-    :param on_queued: told of each record before it is durable.
-    :param on_durable: told when the oldest of them has become durable, before the node is.
-    :param ask_for_sync: called when there is something to write.
+    :param process: what writes to its machine's disk.
     """
 
-    def __init__(
-        self,
-        disk: Disk,
-        on_queued: Callable[[Record], None],
-        on_durable: Callable[[Record], None],
-        ask_for_sync: Callable[[], None],
-        *,
-        instant: bool,
-    ) -> None:
-        self._disk = disk
-        self._instant = instant
-        self._on_queued = on_queued
-        self._on_durable = on_durable
-        self._ask_for_sync = ask_for_sync
+    def __init__(self, process: "Process") -> None:
+        self._process = process
+        self._machine = process.machine
         self._on_saved: Callable[[Record], None] = lambda _: None
         self._after_batch: Callable[[], None] = lambda: None
         self.queue: deque[Record] = deque()
+        self._syncing = False
         self._queued = 0
         self._durable = 0
         self._flushing: deque[tuple[int, greenlet]] = deque()
 
     def load(self) -> NodeState:
-        self._disk.staging = None
-        return self._disk.copy()
+        self._machine.disk.staging = None
+        return self._machine.disk.copy()
 
     def start(
         self,
@@ -91,13 +84,13 @@ class SimulatedStorage(Storage):
 
     def save(self, records: list[Record]) -> None:
         for record in records:
-            self._on_queued(record)
+            self._machine.record_queued(record)
             self._queued += 1
             self.queue.append(record)
-            if self._instant:
+            if not self._machine.world.setup.durable:
                 self._write_next()
         if self.queue:
-            self._ask_for_sync()
+            self._sync_later()
 
     def flush(self) -> None:
         target = self._queued
@@ -116,11 +109,19 @@ class SimulatedStorage(Storage):
         for _, waiting in flushing:
             waiting.throw()  # else its frames would be kept for ever
 
-    def sync(self, count: int) -> None:
-        """Make the oldest queued records durable in one transaction.
+    def _sync_later(self) -> None:
+        world = self._machine.world
+        if not self._syncing:
+            self._syncing = True
+            mean_s = world.disk_delay_s
+            if isinstance(self.queue[0], SavePromise) and world.random.random() < 0.3:
+                mean_s = SLOW_PROMISE_S
+            count = world.random.choice([1, 1, 2, 4])
+            self._process.later(world.random.expovariate(1 / mean_s), lambda: self._sync(count))
 
-        :param count: how many of them, at most.
-        """
+    def _sync(self, count: int) -> None:
+        """Make the oldest queued records durable in one transaction: at most this many."""
+        self._syncing = False
         for _ in range(min(count, len(self.queue))):
             self._write_next()
         self._after_batch()
@@ -128,10 +129,13 @@ class SimulatedStorage(Storage):
         self._flushing = deque(w for w in self._flushing if w[0] > self._durable)
         for waiting in ready:
             waiting.switch()
+        if self.queue:
+            self._sync_later()
+        self._process.synced()
 
     def _write_next(self) -> None:
         record = self.queue.popleft()
-        self._disk.apply(record)
+        self._machine.disk.apply(record)
         self._durable += 1
-        self._on_durable(record)
+        self._machine.record_durable(record)
         self._on_saved(record)

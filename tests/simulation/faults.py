@@ -46,6 +46,7 @@ class Faults:
     def inject(self) -> None:
         """Let something go wrong, and be mended after a while."""
         kind = self._random.choice(self._kinds)
+        self._world.counts["faults"] += 1
         self._world.note(kind.__name__.strip("_"))
         kind()
 
@@ -53,10 +54,6 @@ class Faults:
         self._world.clock.after(
             self._random.expovariate(1 / mean_s), lambda: None if self._over else call()
         )
-
-    def _fault(self, mend: Callable[[], None]) -> None:
-        self._world.counts.faults += 1
-        self._later(mend)
 
     # Crashes
 
@@ -80,7 +77,7 @@ class Faults:
             return
         self._world.crash(name)
         emptied = may_empty and self._empty and self._random.random() < 0.3
-        self._fault(lambda: self._start(name, emptied=emptied))
+        self._later(lambda: self._start(name, emptied=emptied))
 
     def _start(self, name: str, *, emptied: bool) -> None:
         if self._world.machine(name).running is not None:
@@ -93,7 +90,7 @@ class Faults:
     def _freeze(self) -> None:
         name = self._random.choice(list(self._world.machines))
         self._world.freeze(name)
-        self._fault(lambda: self._world.thaw(name))
+        self._later(lambda: self._world.thaw(name))
 
     # Network and disks
 
@@ -101,25 +98,23 @@ class Faults:
         machines = self._world.machines
         leader = self._random.choice(list(self._world.leaders or machines))
         address = self._random.choice(list(self._world.followers or machines))
-        link = self._world.network.link(leader, address)
-        paths = {"to": link.to_follower, "from": link.to_leader}
-        ways = list(paths)
+        ways = [False, True]
         if self._random.random() >= 0.5:
             ways = [self._random.choice(ways)]
-        self._world.note("paths", *ways, address, "of", leader)
-        return [paths[way] for way in ways]
+        self._world.note("paths", leader, address, "answers:", ways)
+        return [self._world.network.path(leader, address, answers=way) for way in ways]
 
     def _cut(self) -> None:
         for path in self._paths():
             path.cut = True
-            self._fault(path.mend)
+            self._later(path.mend)
 
     def _degrade(self) -> None:
         for path in self._paths():
             path.drop = self._random.choice([0.0, 0.1, 0.5])
             path.late = self._random.choice([0.0, 0.1, 0.3])
             path.duplicate = self._random.choice([0.0, 0.3, 0.6])
-            self._fault(path.mend)
+            self._later(path.mend)
 
     def _reroute(self) -> None:
         network, machines = self._world.network, self._world.followers
@@ -127,7 +122,7 @@ class Faults:
             return
         address = self._random.choice(list(machines))
         network.reroute(address, self._random.choice(list(machines.values())))
-        self._fault(lambda: network.reroute(address, machines[address]))
+        self._later(lambda: network.reroute(address, machines[address]))
 
     def _forge(self) -> None:
         """Repeat a message as if another reign, of the same or another epoch, had sent it."""
@@ -138,7 +133,6 @@ class Faults:
             epoch = max(1, message.epoch + self._random.choice([-1, 0, 0, 1]))
             restart = max(0, message.restart + self._random.choice([-1, 0, 1]))
             takeover = self._random.choice(["forged", message.takeover_id])
-            self._world.counts.faults += 1
             forged = replace(
                 message, epoch=epoch, restart=restart, takeover_id=takeover, reign_id="forged"
             )
@@ -147,7 +141,7 @@ class Faults:
     def _slow_disks(self) -> None:
         world = self._world
         world.disk_delay_s = self._random.choice([0.01, 0.05, 0.2])
-        self._fault(lambda: setattr(world, "disk_delay_s", USUAL_DISK_DELAY_S))
+        self._later(lambda: setattr(world, "disk_delay_s", USUAL_DISK_DELAY_S))
 
     def _change_quorum(self) -> None:
         for leader in self._world.running_leaders():

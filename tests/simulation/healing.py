@@ -2,11 +2,10 @@
 
 from msgspec import Raw
 
-from kvstore.core.errors import NothingToForce
 from kvstore.core.leader_log import Write
 from kvstore.core.leadership import LeaderState
-from tests.simulation.leader_process import LeaderProcess
 from tests.simulation.machine import Machine
+from tests.simulation.process import LeaderProcess
 from tests.simulation.violation import Violation
 from tests.simulation.world import World
 
@@ -47,37 +46,30 @@ def help_out(world: World, *, alone: bool = False) -> bool:
     world.note("an operator helps", best, best.leader.problem, best.leader.waiting_for)
     for other in world.running_leaders() if alone else ():
         if other is not best:
-            world.stop(other.machine.name)
+            world.crash(other.machine.name)
     if emptied := _of_another_cluster(best):
         # One at a time, their own leader would take each of them in again.
         for name in emptied:
-            world.restart(name, emptied=True)
+            world.start(name, emptied=True)
         return True
     keep = _longest(best) if best.leader.state_text == UNDECIDED else None
-    try:
-        world.force_start(best, keep)
-    except NothingToForce:
-        return False  # it has not asked them all yet
-    return True
+    return world.force_start(best, keep)
 
 
 def _mend_settings(world: World) -> None:
     """Tell every leader of all followers; let somebody lead, and somebody follow."""
     if not world.leaders:
-        name = world.random.choice(list(world.machines))
-        world.stop(name)
-        world.lead(name)
+        world.lead(world.random.choice(list(world.machines)))
     if not world.followers:
         names = [name for name in world.machines if name.startswith("f")]
         single = [name for name in names if world.is_single(name)]
         name = world.random.choice(single or names)
-        world.stop(name)
+        world.crash(name)
         if not single:
             world.ledger.emptied(world.machine(name))  # it has the id of another
         world.follow(name)
     for name, machine in world.leaders.items():
         if set(machine.addresses or ()) != world.followers.keys():
-            world.stop(name)
             world.lead(name)
     for leader in world.running_leaders():
         leader.set_quorum(min(world.setup.write_quorum, len(world.followers)))

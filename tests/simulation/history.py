@@ -79,7 +79,6 @@ class History:
         return part is not None and self.holds(part)
 
     def entries_behind(self, index: int) -> list[Entry]:
-        """Its entries behind an index, oldest first."""
         entries = []
         part: History | None = self
         while part is not None and part.entry is not None and part.index > index:

@@ -12,13 +12,12 @@ from kvstore.core.preconditions import Precondition
 from kvstore.core.progress import Stage
 from kvstore.core.records import Promise
 from tests.simulation.history import History
-from tests.simulation.ledger import equal
 from tests.simulation.violation import require
 
 if TYPE_CHECKING:
     from tests.simulation.checks import Checks
-    from tests.simulation.leader_process import LeaderProcess
     from tests.simulation.machine import Machine
+    from tests.simulation.process import LeaderProcess
     from tests.simulation.world import World
 
 IN_OFFICE = (LeaderState.CATCHING_UP, LeaderState.LEADING)
@@ -72,10 +71,6 @@ class LeaderChecks:
         if isinstance(message, Append):
             durable &= machine.durable.shares(process.log, message.end_index)
             durable &= message.last_index <= machine.durable.index
-            for entry in message.entries:
-                part = process.log.at(entry.index)
-                same = part is not None and part.entry == entry
-                require(same, "one order", machine, "sends", message, "to", address)
         elif isinstance(message, SnapshotChunk):
             durable &= message.index <= machine.durable.index
         require(durable, "only what is durable", machine, "sends", message, "to", address)
@@ -115,17 +110,9 @@ class LeaderChecks:
         if reign not in self._ledger.orders:
             self._check_begun(process)
         self._ledger.orders[reign] = process.log
-        last = leader.log.replication_log.last
-        require(last == process.log.position, "one order", process, "holds", last)
         self._check_commit(process, reign)
         self._check_ready(process, reign)
-        served = leader.log.map.position.index
-        if process.served_index == served:
-            return
-        process.served_index = served
-        part = process.log.at(served)
-        same = part is not None and equal(leader.log.map, part)
-        require(same, "copies equal the order", process, "serves other items")
+        self._checks.serves(process, leader.log.map, process.log)
 
     def _check_begun(self, process: "LeaderProcess") -> None:
         machine, ledger = process.machine, self._ledger
@@ -144,13 +131,9 @@ class LeaderChecks:
         require(confirmed, "only confirmed values", process, "serves what is not")
         if known or leader.write_quorum == 0:
             return
-        first = process.log
-        while first.parent is not None and first.parent.position.reign_id == reign:
-            first = first.parent
-        acknowledged = self._checks.acknowledged
-        held = first.position.reign_id == reign and any(
-            of == reign and index >= first.index for (of, _), index in acknowledged.items()
-        )
+        acknowledged = [i for (of, _), i in self._checks.acknowledged.items() if of == reign]
+        newest = process.log.at(max(acknowledged, default=0))
+        held = newest is not None and newest.position.reign_id == reign
         require(held, "a quorum knows a ready leader", process, "is ready in", reign)
 
     def _check_commit(self, process: "LeaderProcess", reign: str) -> None:
@@ -191,33 +174,32 @@ class LeaderChecks:
 
     # Clients
 
-    def refused(
-        self, process: "LeaderProcess", before: int, write: Write, error: KvstoreError
-    ) -> None:
-        """A write was refused.
-
-        :param before: the leader's last index before it.
-        """
-        definite = isinstance(error, DefiniteError) or (
-            isinstance(error, OutcomeUnknown) and write.idempotency_key is not None
-        )
-        unused = process.leader.log.last_index == before
-        require(unused and definite, "a refusal is definite", repr(error))
-
     def judged(
-        self, newest: History, write: Write, expected: Precondition, error: KvstoreError | None
+        self,
+        process: "LeaderProcess",
+        newest: History,
+        write: Write,
+        expected: Precondition,
+        error: KvstoreError | None,
     ) -> None:
-        """A write's precondition was judged.
+        """A write was accepted, or refused.
 
-        :param newest: the leader's log before the write.
+        :param newest: the leader's log before it.
         """
+        unused = process.leader.log.last_index == newest.index
+        if error is not None:
+            definite = isinstance(error, DefiniteError) or (
+                isinstance(error, OutcomeUnknown) and write.idempotency_key is not None
+            )
+            require(unused and definite, "a refusal is definite", repr(error))
+        refused = isinstance(error, PreconditionFailed)
+        if unused and not refused:
+            return  # it was refused for another reason, or it is a repeated request
         version, _ = newest.items.get(write.key, (None, Raw()))
         try:
             expected.check(version)
             holds = True
         except PreconditionFailed:
             holds = False
-        passed = not isinstance(error, PreconditionFailed)
-        other = error is not None and passed  # refused for another reason
         seen = (write, "under", expected, "version", version, repr(error))
-        require(other or passed == holds, "preconditions", *seen)
+        require(refused is not holds, "preconditions", *seen)

@@ -64,9 +64,9 @@ class Ledger:
         """The longest promised history."""
         return max(self.promised.values(), key=lambda each: each.index, default=self.root)
 
-    def at(self, position: Position) -> History | None:
+    def at(self, position: Position | None) -> History | None:
         """The history that ends at a position; None where no leader appended there."""
-        return self._histories.get(position)
+        return None if position is None else self._histories.get(position)
 
     def appended(self, before: History, entry: Entry) -> History:
         """A leader has put an entry behind its log."""
@@ -122,14 +122,11 @@ class Ledger:
         cluster = machine.promise.cluster_id
         promised = self.of(cluster)
         if history.holds(promised):
-            self._world.counts.confirmed += history.index - promised.index
+            self._world.counts["confirmed"] += history.index - promised.index
             self.promised[cluster] = history
-        else:
-            same, seen = (
-                self.apart or promised.holds(history),
-                (history.position, promised.position),
-            )
-            require(same, "one order of confirmed entries", machine, *seen)
+            return
+        same, seen = self.apart or promised.holds(history), (history.position, promised.position)
+        require(same, "one order of confirmed entries", machine, *seen)
 
     def taken_over(self, machine: "Machine", before: History, asked: Iterable[str]) -> None:
         """A leader's takeover is complete.
@@ -153,7 +150,8 @@ class Ledger:
         self._lose([before, *(other.durable for other in copies)])
         sound += [other.durable for other in copies if not other.standing.forked]
         if not any(each.holds(machine.durable) for each in sound):
-            self.reigns.revive(machine.promise)
+            assert machine.promise.reign is not None
+            self.reigns.revived.add(machine.promise.reign.takeover_id)
         for other in self._world.machines.values():
             other.standing.counted = (
                 other in copies and other.promise.reign == machine.promise.reign
@@ -213,10 +211,10 @@ class Ledger:
         promised, history = self.of(machine.promise.cluster_id), machine.durable
         common = promised.common(history).index
         own, theirs = history.at(common + 1), promised.at(common + 1)
-        if not (machine.standing.stale and machine.promise.is_own and own and theirs):
+        if not (own and own.reign and theirs and theirs.reign):
             return False
-        assert own.reign is not None, "every log begins with a reign"
-        assert theirs.reign is not None, "every log begins with a reign"
+        if not (machine.standing.stale and machine.promise.is_own):
+            return False
         same = own.reign.takeover_id == theirs.reign.takeover_id
         return same and own.reign.restart < theirs.reign.restart
 

@@ -1,18 +1,14 @@
 """A machine: a disk, and the process that runs on it until it crashes."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from kvstore.core.messages import Answer, Message
-from kvstore.core.records import Record, SavePromise
-from tests.simulation.disk import Disk, SimulatedStorage
+from kvstore.core.records import Record
+from tests.simulation.disk import Disk
 from tests.simulation.history import History
 
-SLOW_PROMISE_S = 0.03
-"""Now and then a promise takes longer than the first messages of its reign would."""
-
 if TYPE_CHECKING:
+    from tests.simulation.process import Process
     from tests.simulation.world import World
 
 
@@ -43,71 +39,6 @@ class Standing:
     settled: History | None = None
 
 
-class Process:
-    """What a crash ends.
-
-    :param machine: where it runs.
-    """
-
-    def __init__(self, machine: "Machine") -> None:
-        self.machine = machine
-        self.alive = True
-        self.frozen = False
-        self.served_index = -1
-        """Where its map was when the checks last compared it."""
-        self._deferred: list[Callable[[], None]] = []
-        self._syncing = False
-        self.storage = SimulatedStorage(
-            machine.disk,
-            machine.record_queued,
-            machine.record_durable,
-            self._ask_for_sync,
-            instant=not machine.world.setup.durable,
-        )
-
-    def __repr__(self) -> str:
-        return self.machine.name
-
-    def receive(self, message: Message, reply: Callable[[Answer | None], None]) -> None:  # noqa: ARG002
-        """Handle a message; only a follower takes one."""
-        reply(None)
-
-    def do(self, call: Callable[[], None]) -> None:
-        """Let something happen to it: at once, or when it is no longer frozen."""
-        if self.frozen:
-            self._deferred.append(call)
-        elif self.alive:
-            call()
-
-    def later(self, seconds: float, call: Callable[[], None]) -> None:
-        """Let something happen to it after a while."""
-        self.machine.world.clock.after(seconds, lambda: self.do(call))
-
-    def thaw(self) -> None:
-        """End a freeze; what came meanwhile is there at once."""
-        self.frozen = False
-        deferred, self._deferred = self._deferred, []
-        for call in deferred:
-            self.later(0.0, call)
-
-    def sync(self, count: int) -> None:
-        """The disk has written some records."""
-        self._syncing = False
-        self.storage.sync(count)
-        if self.storage.queue:
-            self._ask_for_sync()
-
-    def _ask_for_sync(self) -> None:
-        world = self.machine.world
-        if not self._syncing and not self.machine.disk_held:
-            self._syncing = True
-            mean_s = world.disk_delay_s
-            if isinstance(self.storage.queue[0], SavePromise) and world.random.random() < 0.3:
-                mean_s = SLOW_PROMISE_S
-            count = world.random.choice([1, 1, 2, 4])
-            self.later(world.random.expovariate(1 / mean_s), lambda: self.sync(count))
-
-
 class Machine:
     """A machine that runs a node, as a follower or as a leader.
 
@@ -118,14 +49,14 @@ class Machine:
         self.world = world
         self.name = name
         self.disk = world.new_disk()
-        self.disk_held = False
-        """Whether nothing becomes durable until a test says so."""
         self.addresses: list[str] | None = None
         """The followers that it is told of as a leader; None where it is a follower."""
         self.clock_error_ms = world.random.randint(-2000, 2000)
         self.running: Process | None = None
-        self.queued = self.durable = world.ledger.root
-        """What was appended, and what of it is durable."""
+        self.queued: History = world.ledger.root
+        """What was appended."""
+        self.durable: History = world.ledger.root
+        """What of it is durable."""
         self.promise = self.disk.promise
         """The promise that was durable last."""
         self.standing = Standing()
@@ -140,14 +71,7 @@ class Machine:
 
     @property
     def now_ms(self) -> int:
-        """What its wall clock shows."""
         return 1_000_000 + int(self.world.now_s * 1000) + self.clock_error_ms
-
-    def release_disk(self) -> None:
-        """Let everything become durable that waits for it."""
-        self.disk_held = False
-        if self.running is not None:
-            self.running.sync(len(self.running.storage.queue))
 
     def put_in(self, disk: Disk, history: History) -> None:
         """Give it a disk with what is on it."""

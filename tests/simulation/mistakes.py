@@ -1,10 +1,8 @@
 """What people do to a cluster in a random schedule, on purpose or not."""
 
 from collections.abc import Callable, Collection
-from contextlib import suppress
 from functools import partial
 
-from kvstore.core.errors import NothingToForce
 from kvstore.core.leadership import LeaderState
 from tests.simulation.disk import Disk
 from tests.simulation.healing import help_out
@@ -67,29 +65,26 @@ class Mistakes:
         old = leaders[0].machine.name
         new = "leader" if old == "other" else "other"
         emptied = random.choice(followers)
-        self._stop(old)
+        self._world.crash(old)
         self._lead(new, emptied=True)
 
         def return_alone() -> None:
             for name in [new, *followers]:
-                self._stop(name)
+                self._world.crash(name)
             for _ in range(random.randint(1, 2)):
-                self._stop(old)
                 self._lead(old)
 
         self._later(return_alone, 0.5)
-        self._later(lambda: self._restart(emptied, emptied=True), 0.8)
+        self._later(lambda: self._world.start(emptied, emptied=True), 0.8)
         for name in [*followers, new]:
-            self._later(partial(self._restart, name), 1.2)
+            self._later(partial(world.start, name), 1.2)
 
     def _force_start(self) -> None:
         for process in self._world.running_leaders():
             leader = process.leader
             waits = leader.state_text in ("looking", "claiming") and leader.waiting_for
             if waits or (leader.state is LeaderState.DEPOSED and self._random.random() < 0.3):
-                self._world.counts.faults += 1
-                with suppress(NothingToForce):
-                    self._world.force_start(process)
+                self._world.force_start(process)
 
     def _attend(self) -> None:
         if self._random.random() < 0.3:
@@ -132,9 +127,8 @@ class Mistakes:
         name, disk = self._random.choice(self._copies)
         others = [m.disk.node_id for m in self._world.machines.values() if m.name != name]
         if disk.node_id not in others:
-            self._stop(name)
             self._world.put_back(name, disk)
-            self._restart(name)
+            self._world.start(name)
 
     def _clone(self) -> None:
         name = self._one_of(self._world.leaders)
@@ -143,7 +137,6 @@ class Mistakes:
             return
         machine = self._world.machine(name)
         if machine.promise.reign is not None:
-            self._stop(clone)
             self._world.put_back(clone, machine.disk, of=name)
             self._lead(clone)
 
@@ -151,7 +144,7 @@ class Mistakes:
 
     def _lead(self, name: str, *, emptied: bool = False) -> None:
         world, random = self._world, self._random
-        self._stop(name)
+        world.crash(name)
         followers = [each for each in world.followers if each != name]
         if self._shortens and random.random() < 0.5:
             least = 0 if random.random() < 0.2 else min(1, len(followers))
@@ -160,16 +153,7 @@ class Mistakes:
 
     def _follow(self, name: str) -> None:
         if self._world.is_single(name):
-            self._stop(name)
             self._world.follow(name)
-
-    def _restart(self, name: str, *, emptied: bool = False) -> None:
-        self._stop(name)
-        self._world.start(name, emptied=emptied)
-
-    def _stop(self, name: str) -> None:
-        self._world.stop(name)
-        self._world.counts.faults += 1
 
     def _one_of(self, machines: Collection[str]) -> str | None:
         return self._random.choice(sorted(machines)) if machines else None

@@ -7,16 +7,19 @@ and more than once all the same, as they do through a proxy or at a node that wa
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kvstore.core.messages import Answer, Message
-from tests.simulation.follower_process import FollowerProcess
-from tests.simulation.machine import Machine, Process
+from tests.simulation.machine import Machine
+from tests.simulation.process import FollowerProcess, Process
 
 if TYPE_CHECKING:
     from tests.simulation.sender import Sender
     from tests.simulation.world import World
+
+USUAL_DELAY_S, LATE_DELAY_S, REPEAT_DELAY_S = 0.003, 0.3, 0.2
+"""Means of the delays, which are distributed exponentially."""
 
 
 @dataclass(slots=True, eq=False)
@@ -39,13 +42,12 @@ class Packet:
 
     content: Message | Answer | None
     _arrive: Callable[[bool], None]
+    """Takes whether somebody waits for what comes of it."""
 
     def deliver(self) -> None:
-        """Hand it over."""
         self._arrive(True)  # noqa: FBT003
 
     def repeat(self) -> None:
-        """Hand it over once more: nobody waits for what comes of that."""
         self._arrive(False)  # noqa: FBT003
 
 
@@ -53,14 +55,12 @@ class Packet:
 class Path:
     """One direction between two machines.
 
-    :param mean_delay_s: mean of the usual delays, which are distributed exponentially.
     :param drop: share of packets that are lost.
     :param late: share of packets that take longer than a sender waits.
     :param duplicate: share of packets that are repeated, once or more.
     :param held: where packets are kept for a test to deliver; None = they are carried.
     """
 
-    mean_delay_s: float = 0.003
     cut: bool = False
     drop: float = 0.0
     late: float = 0.0
@@ -68,17 +68,10 @@ class Path:
     held: list[Packet] | None = None
 
     def mend(self) -> None:
-        """End what was wrong with it; what is held stays so."""
+        """End what was wrong with it; nobody delivers what is held."""
         self.cut = False
+        self.held = None
         self.drop = self.late = self.duplicate = 0.0
-
-
-@dataclass(slots=True)
-class Link:
-    """Both directions between a leader and an address."""
-
-    to_follower: Path = field(default_factory=Path)
-    to_leader: Path = field(default_factory=Path)
 
 
 class Network:
@@ -93,14 +86,13 @@ class Network:
         """Which machine an address leads to."""
         self.recent: deque[tuple[FollowerProcess, Message]] = deque(maxlen=20)
         """The last messages that arrived, and where."""
-        self._links: dict[tuple[str, str], Link] = {}
+        self._paths: dict[tuple[str, str, bool], Path] = {}
 
-    def link(self, leader: str, address: str) -> Link:
-        """The link between a leader and an address."""
-        return self._links.setdefault((leader, address), Link())
+    def path(self, leader: str, address: str, *, answers: bool = False) -> Path:
+        """The way of a leader's messages to an address, or of the answers to them."""
+        return self._paths.setdefault((leader, address, answers), Path())
 
     def connect(self, address: str) -> Connection:
-        """Open a connection to whatever runs at an address now."""
         machine = self.route[address]
         return Connection(machine, machine.running)
 
@@ -109,14 +101,14 @@ class Network:
 
         :param turn: the sender's, which the answer is for.
         """
-        world, link = self._world, self._link_of(sender)
+        world = self._world
 
         def answer(content: Answer | None) -> None:
             def arrive(_: bool) -> None:
                 world.note("answer", sender, content)
                 sender.process.do(lambda: sender.answered(turn, message, content))
 
-            self._carry(link.to_leader, Packet(content, arrive))
+            self._carry(sender, Packet(content, arrive), answers=True)
 
         def arrive(original: bool) -> None:
             process = connection.machine.running
@@ -129,7 +121,7 @@ class Network:
                 world.note("message", process, "" if connected else "late", message)
                 process.do(lambda: process.receive(message, answer if connected else _ignore))
 
-        self._carry(link.to_follower, Packet(message, arrive))
+        self._carry(sender, Packet(message, arrive))
 
     def forge(self, process: FollowerProcess, message: Message) -> None:
         """Deliver a message that no leader of this world sent."""
@@ -159,39 +151,32 @@ class Network:
         """Carry everything again, to where it belongs."""
         for address, machine in self._world.machines.items():
             self.reroute(address, machine)
-        for link in self._links.values():
-            link.to_follower.mend()
-            link.to_leader.mend()
+        for path in self._paths.values():
+            path.mend()
 
     def _senders(self) -> "list[Sender]":
         leaders = self._world.running_leaders()
         return [sender for leader in leaders for sender in leader.senders.values()]
 
-    def _link_of(self, sender: "Sender") -> Link:
-        return self.link(sender.process.machine.name, sender.address)
-
     def _reset(self, sender: "Sender", connection: Connection) -> None:
         def arrive(_: bool) -> None:
             sender.process.do(lambda: sender.closed(connection))
 
-        self._carry(self._link_of(sender).to_leader, Packet(None, arrive))
+        self._carry(sender, Packet(None, arrive), answers=True)
 
-    def _carry(self, path: Path, packet: Packet) -> None:
+    def _carry(self, sender: "Sender", packet: Packet, *, answers: bool = False) -> None:
         world, random = self._world, self._world.random
+        path = self.path(sender.process.machine.name, sender.address, answers=answers)
         if path.held is not None:
             path.held.append(packet)
             return
         if path.cut or (path.drop and random.random() < path.drop):
-            world.counts.faults += 1
             return
-        mean_s = path.mean_delay_s
-        if path.late and random.random() < path.late:
-            mean_s = 0.3
-            world.counts.faults += 1
+        late = path.late and random.random() < path.late
+        mean_s = LATE_DELAY_S if late else USUAL_DELAY_S
         world.clock.after(random.expovariate(1 / mean_s), packet.deliver)
         while path.duplicate and random.random() < path.duplicate:
-            world.clock.after(random.expovariate(1 / 0.2), packet.repeat)
-            world.counts.faults += 1
+            world.clock.after(random.expovariate(1 / REPEAT_DELAY_S), packet.repeat)
 
 
 def _ignore(_: Answer | None) -> None:

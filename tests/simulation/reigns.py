@@ -26,8 +26,8 @@ class Reigns:
         that asked nobody who knew of a later one."""
         self.copied: set[str] = set()
         """Takeovers whose leader's disk was cloned, or went back in time."""
-        self._revived: set[str] = set()
-        """Takeovers that kept a history of which forked nodes alone had a copy."""
+        self.revived: set[str] = set()
+        """Takeovers that kept what forked nodes alone, a replaced leader say, had a copy of."""
         self._forced: set[str] = set()
         """Takeovers that an operator asked for."""
         self._made: dict[str, ReignId] = {}
@@ -95,14 +95,9 @@ class Reigns:
         self._complete[reign.takeover_id] = promise
         return True
 
-    def revive(self, promise: Promise) -> None:
-        """A takeover keeps what only forked nodes, a replaced leader say, had a copy of."""
-        assert promise.reign is not None
-        self._revived.add(promise.reign.takeover_id)
-
     def is_revived(self, reign: ReignId | None) -> bool:
         """Whether what a reign's leader found, and did not append, may be outranked again."""
-        return reign is not None and reign.takeover_id in self._revived
+        return reign is not None and reign.takeover_id in self.revived
 
     def claimed(self, machine: "Machine", known: Promise) -> None:
         """A follower belongs to another reign."""

@@ -3,15 +3,15 @@
 from collections.abc import Callable, Collection
 from random import Random
 
+import gevent
 from msgspec import Raw
 
 from kvstore.core.leader_log import Write
 from kvstore.core.preconditions import ALWAYS, Precondition
 from tests.simulation.faults import Faults
 from tests.simulation.healing import heal_and_converge
-from tests.simulation.leader_process import LeaderProcess
-from tests.simulation.setup import Setup
-from tests.simulation.world import World
+from tests.simulation.process import LeaderProcess
+from tests.simulation.world import Setup, World
 
 HORIZON_S = 4.0
 KEYS = "abcdefgh"
@@ -26,12 +26,9 @@ class Schedule:
     """
 
     def __init__(
-        self,
-        seed: int,
-        *,
-        random: Random | None = None,
-        left_out: Collection[str] = (),
+        self, seed: int, *, random: Random | None = None, left_out: Collection[str] = ()
     ) -> None:
+        self.seed = seed
         self._random = random = random or Random(seed)
         self.world = World(_setup(random), random)
         self.causes: list[str] = []
@@ -42,19 +39,23 @@ class Schedule:
         self._writes = 0
         self._last = Write("delete", "a")
 
-    def run(self) -> None:
+    def run(self) -> Exception | None:
         """Run it to its end.
 
-        :raises Violation: an invariant does not hold.
+        :return: why it failed: a violated invariant, or an exception out of the code under test.
         """
-        self._disturb()
-        heal_and_converge(self.world)
+        try:
+            self._disturb()
+            heal_and_converge(self.world)
+        except Exception as error:  # noqa: BLE001 (whatever the rules raise is a finding)
+            return error
+        finally:
+            gevent.sleep(0)  # what the nodes have spawned; it only frees memory
+        return None
 
     def _disturb(self) -> None:
         world, random = self.world, self._random
-        for name in world.followers:
-            world.start(name)
-        world.lead()
+        world.start_all()
         self._write_now_and_then(random.choice([0.01, 0.05, 0.2]))
         pause_s = random.choice([0.03, 0.1, 0.3])
         number = 0

@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING
 
 from kvstore.core.conversation import BackOff, Conversation, End, Send, Step, Wait
 from kvstore.core.messages import Answer, Append, Hello, Message
-from tests.simulation.network import Connection
 
 if TYPE_CHECKING:
-    from tests.simulation.leader_process import LeaderProcess
+    from tests.simulation.network import Connection
+    from tests.simulation.process import LeaderProcess
+
+
+TIMEOUT_S = 0.15
 
 
 class Sender:
@@ -60,7 +63,7 @@ class Sender:
         self.process.after_change()
         self._take_step()
 
-    def closed(self, connection: Connection) -> None:
+    def closed(self, connection: "Connection") -> None:
         """The follower's end of a connection is known to be closed."""
         if self.connection is connection and isinstance(self._step, Send | Wait):
             self.lost(self._turn, "the follower closed the connection")
@@ -83,7 +86,8 @@ class Sender:
 
     def _send(self, message: Message) -> None:
         turn, network = self._turn, self._world.network
-        if _is_heartbeat(message) and self._world.random.random() < 0.1:
+        heartbeat = isinstance(message, Append) and not message.entries
+        if heartbeat and self._world.random.random() < 0.1:
             # Its simulated delay was not over when a write came.
             self._later(0.0)
             return
@@ -93,10 +97,5 @@ class Sender:
             return
         if self.connection is None:
             self.connection = network.connect(self.address)
-        timeout_s = self._world.setup.request_timeout_s
-        self.process.later(timeout_s, lambda: self.lost(turn, "no answer"))
+        self.process.later(TIMEOUT_S, lambda: self.lost(turn, "no answer"))
         network.send(self, self.connection, turn, message)
-
-
-def _is_heartbeat(message: Message) -> bool:
-    return isinstance(message, Append) and not message.entries

@@ -5,7 +5,6 @@ from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from random import Random
 
-from tests.simulation.campaign import run_schedule
 from tests.simulation.clock import Clock
 from tests.simulation.schedule import Schedule
 
@@ -53,7 +52,7 @@ class Attempt:
         random = RecordedRandom(seed, earlier or {})
         self.schedule = Schedule(seed, random=random, left_out=left_out)
         random.clock = self.schedule.world.clock
-        self.failure = run_schedule(self.schedule)
+        self.failure = self.schedule.run()
         self.invariant = getattr(self.failure, "invariant", type(self.failure))
         self.left_out = left_out
         self.draws = random.draws

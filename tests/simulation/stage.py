@@ -1,162 +1,86 @@
-"""What the named schedules are made of."""
+"""A world for the named schedules: nothing goes wrong in it but what they make go wrong."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from random import Random
+from typing import Any
 
-from kvstore.core.errors import NothingToForce
+from msgspec import Raw
+
+from kvstore.core.leader_log import Write
 from kvstore.core.leadership import LeaderState
-from kvstore.core.messages import Append, Message
-from tests.simulation.brief import describe
+from kvstore.core.messages import Message
 from tests.simulation.network import Packet
-from tests.simulation.setup import Setup
-from tests.simulation.world import World
+from tests.simulation.report import describe
+from tests.simulation.world import Setup, World
 
 
-def make_cluster(
-    *,
-    followers: int = 2,
-    write_quorum: int = 1,
-    durable: bool = True,
-    leader_retain: int = 1000,
-    message_entries: int = 1000,
-) -> World:
-    """A cluster whose leader leads, over a network and disks without faults."""
-    setup = Setup(
-        followers=followers,
-        write_quorum=write_quorum,
-        durable=durable,
-        leader_retain=leader_retain,
-        message_entries=message_entries,
-    )
-    world = World(setup, Random(1))
-    for name in world.followers:
-        world.start(name)
-    world.lead()
-    settle(world)
-    return world
+class Stage(World):
+    """A cluster whose leader leads.
 
-
-def settle(world: World) -> None:
-    """Let everything that is mended come to rest: one leader, equal copies."""
-    assert world.clock.run_until(world.converged), describe(world)
-
-
-def wait(world: World, reached: Callable[[], bool], within_s: float = 5.0) -> None:
-    """Let things happen until a state is reached."""
-    assert world.clock.run_until(reached, within_s), describe(world)
-
-
-def wait_ready(world: World, leader: str = "leader") -> None:
-    """Wait until a leader is ready."""
-    wait(world, lambda: world.leader(leader).leader.ready)
-
-
-def wait_deposed(world: World, leader: str = "leader") -> None:
-    """Wait until a leader has met the one that replaced it."""
-    wait(world, lambda: world.leader(leader).leader.state is LeaderState.DEPOSED)
-
-
-def replace_leader(world: World) -> None:
-    """Crash the leader and let another one, without state, take over."""
-    world.crash("leader")
-    world.lead("other", emptied=True)
-    settle(world)
-
-
-def write(world: World, *values: int, leader: str = "leader") -> list[int]:
-    """Put numbers under one key each, and let every copy have them.
-
-    :return: their versions.
+    :param setup: see :class:`Setup`.
     """
-    versions = [put(world, value, leader) for value in values]
-    settle(world)
-    return versions
 
+    def __init__(self, **setup: Any) -> None:
+        super().__init__(Setup(**setup), Random(1))
+        self.start_all()
+        self.settle()
 
-def put(world: World, value: int, leader: str = "leader") -> int:
-    """Put a number under a key of its own; the version, which is not confirmed yet."""
-    version = world.put(f"key{value}", value, leader)
-    assert version is not None, describe(world)
-    return version
+    def wait(self, reached: Callable[[], bool], within_s: float = 5.0) -> None:
+        assert self.clock.run_until(reached, within_s), describe(self)
 
+    def settle(self) -> None:
+        """Let everything that is mended come to rest: one leader, equal copies."""
+        self.wait(self.converged, within_s=10.0)
 
-def confirm(world: World, value: int, leader: str = "leader") -> int:
-    """Put a number and wait for its quorum; its version."""
-    version = put(world, value, leader)
-    wait(world, lambda: commit_index(world, leader) >= version)
-    return version
+    def wait_ready(self, leader: str = "leader") -> None:
+        self.wait(lambda: self.leader(leader).leader.ready)
 
+    def wait_deposed(self, leader: str = "leader") -> None:
+        self.wait(lambda: self.leader(leader).leader.state is LeaderState.DEPOSED)
 
-def cut(world: World, *addresses: str, leader: str = "leader") -> None:
-    """Cut a leader off from followers, in both directions."""
-    for address in addresses:
-        link = world.network.link(leader, address)
-        link.to_follower.cut = link.to_leader.cut = True
+    # Clients and operators
 
+    def put(self, value: int, leader: str = "leader") -> int:
+        """Put a number under a key of its own; its version, which is not confirmed yet."""
+        write = Write("put", f"key{value}", Raw(b"%d" % value))
+        version = self.write(self.leader(leader), write)
+        assert version is not None, describe(self)
+        return version
 
-def reconnect(world: World) -> None:
-    """Carry everything again, to where it belongs, and let it come to rest."""
-    world.network.heal()
-    settle(world)
+    def confirm(self, *values: int, leader: str = "leader") -> int:
+        """Put numbers and wait for their quorum; the version of the last."""
+        version = [self.put(value, leader) for value in values][-1]
+        self.wait(lambda: self.leader(leader).leader.log.commit_index >= version)
+        return version
 
+    @property
+    def confirmed_keys(self) -> set[str]:
+        """The keys whose confirmation still holds."""
+        return set(self.ledger.confirmed.items)
 
-@contextmanager
-def in_flight(
-    world: World, address: str, leader: str = "leader", *, answers: bool = False
-) -> Iterator[list[Packet]]:
-    """Keep what a leader sends to a follower in flight, for the test to deliver.
+    def force(self, leader: str = "leader") -> None:
+        """Let a leader go on without those that do not answer, once it has asked them."""
+        self.wait(lambda: self.force_start(self.leader(leader)))
 
-    :param answers: keep the follower's answers instead.
-    """
-    link = world.network.link(leader, address)
-    path = link.to_leader if answers else link.to_follower
-    packets: list[Packet] = []
-    path.held = packets
-    try:
-        yield packets
-    finally:
-        path.held = None
+    # Network
 
+    def cut(self, *addresses: str, leader: str = "leader") -> None:
+        """Cut a leader off from followers, in both directions."""
+        for address in addresses:
+            for answers in (False, True):
+                self.network.path(leader, address, answers=answers).cut = True
 
-def take(world: World, packets: list[Packet], kind: type[Message]) -> Packet:
-    """Deliver what is in flight until a message of a kind comes, and take that one out.
+    def hold(self, address: str, leader: str) -> list[Packet]:
+        """Keep what a leader sends, for the test to deliver, until the network is healed."""
+        packets: list[Packet] = []
+        self.network.path(leader, address).held = packets
+        return packets
 
-    Of appends, only those that carry entries count.
-    """
-    end_s = world.now_s + 5.0
-    while world.now_s < end_s:
-        wait(world, lambda: bool(packets))
-        packet = packets.pop(0)
-        if _is(packet, kind):
-            return packet
-        packet.deliver()
-    raise AssertionError(f"no {kind.__name__} came\n{describe(world)}")
-
-
-def force(world: World, leader: str = "leader") -> None:
-    """Let a leader go on without those that do not answer, once it has asked them."""
-
-    def forced() -> bool:
-        try:
-            world.force_start(world.leader(leader))
-        except NothingToForce:
-            return False
-        return True
-
-    wait(world, forced)
-
-
-def commit_index(world: World, leader: str = "leader") -> int:
-    """The commit index of a running leader."""
-    return world.leader(leader).leader.log.commit_index
-
-
-def confirmed_keys(world: World) -> set[str]:
-    """The keys of the numbers whose confirmation still holds."""
-    return {key for key in world.ledger.confirmed.items if key.startswith("key")}
-
-
-def _is(packet: Packet, kind: type[Message]) -> bool:
-    content = packet.content
-    return isinstance(content, kind) and (not isinstance(content, Append) or bool(content.entries))
+    def take(self, packets: list[Packet], kind: type[Message]) -> Packet:
+        """Deliver what is in flight until a message of a kind, and of some entries, comes."""
+        while True:
+            self.wait(lambda: bool(packets))
+            packet = packets.pop(0)
+            if isinstance(packet.content, kind) and getattr(packet.content, "entries", True):
+                return packet
+            packet.deliver()

@@ -14,11 +14,6 @@ class Violation(AssertionError):
 
 
 def require(holds: bool, invariant: str, *detail: object) -> None:
-    """Check an invariant.
-
-    :param invariant: its short name.
-    :param detail: what is seen, put into words only where the invariant does not hold.
-    :raises Violation: it does not hold.
-    """
+    """Check an invariant; the detail is put into words only where it does not hold."""
     if not holds:
         raise Violation(invariant, " ".join(map(str, detail)))

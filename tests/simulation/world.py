@@ -4,25 +4,46 @@ Every choice comes from one seeded generator, so that a seed repeats a schedule 
 """
 
 import itertools
+from collections import Counter
+from dataclasses import dataclass
 from random import Random
 
-from msgspec import Raw
-
 from kvstore.core.errors import KvstoreError, NothingToForce
+from kvstore.core.idempotency_table import REMEMBERED_ENTRIES
 from kvstore.core.key_value_map import KeyValueMap
 from kvstore.core.leader_log import Write
 from kvstore.core.preconditions import ALWAYS, Precondition
 from tests.simulation.checks import Checks
 from tests.simulation.clock import Clock
 from tests.simulation.disk import Disk
-from tests.simulation.follower_process import FollowerProcess
-from tests.simulation.leader_process import LeaderProcess
 from tests.simulation.ledger import Ledger
 from tests.simulation.machine import Machine
 from tests.simulation.network import Network
-from tests.simulation.setup import Counts, Setup
+from tests.simulation.process import FollowerProcess, LeaderProcess
 
 USUAL_DISK_DELAY_S = 0.001
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setup:
+    """How a cluster is set up.
+
+    :param durable: whether the nodes keep a data directory.
+    :param leader_retain: entries the leader's log keeps; few of them make many snapshots.
+    :param follower_retain: entries a follower's log keeps.
+    :param message_entries: entries or items in one message.
+    :param remembered_entries: entries for which a request is remembered.
+    """
+
+    followers: int = 2
+    write_quorum: int = 1
+    durable: bool = True
+    leader_retain: int = 1000
+    follower_retain: int = 1000
+    retain_bytes: int = 1 << 20
+    max_pending: int = 50
+    message_entries: int = 1000
+    remembered_entries: int = REMEMBERED_ENTRIES
 
 
 class World:
@@ -35,7 +56,8 @@ class World:
         self.setup = setup
         self.random = random
         self.clock = Clock()
-        self.counts = Counts()
+        self.counts: Counter[str] = Counter()
+        """Faults, writes, writes refused, and entries confirmed."""
         self.trace: list[tuple[float, tuple[object, ...]]] = []
         """The events and their times, for a failure's report."""
         self.disk_delay_s = USUAL_DISK_DELAY_S
@@ -52,7 +74,6 @@ class World:
         return self.clock.now_s
 
     def new_id(self) -> str:
-        """A random id."""
         return f"id{next(self._ids)}"
 
     def new_disk(self) -> Disk:
@@ -61,7 +82,6 @@ class World:
         return Disk(self.new_id(), map=kv_map)
 
     def note(self, *event: object) -> None:
-        """Remember an event for a failure's report."""
         self.trace.append((self.now_s, event))
 
     # Machines
@@ -69,23 +89,26 @@ class World:
     def start(
         self, name: str, followers: list[str] | None = None, *, emptied: bool = False
     ) -> None:
-        """Start a machine's process in the role that the machine has.
+        """Start a machine's process, whatever ran there, in the role that the machine has.
 
         :param followers: start it as a leader that is told of these.
         """
+        self.crash(name)
         machine = self.machine(name)
-        assert machine.running is None, f"{name} runs already"
         if followers is not None:
             machine.addresses = followers
         if emptied:
             self.ledger.emptied(machine)
         self.note("start", name, machine.addresses, "emptied" if emptied else "")
-        if machine.is_follower:
-            machine.running = FollowerProcess(machine)
-        else:
-            machine.standing.counted = False
-            machine.running = process = LeaderProcess(machine)
-            process.start()
+        machine.standing.counted &= machine.is_follower
+        machine.running = (FollowerProcess if machine.is_follower else LeaderProcess)(machine)
+        machine.running.start()
+
+    def start_all(self) -> None:
+        """Start the followers, and their leader."""
+        for name in self.followers:
+            self.start(name)
+        self.lead()
 
     def lead(self, name: str = "leader", *, emptied: bool = False) -> None:
         """Start a machine as a leader of all followers."""
@@ -93,6 +116,7 @@ class World:
 
     def follow(self, name: str) -> None:
         """Start a machine as a follower."""
+        self.crash(name)
         machine = self.machine(name)
         if not machine.is_follower:
             machine.addresses = None
@@ -101,43 +125,34 @@ class World:
         self.start(name)
 
     def crash(self, name: str) -> None:
-        """End a machine's process at once: what is not durable is lost."""
-        machine = self.machines[name]
+        """End a machine's process at once, if one runs: what is not durable is lost."""
+        machine = self.machine(name)
         process = machine.running
+        if process is None:
+            return
         self.note("crash", name)
         machine.stop()
         if not self.setup.durable:
             self.ledger.emptied(machine)
         self.network.stopped(process)
 
-    def stop(self, name: str) -> None:
-        """End a machine's process, if one runs there."""
-        if self.machine(name).running is not None:
-            self.crash(name)
-
-    def restart(self, name: str, *, emptied: bool = False) -> None:
-        """End a machine's process and start it again."""
-        self.stop(name)
-        self.start(name, emptied=emptied)
-
     def put_back(self, name: str, disk: Disk, *, of: str | None = None) -> None:
         """Put an earlier copy of a machine's disk in its place.
 
         :param of: it is a copy of this leader's disk.
         """
-        self.note("put back", name, disk.log.last, disk.promise, "" if of is None else of)
-        original = None if of is None else self.machine(of)
+        self.crash(name)
+        self.note("put back", name, disk.log.last, disk.promise, of or "")
+        original = self.machine(of) if of else None
         self.ledger.put_back(self.machine(name), disk.copy(), of=original)
 
     def freeze(self, name: str) -> None:
-        """Stop a process without ending it."""
         process = self.machine(name).running
         if process is not None:
             self.note("freeze", name)
             process.frozen = True
 
     def thaw(self, name: str) -> None:
-        """Let a frozen process go on."""
         process = self.machine(name).running
         if process is not None and process.frozen:
             self.note("thaw", name)
@@ -156,28 +171,18 @@ class World:
 
     @property
     def followers(self) -> dict[str, Machine]:
-        """The machines that are followers."""
         return {name: machine for name, machine in self.machines.items() if machine.is_follower}
 
     @property
     def leaders(self) -> dict[str, Machine]:
-        """The machines that are leaders."""
         return {n: machine for n, machine in self.machines.items() if not machine.is_follower}
 
     def leader(self, name: str = "leader") -> LeaderProcess:
-        """The running leader of this name."""
         process = self.machines[name].running
         assert isinstance(process, LeaderProcess), f"{name} does not lead"
         return process
 
-    def follower(self, name: str) -> FollowerProcess:
-        """The running follower of this name."""
-        process = self.machines[name].running
-        assert isinstance(process, FollowerProcess), f"{name} does not follow"
-        return process
-
     def running_leaders(self) -> list[LeaderProcess]:
-        """Every leader's process."""
         running = (machine.running for machine in self.leaders.values())
         return [process for process in running if isinstance(process, LeaderProcess)]
 
@@ -190,28 +195,20 @@ class World:
 
         :return: the version; None where it was refused.
         """
-        before, newest = leader.leader.log.last_index, leader.log
+        newest, index, error = leader.log, None, None
         try:
             index = leader.propose(write, expected)
-        except KvstoreError as error:
-            self.counts.refused += 1
-            self.checks.leaders.refused(leader, before, write, error)
-            self.checks.leaders.judged(newest, write, expected, error)
-            return None
-        if index > before:
-            self.checks.leaders.judged(newest, write, expected, None)
-        self.note("write", leader, index, write)
-        self.counts.writes += 1
+            self.note("write", leader, index, write)
+        except KvstoreError as refusal:
+            error = refusal
+        self.checks.leaders.judged(leader, newest, write, expected, error)
+        self.counts["refused" if error else "writes"] += 1
         return index
 
-    def put(self, key: str, value: int, leader: str = "leader") -> int | None:
-        """A client puts a number: see :meth:`write`."""
-        return self.write(self.leader(leader), Write("put", key, Raw(b"%d" % value)))
-
-    def force_start(self, leader: LeaderProcess, keep: str | None = None) -> None:
+    def force_start(self, leader: LeaderProcess, keep: str | None = None) -> bool:
         """An operator lets a leader go on, or try again.
 
-        :raises NothingToForce: the leader does not need it, or does not know yet.
+        :return: whether the leader needs it, and knows that by now.
         """
         self.note("force_start", leader, keep)
         apart, self.ledger.apart = self.ledger.apart, True
@@ -221,9 +218,10 @@ class World:
             missing = leader.force_start(keep)
         except NothingToForce:
             standing.forced = forced
-            raise
+            return False
         finally:
             self.ledger.apart = apart or bool(missing) or keep is not None
+        return True
 
     def heal(self) -> None:
         """End every fault, and start everything that is down."""
@@ -242,6 +240,7 @@ class World:
             return False
         leader, log = ready[0].leader, ready[0].log
         followers = self.followers
+        running = [machine.running for machine in followers.values()]
         return (
             ready[0].machine.durable is log
             and leader.log.commit_index == log.index
@@ -251,5 +250,5 @@ class World:
                 for progress in leader.followers.values()
             )
             and all(machine.durable is log for machine in followers.values())
-            and all(self.follower(name).follower.ready for name in followers)
+            and all(isinstance(each, FollowerProcess) and each.follower.ready for each in running)
         )
