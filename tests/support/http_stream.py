@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+TIMEOUT_S = 30.0
 _HEAD_END = b"\r\n\r\n"
 _CONTENT_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]+)", re.IGNORECASE)
 
@@ -21,6 +22,9 @@ class HttpRequest:
     def path(self) -> str:
         """The request target, with its query."""
         return self.raw.split(b" ", 2)[1].decode("latin-1")
+
+    def json(self) -> Any:
+        return json.loads(self.raw.partition(_HEAD_END)[2])
 
 
 @dataclass(frozen=True)
@@ -38,12 +42,18 @@ class HttpResponse:
         """Status line and headers."""
         return self.raw.partition(_HEAD_END)[0].decode("latin-1")
 
-    @property
-    def body(self) -> bytes:
-        return self.raw.partition(_HEAD_END)[2]
-
     def json(self) -> Any:
-        return json.loads(self.body)
+        return json.loads(self.raw.partition(_HEAD_END)[2])
+
+
+def request(
+    method: str, target: str, body: bytes = b"", *headers: str, version: str = "HTTP/1.1"
+) -> bytes:
+    """A request with a Host header and, if it has a body, the length of that."""
+    lines = [f"{method} {target} {version}", "Host: node", *headers]
+    if body:
+        lines.append(f"Content-Length: {len(body)}")
+    return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body
 
 
 class HttpSplitter:
@@ -71,15 +81,18 @@ class HttpSplitter:
         return head_end + len(_HEAD_END) + (int(length[1]) if length else 0)
 
 
-def exchange(address: tuple[str, int], request: bytes, timeout_s: float = 10.0) -> HttpResponse:
+def exchange(address: tuple[str, int], raw: bytes, *, cut_off: bool = False) -> HttpResponse:
     """Send bytes over a connection of their own, and read one response.
 
     :param address: host and port.
-    :param request: anything, also what is no proper request.
+    :param raw: anything, also what is no proper request.
+    :param cut_off: whether the client says that it sends no more.
     :raises OSError: there is no whole response.
     """
-    with socket.create_connection(address, timeout_s) as connection:
-        connection.sendall(request)
+    with socket.create_connection(address, TIMEOUT_S) as connection:
+        connection.sendall(raw)
+        if cut_off:
+            connection.shutdown(socket.SHUT_WR)
         return read_response(connection)
 
 
