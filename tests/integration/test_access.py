@@ -10,6 +10,7 @@ import pytest
 from analysis.nodes.node import Node
 from kvstore.app import create_app, create_node
 from kvstore.config import load_settings
+from kvstore.http.http_transport import PATHS
 from tests.conftest import StartCluster
 from tests.support.cluster import Cluster
 from tests.support.http_stream import TIMEOUT_S, HttpResponse, exchange, request
@@ -19,11 +20,7 @@ TOKEN = "s3cret-of-the-test-cluster"
 OTHER_TOKEN = "an0ther-secret"
 
 PROTECTED = [
-    ("POST", "/replicate"),
-    ("POST", "/replicate/hello"),
-    ("POST", "/replicate/claim"),
-    ("POST", "/replicate/snapshot"),
-    ("POST", "/replicate/fetch"),
+    *(("POST", path) for path in PATHS.values()),
     ("GET", "/admin/store"),
     ("POST", "/admin/set_quorum"),
     ("POST", "/admin/set_delay"),

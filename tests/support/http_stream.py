@@ -4,35 +4,35 @@ import json
 import re
 import socket
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-TIMEOUT_S = 30.0
+TIMEOUT_S = 90.0
+"""After this a wait for a node counts as one without a bound: all bounds are far below."""
+
 _HEAD_END = b"\r\n\r\n"
 _CONTENT_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]+)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
-class HttpRequest:
-    """One request, exactly as it was sent."""
+class HttpMessage:
+    """One request or response, exactly as it was sent."""
 
     raw: bytes
-
-    @property
-    def path(self) -> str:
-        """The request target, with its query."""
-        return self.raw.split(b" ", 2)[1].decode("latin-1")
 
     def json(self) -> Any:
         return json.loads(self.raw.partition(_HEAD_END)[2])
 
 
-@dataclass(frozen=True)
-class HttpResponse:
-    """One response, exactly as it was sent."""
+class HttpRequest(HttpMessage):
+    @property
+    def path(self) -> str:
+        """The request target, with its query."""
+        return self.raw.split(b" ", 2)[1].decode("latin-1")
 
-    raw: bytes
 
+class HttpResponse(HttpMessage):
     @property
     def status(self) -> int:
         return int(self.raw.split(b" ", 2)[1])
@@ -41,9 +41,6 @@ class HttpResponse:
     def head(self) -> str:
         """Status line and headers."""
         return self.raw.partition(_HEAD_END)[0].decode("latin-1")
-
-    def json(self) -> Any:
-        return json.loads(self.raw.partition(_HEAD_END)[2])
 
 
 def request(
@@ -94,6 +91,21 @@ def exchange(address: tuple[str, int], raw: bytes, *, cut_off: bool = False) -> 
         if cut_off:
             connection.shutdown(socket.SHUT_WR)
         return read_response(connection)
+
+
+def ask(connection: socket.socket, raw: bytes) -> HttpResponse:
+    """Like :func:`exchange`, over a connection that is there and stays."""
+    connection.sendall(raw)
+    return read_response(connection)
+
+
+@contextmanager
+def open_connections(address: tuple[str, int], count: int) -> Iterator[list[socket.socket]]:
+    """So many connections at a time."""
+    with ExitStack() as stack:
+        yield [
+            stack.enter_context(socket.create_connection(address, TIMEOUT_S)) for _ in range(count)
+        ]
 
 
 def read_response(connection: socket.socket) -> HttpResponse:
