@@ -12,7 +12,7 @@ from kvstore.app import create_app, create_node
 from kvstore.config import load_settings
 from kvstore.http.http_transport import PATHS
 from tests.conftest import StartCluster
-from tests.support.cluster import Cluster
+from tests.support.cluster import PATIENT, Cluster
 from tests.support.http_stream import TIMEOUT_S, HttpResponse, exchange, request
 from tests.support.waiting import containing
 
@@ -43,7 +43,7 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     token_file = directory / "token"
     token_file.write_text(f"{TOKEN}\n", "utf-8")
     verbose = "--log-level debug --access-logfile -"
-    secured = Cluster(1, directory, GUNICORN_CMD_ARGS=verbose)
+    secured = Cluster(1, directory, GUNICORN_CMD_ARGS=verbose, **PATIENT)
     secured.leader.settings["CLUSTER_TOKEN"] = TOKEN
     secured.followers[0].settings["CLUSTER_TOKEN_FILE"] = str(token_file)
     with secured:
@@ -169,7 +169,7 @@ def test_the_token_shows_up_nowhere(secured: Cluster) -> None:
 
 
 def test_a_wrong_token_between_nodes_is_said(start_cluster: StartCluster) -> None:
-    cluster = start_cluster(2, CLUSTER_TOKEN=TOKEN)
+    cluster = start_cluster(2, CLUSTER_TOKEN=TOKEN, **PATIENT)
     odd = cluster.followers[0]
     odd.settings["CLUSTER_TOKEN"] = OTHER_TOKEN
     odd.restart()

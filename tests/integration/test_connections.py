@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 from tests.conftest import StartCluster
+from tests.support.cluster import PATIENT
 from tests.support.descriptors import descriptors
 from tests.support.http_stream import ask, open_connections, read_response, request
 
@@ -15,7 +16,7 @@ PUT = request("PUT", "/put/key", b'{"value":1}')
 
 
 def test_12_000_connections_are_served_at_the_same_time(start_cluster: StartCluster) -> None:
-    cluster = start_cluster(1)
+    cluster = start_cluster(1, **PATIENT)
     with (
         descriptors(CONNECTIONS + 500),
         open_connections(cluster.leader.endpoint, CONNECTIONS) as connections,

@@ -13,7 +13,7 @@ from kvstore.http.admin_routes import COPIES
 from kvstore.http.parser_pool import PARSERS
 from tests.conftest import StartCluster
 from tests.support.answers import found
-from tests.support.cluster import Cluster
+from tests.support.cluster import PATIENT, Cluster
 from tests.support.http_stream import TIMEOUT_S, open_connections, read_response, request
 from tests.support.waiting import wait_until
 
@@ -37,7 +37,7 @@ def parsers(node: Node, count: int) -> list[psutil.Process]:
 def test_small_requests_are_served_while_large_bodies_are_parsed(
     start_cluster: StartCluster,
 ) -> None:
-    cluster = start_cluster(1)
+    cluster = start_cluster(1, **PATIENT)
     leader = cluster.leader
     with ThreadPoolExecutor(PARSERS + 3) as threads:
         large: list[Future[requests.Response]] = []

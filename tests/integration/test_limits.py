@@ -15,6 +15,7 @@ from kvstore.http.parser_pool import SMALL_BYTES
 from kvstore.http.request_parts import BODY_TIMEOUT_S, LARGE_BODIES
 from kvstore.http.worker import HEAD_TIMEOUT_S
 from tests.conftest import StartCluster
+from tests.support.cluster import PATIENT
 from tests.support.descriptors import descriptors
 from tests.support.http_stream import (
     TIMEOUT_S,
@@ -100,7 +101,7 @@ def send_slowly(node: Node, begin: bytes, drip: bytes) -> HttpResponse:
 
 def test_slow_clients_are_left(start_cluster: StartCluster) -> None:
     """All at a time, on both roles; the nodes serve others meanwhile."""
-    cluster = start_cluster(1)
+    cluster = start_cluster(1, **PATIENT)
     cluster.leader.put_confirmed("large", LARGE_VALUE)
     cluster.wait_for_replication()
     with ExitStack() as stack:

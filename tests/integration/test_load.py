@@ -26,12 +26,14 @@ from tests.support.waiting import at_least, wait_for_status
 
 TIMEOUT_S = 120.0
 FOLLOWERS = 3
+# A slow machine may need more than the usual 2 s for the queue that many users make at once.
+PATIENT = {"REPL_TIMEOUT": "50"}
 
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
     """At the end all nodes hold the same."""
-    with LocalCluster(FOLLOWERS, tmp_path_factory.mktemp("nodes")) as cluster:
+    with LocalCluster(FOLLOWERS, tmp_path_factory.mktemp("nodes"), PATIENT) as cluster:
         yield cluster
         checks = check_copies(cluster.leader, cluster.followers, timeout_s=30.0)
         assert [check.problem for check in checks if not check.is_equal] == []
@@ -225,9 +227,7 @@ def test_ten_thousand_users_with_one_write_each_lose_no_write(
     spec: LoadSpec, tmp_path: Path
 ) -> None:
     users = 10_000
-    # A slow machine may need more than the usual 2 s for the queue that so many make at once.
-    patient = {"REPL_TIMEOUT": "50"}
-    with descriptors(users + 500), LocalCluster(2, tmp_path / "nodes", patient) as cluster:
+    with descriptors(users + 500), LocalCluster(2, tmp_path / "nodes", PATIENT) as cluster:
         many = replace(spec, leader_url=cluster.leader.url, writes=users, users=users, keys=100)
         done = run_locust(many)
         assert done.returncode == 0, done.stdout

@@ -42,7 +42,7 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def leader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
-    with LocalCluster(3, tmp_path_factory.mktemp("nodes")) as cluster:
+    with LocalCluster(3, tmp_path_factory.mktemp("nodes"), {"REPL_TIMEOUT": "50"}) as cluster:
         yield cluster.leader
 
 

@@ -58,8 +58,12 @@ def write_and_freeze(
 ) -> list[requests.Response]:
     """Freeze followers, and write before the leader has noticed; they are frozen still."""
 
+    def lose() -> None:
+        for follower in followers:
+            follower.freeze()
+
     def restore() -> None:
         cluster.thaw(*followers)
         cluster.wait_until_streaming(*followers)
 
-    return write_unnoticed(lambda: cluster.freeze(*followers), restore, *writes)
+    return write_unnoticed(lose, restore, *writes)
