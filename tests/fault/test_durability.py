@@ -76,23 +76,6 @@ def test_a_leader_without_its_directory_takes_over_and_wipes_nobody(
     assert snapshots_sent(cluster) == [0, 0, 0], "the log was taken over too"
 
 
-def test_a_follower_without_its_directory_gets_a_snapshot_while_writes_go_on(
-    cluster: Cluster, record: WriteRecord
-) -> None:
-    follower, (before, *_) = cluster.followers[0], snapshots_sent(cluster)
-    record.put_each(cluster.leader, "many", 1_200)  # more than one chunk
-    with BackgroundLoad(cluster.leader, record) as load:
-        load.wait_for_confirmed(100)
-        follower.empty()
-        load.wait_for_confirmed(50)
-        follower.start()
-        follower.wait_until_ready()
-        load.wait_for_confirmed(50)
-    cluster.assert_nothing_lost(record)
-    assert snapshots_sent(cluster)[0] == before + 1
-    follower.restart()
-
-
 def test_a_failed_disk_write_ends_the_whole_node(cluster: Cluster, record: WriteRecord) -> None:
     follower = cluster.followers[0]
     follower.processes[1].rlimit(psutil.RLIMIT_FSIZE, (DISK_BYTES, DISK_BYTES))

@@ -1,19 +1,17 @@
 """Large values hold nothing up: they are parsed, hashed and sent beside everything else."""
 
 import json
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 
 import psutil
 import pytest
-import requests
 
 from analysis.nodes.node import Node
 from kvstore.api_types import Found
 from kvstore.http.admin_routes import COPIES
-from kvstore.http.parser_pool import PARSERS
 from tests.conftest import StartCluster
 from tests.support.answers import found
-from tests.support.cluster import PATIENT, Cluster
+from tests.support.cluster import Cluster
 from tests.support.http_stream import TIMEOUT_S, open_connections, read_response, request
 from tests.support.waiting import wait_until
 
@@ -32,29 +30,6 @@ def parsers(node: Node, count: int) -> list[psutil.Process]:
 
     wait_until(why_not)
     return found
-
-
-def test_small_requests_are_served_while_large_bodies_are_parsed(
-    start_cluster: StartCluster,
-) -> None:
-    cluster = start_cluster(1, **PATIENT)
-    leader = cluster.leader
-    with ThreadPoolExecutor(PARSERS + 3) as threads:
-        large: list[Future[requests.Response]] = []
-        for count in range(1, PARSERS + 1):
-            large.append(threads.submit(leader.put, f"large{count}", ZEROS))
-            parsers(leader, count)[-1].suspend()
-        large += [threads.submit(leader.put, f"more{number}", ZEROS) for number in range(3)]
-        versions = [leader.put_confirmed("small", number) for number in range(20)]
-        assert versions == list(range(versions[0], versions[0] + 20))
-        assert found(leader.get("small")).value == 19
-        assert not any(each.done() for each in large)
-        for process in parsers(leader, PARSERS):
-            process.resume()
-        assert [each.result().status_code for each in large] == [200] * len(large)
-    assert found(leader.get("more0")).value == ZEROS
-    cluster.wait_for_replication()
-    cluster.assert_copies_equal()
 
 
 @pytest.mark.parametrize("headers", [{}, {"Idempotency_Key": "a"}], ids=["once", "repeatable"])

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import psutil
 import pytest
 
 from analysis.nodes.convergence import check_copies
@@ -169,16 +168,6 @@ def test_run_load_tells_how_far_it_is(spec: LoadSpec) -> None:
 def test_run_load_fails_when_locust_does(spec: LoadSpec) -> None:
     with pytest.raises(LoadError, match=r"Locust exited with code 1; see .*locust\.log"):
         run_load(replace(spec, write_quorum=9), lambda _: None)
-
-
-def test_run_load_leaves_no_process_when_it_is_interrupted(spec: LoadSpec) -> None:
-    def interrupt(_: int) -> None:
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        run_load(replace(spec, writes=1_000_000), interrupt)
-    commands = [child.cmdline() for child in psutil.Process().children()]
-    assert not any("locust" in command for command in commands)
 
 
 @pytest.mark.parametrize("stop_signal", [signal.SIGTERM, signal.SIGINT])
