@@ -20,25 +20,19 @@ def write_many(cluster: ComposeProject, prefix: str) -> dict[str, int]:
     return written
 
 
-def test_leader_has_the_write_quorum_of_the_compose_file(cluster: ComposeProject) -> None:
-    status = cluster.node("leader").status()
-    assert status.role == "leader"
-    assert status.write_quorum == 2
+def test_what_the_leader_takes_is_read_everywhere(cluster: ComposeProject) -> None:
+    leader = cluster.node("leader")
+    status = leader.status()
+    assert (status.role, status.write_quorum) == ("leader", 2)
     assert len(status.followers) == len(FOLLOWERS)
-
-
-def test_write_to_the_leader_is_read_everywhere(cluster: ComposeProject) -> None:
-    version = cluster.node("leader").put_confirmed("colour", {"name": "blue"})
+    version = leader.put_confirmed("colour", {"name": "blue"})
     cluster.wait_for_replication()
     for node in NODES:
         answer = found(cluster.node(node).get("colour"))
         assert (answer.value, answer.version) == ({"name": "blue"}, version)
-
-
-def test_follower_refuses_and_names_the_leader(cluster: ComposeProject) -> None:
-    answer = cluster.node("follower1").put("colour", "red")
-    assert answer.status_code == 403
-    assert decode(answer, NotLeader).leader == "http://leader:5000"
+    refused = cluster.node("follower1").put("colour", "red")
+    assert refused.status_code == 403
+    assert decode(refused, NotLeader).leader == "http://leader:5000"
 
 
 def test_killed_follower_catches_up_when_it_returns(cluster: ComposeProject) -> None:
@@ -46,42 +40,28 @@ def test_killed_follower_catches_up_when_it_returns(cluster: ComposeProject) -> 
     with pytest.raises(requests.ConnectionError):
         cluster.node("follower3").is_ready()
     written = write_many(cluster, "killed-follower")
-
     cluster.restart("follower3")
-
     assert written.items() <= cluster.wait_for_replication().store.items()
 
 
-def test_killed_leader_returns_with_every_confirmed_write(cluster: ComposeProject) -> None:
-    written = write_many(cluster, "killed-leader")
+@pytest.mark.parametrize("killed", [("leader",), NODES], ids=len)
+def test_killed_nodes_return_with_every_confirmed_write(
+    cluster: ComposeProject, killed: tuple[str, ...]
+) -> None:
+    written = write_many(cluster, f"killed-{len(killed)}")
     before = cluster.node("leader").status()
-
-    cluster.crash("leader")
-    cluster.restart("leader")
-
+    cluster.crash(*killed)
+    cluster.restart(*killed)
     assert written.items() <= cluster.wait_for_replication().store.items()
     after = cluster.node("leader").status()
     assert after.epoch == before.epoch
     assert after.reign != before.reign
 
 
-def test_all_nodes_killed_at_once_return_with_every_confirmed_write(
-    cluster: ComposeProject,
-) -> None:
-    written = write_many(cluster, "killed-all")
-
-    cluster.crash(*NODES)
-    cluster.restart(*NODES)
-
-    assert written.items() <= cluster.wait_for_replication().store.items()
-
-
 def test_data_outlives_the_containers(cluster: ComposeProject) -> None:
     written = write_many(cluster, "removed")
-
     cluster.compose("down")
     cluster.start_all()
-
     assert written.items() <= cluster.wait_for_replication().store.items()
 
 
@@ -91,5 +71,4 @@ def test_sigterm_ends_every_node_by_itself(cluster: ComposeProject) -> None:
     cluster.compose("stop", *FOLLOWERS)
     codes = {node: cluster.inspect(node)["State"]["ExitCode"] for node in NODES}
     assert codes == dict.fromkeys(NODES, 0)
-
     cluster.restart(*NODES)

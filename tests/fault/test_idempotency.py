@@ -14,8 +14,8 @@ from kvstore.api_types import Error
 from tests.conftest import StartCluster
 from tests.support import answers
 from tests.support.cluster import PATIENT, Cluster
-from tests.support.open_writes import write_and_freeze
-from tests.support.waiting import at_least, containing, wait_for_status, wait_until
+from tests.support.open_writes import until_confirmed, write_and_freeze
+from tests.support.waiting import at_least, wait_for_status
 
 # A write waits this long for its quorum; a frozen follower is noticed after half of it.
 QUORUM_2: dict[str, Any] = {"WRITE_QUORUM": 2, "REPL_TIMEOUT": 1}
@@ -31,8 +31,9 @@ def delete(node: Node, idempotency_key: str, key: str = "k") -> requests.Respons
     return node.delete(key, Idempotency_Key=idempotency_key)
 
 
-def confirmed(answer: requests.Response) -> int:
-    """The version of a write that must have been confirmed."""
+def confirmed(write: Callable[..., requests.Response], *what: Any, **more: str) -> int:
+    """The version of a write that is confirmed, at the latest when it is repeated."""
+    answer = until_confirmed(partial(write, *what, **more))
     version = answers.confirmed(answer).version
     assert answer.headers["ETag"] == f'"{version}"'
     return version
@@ -44,30 +45,8 @@ def left_open(answer: requests.Response) -> int:
     return answers.open_version(answer)
 
 
-def freeze_with_open(
-    cluster: Cluster, followers: list[Node], *writes: Callable[[], requests.Response]
-) -> list[int]:
-    """Freeze followers, and leave writes open; returns their versions."""
-    return [left_open(answer) for answer in write_and_freeze(cluster, followers, *writes)]
-
-
 def last_index(node: Node) -> int:
     return node.status().last_index
-
-
-def wait_until_refusing(leader: Node) -> None:
-    """Wait until the leader has noticed that too few followers are there for a new write."""
-
-    def why_not() -> str | None:
-        reachable = [f.address for f in leader.status().followers if f.state == "streaming"]
-        return None if len(reachable) < QUORUM_2["WRITE_QUORUM"] else f"{reachable}"
-
-    wait_until(why_not)
-
-
-def assert_in_order(cluster: Cluster, leader: Node | None = None) -> None:
-    cluster.wait_for_replication(leader)
-    cluster.assert_copies_equal(leader)
 
 
 # While all is well
@@ -81,21 +60,22 @@ def healthy(start_shared_cluster: StartCluster) -> Cluster:
 
 def test_the_same_request_makes_one_entry(healthy: Cluster) -> None:
     leader = healthy.leader
+    version = confirmed(put, leader, {"a": [1, "é"]}, "one")
     first = put(leader, {"a": [1, "é"]}, "one")
-    version = confirmed(first)
     assert put(leader, {"a": [1, "é"]}, "one").json() == first.json()
-    deleted = confirmed(delete(leader, "two"))
+    deleted = confirmed(delete, leader, "two")
     assert deleted == version + 1
-    assert confirmed(delete(leader, "two")) == deleted
-    assert confirmed(put(leader, {"a": [1, "é"]}, "one")) == version, "nor does it come back"
+    assert confirmed(delete, leader, "two") == deleted
+    assert confirmed(put, leader, {"a": [1, "é"]}, "one") == version, "nor does it come back"
     assert leader.get("k").status_code == 404
     assert last_index(leader) == deleted
-    assert confirmed(put(leader, {"a": [1, "é"]}, "three")) == deleted + 1, "another key is new"
+    assert confirmed(put, leader, {"a": [1, "é"]}, "three") == deleted + 1, "another key is new"
 
 
 def test_the_payload_counts_and_not_how_it_was_written(healthy: Cluster) -> None:
+    """The same is repeated; another value, key or operation is refused."""
     leader = healthy.leader
-    version = confirmed(put(leader, "é", "payload"))
+    version = confirmed(put, leader, "é", "payload")
     for method, path, body in (
         ("PUT", "/put/k", b'{"value":"\xc3\xa9"}'),
         ("POST", "/put/k", b'{"value":"\xc3\xa9"}'),
@@ -103,32 +83,25 @@ def test_the_payload_counts_and_not_how_it_was_written(healthy: Cluster) -> None
         ("PUT", "/kv/%6B", b'{"ignored": 1, "value":"\xc3\xa9"}'),
     ):
         again = leader.request(method, path, body=body, headers={"Idempotency-Key": "payload"})
-        assert confirmed(again) == version
+        assert answers.confirmed(again).version == version
+    for answer in (
+        put(leader, "e", "payload"),
+        put(leader, "é", "payload", key="other"),
+        put(leader, None, "payload"),
+        delete(leader, "payload"),
+    ):
+        assert answer.status_code == 422
+        assert "another payload" in decode(answer, Error).error
     assert last_index(leader) == version
 
 
 def test_many_at_a_time_make_one_entry(healthy: Cluster) -> None:
     with ThreadPoolExecutor(20) as pool:
-        answers = list(pool.map(lambda _: put(healthy.leader, 1, "many"), range(100)))
-    [version] = {confirmed(answer) for answer in answers}
+        versions = set(pool.map(lambda _: confirmed(put, healthy.leader, 1, "many"), range(100)))
+    [version] = versions
     assert last_index(healthy.leader) == version
-    assert_in_order(healthy)
-
-
-def test_another_payload_is_refused(healthy: Cluster) -> None:
-    """Other value, other key, other operation."""
-    leader = healthy.leader
-    version = confirmed(put(leader, 1, "used"))
-    for answer in (
-        put(leader, 2, "used"),
-        put(leader, 1.0, "used"),
-        put(leader, 1, "used", key="other"),
-        put(leader, None, "used"),
-        delete(leader, "used"),
-    ):
-        assert answer.status_code == 422
-        assert "another payload" in decode(answer, Error).error
-    assert last_index(leader) == version
+    healthy.wait_for_replication()
+    healthy.assert_copies_equal()
 
 
 # While the outcome is open
@@ -137,36 +110,30 @@ def test_another_payload_is_refused(healthy: Cluster) -> None:
 def test_a_refused_write_does_not_use_its_key_up(start_cluster: StartCluster) -> None:
     cluster = start_cluster(2, **QUORUM_2)
     leader = cluster.leader
-    version = confirmed(put(leader, 1, "first"))
+    version = confirmed(put, leader, 1, "first")
     assert put(leader, 2, "next", If_Match='"99"').status_code == 412
     with cluster.frozen(*cluster.followers):
-        wait_until_refusing(leader)
+        for follower in cluster.followers:
+            cluster.wait_for_follower(follower, state="unreachable")
         assert put(leader, 3, "next").status_code == 503
-    wait_until(lambda: None if leader.put("other", 1).ok else "still refusing")
-    assert confirmed(put(leader, 4, "next", If_Match=f'"{version}"')) > version
+    assert confirmed(put, leader, 4, "next", If_Match=f'"{version}"') > version
     assert answers.found(leader.get("k")).value == 4
 
 
 def test_a_retry_waits_for_the_quorum_of_the_first_entry(start_cluster: StartCluster) -> None:
     cluster = start_cluster(3, **QUORUM_2)
     leader, frozen = cluster.leader, cluster.followers[:2]
-    [version] = freeze_with_open(cluster, frozen, partial(put, leader, 1, "one"))
+    [version] = map(left_open, write_and_freeze(cluster, frozen, partial(put, leader, 1, "one")))
+    cluster.wait_for_follower(cluster.followers[2], match_index=version)
     again = put(leader, 1, "one")
     assert left_open(again) == version
     assert answers.left_open(again).replicas_confirmed == 1
     assert last_index(leader) == version, "no second entry"
-    with ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(put, leader, 1, "one")
-        cluster.thaw(*frozen)
-        wait_for_status(leader, commit_index=at_least(version))
-        # Either this retry has waited long enough, or the next one finds it confirmed.
-        outcome = waiting.result()
-    if outcome.status_code == 504:
-        outcome = put(leader, 1, "one")
-    assert confirmed(outcome) == version
-    assert answers.confirmed(outcome).replicas_confirmed >= 2
-    assert last_index(leader) == version
-    assert_in_order(cluster)
+    cluster.thaw(*frozen)
+    wait_for_status(leader, commit_index=at_least(version))
+    assert confirmed(put, leader, 1, "one") == version
+    cluster.wait_for_replication()
+    cluster.assert_copies_equal()
 
 
 # Over the end of a reign
@@ -181,9 +148,9 @@ def test_a_key_survives_the_leader(
     """From the leader's own disk, or taken over from a follower that held the entry."""
     cluster = start_cluster(3, durable=durable, **QUORUM_2)
     leader, *frozen, third = cluster.nodes
-    done = confirmed(put(leader, 1, "done", key="a"))
-    gone = confirmed(delete(leader, "gone", key="b"))
-    [version] = freeze_with_open(cluster, frozen, partial(put, leader, 1, "open"))
+    done = confirmed(put, leader, 1, "done", key="a")
+    gone = confirmed(delete, leader, "gone", key="b")
+    [version] = map(left_open, write_and_freeze(cluster, frozen, partial(put, leader, 1, "open")))
     wait_for_status(third, last_index=version)
     if killed == "all":
         cluster.restart()
@@ -193,59 +160,33 @@ def test_a_key_survives_the_leader(
     leader.wait_until_ready()
     index = last_index(leader)
     assert index == version + 1, "the new reign's first entry follows"
-    assert confirmed(put(leader, 1, "done", key="a")) == done
-    assert confirmed(delete(leader, "gone", key="b")) == gone
-    assert confirmed(put(leader, 1, "open")) == version
+    assert confirmed(put, leader, 1, "done", key="a") == done
+    assert confirmed(delete, leader, "gone", key="b") == gone
+    assert confirmed(put, leader, 1, "open") == version
     assert put(leader, 2, "open").status_code == 422
     assert last_index(leader) == index, "no second entry"
-    assert confirmed(put(leader, 1, "new")) == index + 1
-    assert_in_order(cluster)
+    assert confirmed(put, leader, 1, "new") == index + 1
+    cluster.wait_for_replication()
+    cluster.assert_copies_equal()
 
 
 def test_a_second_leader_knows_the_keys_of_the_first(start_cluster: StartCluster) -> None:
     cluster = start_cluster(3, **QUORUM_2)
     first, second = cluster.leader, cluster.add_leader("second")
-    done = confirmed(put(first, 1, "done"))
+    done = confirmed(put, first, 1, "done")
     cluster.wait_for_replication()
     with cluster.frozen(first):
         second.start()
         second.wait_until_ready()
-        assert confirmed(put(second, 1, "done")) == done
+        assert confirmed(put, second, 1, "done") == done
         assert put(second, 2, "done").status_code == 422
         assert last_index(second) == done + 1, "its own first entry"
-        new = confirmed(put(second, 3, "new"))
+        new = confirmed(put, second, 3, "new")
     wait_for_status(first, state="deposed")
     assert left_open(put(first, 1, "done")) == done
     unknown = answers.left_open(put(first, 3, "new"))
     assert unknown.version is None, "it cannot know"
     assert first.put("k", 3).status_code == 503, "without a key it was not sent before"
-    assert confirmed(put(second, 3, "new")) == new
-    assert_in_order(cluster, second)
-
-
-def test_a_key_survives_a_snapshot(start_cluster: StartCluster) -> None:
-    """The only copy left came to its node as a snapshot: the log had been cut long before."""
-    cluster = start_cluster(1, durable=True, LOG_RETAIN=5)
-    leader, follower = cluster.leader, cluster.followers[0]
-    version = confirmed(put(leader, 1, "one"))
-    gone = confirmed(delete(leader, "two", key="never there"))
-    for number in range(50):
-        leader.put_confirmed("other", number)
-    follower.empty()
-    follower.start()
-    wait_for_status(leader, problem=containing("force_start"))
-    cluster.force_start()
-    cluster.wait_for_replication()
-    assert cluster.follower_status(follower).snapshots_sent == 1
-    index = last_index(leader)
-    follower.restart()
-    leader.empty()
-    leader.start()
-    leader.wait_until_ready()
-    assert last_index(leader) == index + 1, "the leader has the follower's state, and begins"
-    index += 1
-    assert confirmed(put(leader, 1, "one")) == version
-    assert confirmed(delete(leader, "two", key="never there")) == gone
-    assert put(leader, 2, "one").status_code == 422
-    assert last_index(leader) == index
-    assert_in_order(cluster)
+    assert confirmed(put, second, 3, "new") == new
+    cluster.wait_for_replication(second)
+    cluster.assert_copies_equal(second)

@@ -12,7 +12,7 @@ from kvstore.api_types import Found, Status, Store
 from tests.conftest import StartCluster
 from tests.support.answers import found, left_open, open_version
 from tests.support.background_load import BackgroundLoad
-from tests.support.cluster import PATIENT, Cluster
+from tests.support.cluster import Cluster
 from tests.support.open_writes import write_unnoticed
 from tests.support.tcp_proxy import Direction
 from tests.support.write_record import WriteRecord
@@ -53,29 +53,6 @@ def test_old_messages_that_come_again_in_any_order_change_nothing(cluster: Clust
     cluster.assert_nothing_lost(record)
 
 
-def hold_entries(cluster: Cluster, follower: Node) -> None:
-    """Hold back what brings entries to a follower, and the hello after the loss of its answer."""
-    cluster.link(follower).hold("/replicate")
-    cluster.link(follower).hold("/replicate/hello")
-
-
-def test_requests_that_arrive_after_the_leader_has_sent_them_anew(
-    start_cluster: StartCluster,
-) -> None:
-    # The other follower, which confirms the writes meanwhile, gets 3 s for each message.
-    cluster = start_cluster(2, proxied=True, REPL_TIMEOUT=6)
-    late, record = cluster.followers[0], WriteRecord()
-    with BackgroundLoad(cluster.leader, record) as load:
-        for _ in range(2):
-            load.wait_for_confirmed(20)
-            hold_entries(cluster, late)
-            cluster.wait_for_follower(late, state="unreachable")
-            cluster.heal(late)
-            cluster.wait_until_streaming(late)
-    cluster.assert_nothing_lost(record)
-    assert record.refused == record.open == 0
-
-
 @pytest.mark.parametrize(
     ("lost", "seen"), [(Direction.TO_CLIENT, "late"), (Direction.TO_SERVER, "before")]
 )
@@ -114,34 +91,10 @@ def test_stuck_request_is_sent_again_while_its_write_waits(start_cluster: StartC
     cluster = start_cluster(1, proxied=True, REPL_TIMEOUT=6)
     follower, record = cluster.followers[0], WriteRecord()
     with ThreadPoolExecutor(1) as pool:
-        hold_entries(cluster, follower)
+        for path in ("/replicate", "/replicate/hello"):
+            cluster.link(follower).hold(path)
         write = pool.submit(record.put, cluster.leader, "key", 1)
         cluster.wait_for_follower(follower, state="unreachable")
         cluster.heal(follower)
         assert write.result() == 200
     cluster.assert_nothing_lost(record)
-
-
-def test_connections_break_again_and_again(cluster: Cluster) -> None:
-    record = WriteRecord()
-    breaker = random.Random(3)
-    with BackgroundLoad(cluster.leader, record) as load:
-        for _ in range(15):
-            load.wait_for_confirmed(breaker.randrange(1, 20))
-            follower = breaker.choice(cluster.followers)
-            cluster.link(follower).refuse()
-            cluster.heal(follower)
-    cluster.assert_nothing_lost(record)
-
-
-def test_slow_link_delays_nobody_else(start_cluster: StartCluster) -> None:
-    """The far follower gets everything, several entries at a time."""
-    cluster = start_cluster(2, proxied=True, **PATIENT)
-    far, record = cluster.followers[1], WriteRecord()
-    cluster.link(far).delay(0.1)
-    with BackgroundLoad(cluster.leader, record, clients=2) as load:
-        load.wait_for_confirmed(200)
-        seen = cluster.follower_status(far)
-    cluster.assert_nothing_lost(record)
-    assert seen.snapshots_sent == 0
-    assert record.refused == record.open == 0

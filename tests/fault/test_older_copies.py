@@ -7,6 +7,7 @@ from pathlib import Path
 from analysis.nodes.node import REPO_ROOT, Node
 from tests.conftest import StartCluster
 from tests.support.background_load import BackgroundLoad
+from tests.support.cluster import PATIENT
 from tests.support.waiting import containing, wait_for_status
 from tests.support.write_record import WriteRecord
 
@@ -30,7 +31,7 @@ def back_up(node: Node, backup: Path) -> Path:
 def test_a_leader_put_back_to_a_backup_loses_nothing(
     start_cluster: StartCluster, tmp_path: Path
 ) -> None:
-    cluster = start_cluster(3, durable=True, WRITE_QUORUM=2)
+    cluster = start_cluster(3, durable=True, WRITE_QUORUM=2, **PATIENT)
     leader, record = cluster.leader, WriteRecord()
     with BackgroundLoad(leader, record) as load:
         load.wait_for_confirmed(50)
@@ -50,7 +51,7 @@ def test_a_leader_put_back_to_a_backup_loses_nothing(
 def test_a_follower_put_back_to_a_backup_goes_on_from_there(
     start_cluster: StartCluster, tmp_path: Path
 ) -> None:
-    cluster = start_cluster(2, durable=True, WRITE_QUORUM=2)
+    cluster = start_cluster(2, durable=True, WRITE_QUORUM=2, **PATIENT)
     leader, follower, record = cluster.leader, cluster.followers[0], WriteRecord()
     record.put_each(leader, "before", 5)
     backup = back_up(follower, tmp_path / "backup")
@@ -66,7 +67,7 @@ def test_a_follower_put_back_to_a_backup_goes_on_from_there(
 
 
 def test_back_to_the_backup_on_purpose(start_cluster: StartCluster, tmp_path: Path) -> None:
-    cluster = start_cluster(2, durable=True, WRITE_QUORUM=2)
+    cluster = start_cluster(2, durable=True, WRITE_QUORUM=2, **PATIENT)
     leader, record = cluster.leader, WriteRecord()
     record.put_each(leader, "before", 5)
     cluster.wait_for_replication()
@@ -95,7 +96,7 @@ def test_back_to_the_backup_on_purpose(start_cluster: StartCluster, tmp_path: Pa
 
 def test_a_followers_directory_takes_over_with_its_own_state(start_cluster: StartCluster) -> None:
     """It alone holds what was confirmed; the leader's directory is lost."""
-    cluster = start_cluster(3, durable=True)
+    cluster = start_cluster(3, durable=True, **PATIENT)
     former, leader, *others = cluster.nodes
     record = WriteRecord()
     cluster.wait_for_replication()
@@ -117,7 +118,7 @@ def test_a_followers_directory_takes_over_with_its_own_state(start_cluster: Star
 
 def test_a_shortened_list_of_followers_loses_nothing(start_cluster: StartCluster) -> None:
     """The only copy is with the one that the new list does not name."""
-    cluster = start_cluster(3, durable=True)
+    cluster = start_cluster(3, durable=True, **PATIENT)
     leader, *others, keeper = cluster.nodes
     record = WriteRecord()
     cluster.wait_for_replication()

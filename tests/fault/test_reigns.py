@@ -8,7 +8,7 @@ from analysis.nodes.node import Node
 from tests.conftest import StartCluster
 from tests.support.answers import left_open
 from tests.support.background_load import BackgroundLoad
-from tests.support.cluster import Cluster
+from tests.support.cluster import PATIENT, Cluster
 from tests.support.waiting import at_least, containing, wait_for_status, wait_until
 from tests.support.write_record import WriteRecord
 
@@ -20,7 +20,7 @@ def replaced(start_cluster: StartCluster) -> tuple[Cluster, Node]:
     """A cluster whose leader is gone, and the second leader, of whose reign the first knows
     nothing; 20 writes of it are on every follower. All nodes are dead now.
     """
-    cluster = start_cluster(2, durable=True)
+    cluster = start_cluster(2, durable=True, **PATIENT)
     record = WriteRecord()
     record.put_each(cluster.leader, "first", 5)
     cluster.leader.crash()
@@ -88,20 +88,22 @@ def test_a_replaced_leader_joins_as_a_follower(replaced: tuple[Cluster, Node]) -
 
 
 def test_a_deposed_leader_takes_over_again_when_it_is_told_to(start_cluster: StartCluster) -> None:
-    cluster = start_cluster(3, durable=True, WRITE_QUORUM=2)
+    """Whatever the first confirms up to its last moment, the second has taken over."""
+    cluster = start_cluster(3, durable=True, WRITE_QUORUM=2, **PATIENT)
     first, second = cluster.leader, cluster.add_leader("second")
     record = WriteRecord()
-    record.put_each(first, "first", 5)
-    second.start()
-    wait_for_status(first, state="deposed")
+    with BackgroundLoad(first, record, clients=8) as load:
+        load.wait_for_confirmed(100)
+        second.start()
+        wait_for_status(first, state="deposed")
     second.wait_until_ready()
-    record.put_each(second, "second", 5)
+    cluster.assert_nothing_lost(record, second)
     for leader, before in ((first, second), (second, first)):
         cluster.force_start(leader)
         leader.wait_until_ready()
         wait_for_status(before, state="deposed")
         record.put_each(leader, f"{leader.name} again", 5)
-    assert len(cluster.assert_nothing_lost(record, second).store) == 20
+    cluster.assert_nothing_lost(record, second)
     assert [f.snapshots_sent for f in second.status().followers] == [0, 0, 0]
     first.restart()
     wait_for_status(first, state="deposed")
@@ -124,7 +126,7 @@ def wait_until_one_leads(*leaders: Node) -> tuple[Node, Node]:
 
 
 def test_a_cloned_leader(start_cluster: StartCluster) -> None:
-    cluster = start_cluster(3, durable=True, WRITE_QUORUM=2)
+    cluster = start_cluster(3, durable=True, WRITE_QUORUM=2, **PATIENT)
     first, clone, record = cluster.leader, cluster.add_leader("clone"), WriteRecord()
     record.put_each(first, "first", 5)
     cluster.wait_for_replication()

@@ -3,10 +3,10 @@
 import pytest
 
 from tests.conftest import StartCluster
-from tests.support.cluster import Cluster
+from tests.support.cluster import PATIENT, Cluster
 
 
 @pytest.fixture(scope="module")
 def cluster(start_shared_cluster: StartCluster) -> Cluster:
-    """A leader and five followers with the default settings."""
-    return start_shared_cluster(5)
+    """A leader and five followers; W=1."""
+    return start_shared_cluster(5, **PATIENT)

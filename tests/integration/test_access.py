@@ -4,27 +4,23 @@ import hmac
 import socket
 from collections.abc import Iterator
 from itertools import product
-from pathlib import Path
 
 import pytest
 
 from analysis.nodes.node import Node
 from kvstore.app import create_app, create_node
 from kvstore.config import load_settings
+from kvstore.http.http_transport import PATHS
 from tests.conftest import StartCluster
-from tests.support.cluster import Cluster
-from tests.support.http_stream import HttpResponse, HttpSplitter, exchange
+from tests.support.cluster import PATIENT, Cluster
+from tests.support.http_stream import TIMEOUT_S, HttpResponse, exchange, request
 from tests.support.waiting import containing
 
 TOKEN = "s3cret-of-the-test-cluster"
 OTHER_TOKEN = "an0ther-secret"
 
 PROTECTED = [
-    ("POST", "/replicate"),
-    ("POST", "/replicate/hello"),
-    ("POST", "/replicate/claim"),
-    ("POST", "/replicate/snapshot"),
-    ("POST", "/replicate/fetch"),
+    *(("POST", path) for path in PATHS.values()),
     ("GET", "/admin/store"),
     ("POST", "/admin/set_quorum"),
     ("POST", "/admin/set_delay"),
@@ -33,12 +29,7 @@ PROTECTED = [
 OPEN = dict.fromkeys(
     ("/livez", "/readyz", "/status", "/openapi.json", "/get/known", "/kv/known"), 200
 )
-WRONG: list[list[str]] = [
-    [],
-    [f"Bearer {OTHER_TOKEN}"],
-    [f"Bearer {TOKEN}", f"Bearer {TOKEN}"],
-    [f"Bearer {TOKEN}\xe9"],
-]
+WRONG = [(), (OTHER_TOKEN,), (TOKEN, TOKEN), (f"{TOKEN}\xe9",)]
 RIGHT = {"Authorization": f"Bearer {TOKEN}"}
 
 
@@ -52,7 +43,7 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     token_file = directory / "token"
     token_file.write_text(f"{TOKEN}\n", "utf-8")
     verbose = "--log-level debug --access-logfile -"
-    secured = Cluster(1, directory, GUNICORN_CMD_ARGS=verbose)
+    secured = Cluster(1, directory, GUNICORN_CMD_ARGS=verbose, **PATIENT)
     secured.leader.settings["CLUSTER_TOKEN"] = TOKEN
     secured.followers[0].settings["CLUSTER_TOKEN_FILE"] = str(token_file)
     with secured:
@@ -61,11 +52,10 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         yield secured
 
 
-def raw_request(method: str, path: str, authorization: list[str], rest: bytes = b"\r\n") -> bytes:
-    """A request with these Authorization headers, up to and including ``rest``."""
-    headers = [f"Authorization: {value}" for value in authorization]
-    head = "\r\n".join([f"{method} {path} HTTP/1.1", "Host: node", *headers])
-    return head.encode("latin-1") + b"\r\n" + rest
+def asking(method: str, path: str, *tokens: str, rest: bytes = b"\r\n") -> bytes:
+    """A request with an Authorization header for each token; ``rest`` is all that follows these."""
+    head = request(method, path, b"", *(f"Authorization: Bearer {token}" for token in tokens))
+    return head.removesuffix(b"\r\n") + rest
 
 
 def assert_unauthorized(answer: HttpResponse) -> None:
@@ -74,20 +64,20 @@ def assert_unauthorized(answer: HttpResponse) -> None:
     assert answer.json() == {"error": "this route needs the cluster's bearer token"}
 
 
-def indexes(nodes: list[Node]) -> list[tuple[int, int]]:
-    return [(node.status().epoch, node.status().last_index) for node in nodes]
-
-
 # With a token
 
 
 @pytest.mark.parametrize(("method", "path"), PROTECTED)
 def test_the_token_opens_and_nothing_else(secured: Cluster, method: str, path: str) -> None:
-    before = indexes(secured.nodes)
+    def positions() -> list[tuple[int, int]]:
+        statuses = [node.status() for node in secured.nodes]
+        return [(status.epoch, status.last_index) for status in statuses]
+
+    before = positions()
     for node in secured.nodes:
-        for wrong in WRONG:
-            assert_unauthorized(exchange(node.endpoint, raw_request(method, path, wrong)))
-        assert indexes(secured.nodes) == before
+        for tokens in WRONG:
+            assert_unauthorized(exchange(node.endpoint, asking(method, path, *tokens)))
+        assert positions() == before
         answer = node.request(method, path, headers=RIGHT)
         # What is said about the rest of the request differs from route to route.
         assert answer.status_code in (200, 400, 403, 409)
@@ -98,6 +88,7 @@ def test_clients_need_no_token(secured: Cluster) -> None:
         assert {path: node.request("GET", path).status_code for path in OPEN} == OPEN
 
 
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 UNREAD_BODIES = {
     "huge": b"Content-Length: 1000000000000\r\n\r\n",
     "in chunks": b"Transfer-Encoding: chunked\r\n\r\n",
@@ -112,21 +103,12 @@ UNREAD_BODIES = {
 def test_the_token_is_asked_for_before_the_body_is_read(secured: Cluster, body: str) -> None:
     """A node that waited for the body would not answer before its time was up, and not with 401."""
     for node, (method, path) in product(secured.nodes, PROTECTED):
-        with socket.create_connection(node.endpoint, timeout=10) as connection:
-            connection.sendall(raw_request(method, path, WRONG[1], UNREAD_BODIES[body]))
-            *interim, answer = responses(connection)
-            assert [response.status for response in interim] in ([], [100])
-            assert_unauthorized(answer)
-            assert "\r\nConnection: close" in answer.head
-
-
-def responses(connection: socket.socket) -> list[HttpResponse]:
-    """All that come until the node closes the connection."""
-    splitter = HttpSplitter()
-    found: list[HttpResponse] = []
-    while data := connection.recv(65536):
-        found += [HttpResponse(message) for message in splitter.feed(data)]
-    return found
+        with socket.create_connection(node.endpoint, TIMEOUT_S) as connection:
+            connection.sendall(asking(method, path, OTHER_TOKEN, rest=UNREAD_BODIES[body]))
+            received = b"".join(iter(lambda: connection.recv(65536), b""))  # until it is closed
+        answer = HttpResponse(received.removeprefix(CONTINUE))
+        assert_unauthorized(answer)
+        assert "\r\nConnection: close" in answer.head
 
 
 def test_the_comparison_takes_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,39 +129,32 @@ def test_the_comparison_takes_constant_time(monkeypatch: pytest.MonkeyPatch) -> 
 
 # Where the token must not be
 
+BEARER = f"Authorization: Bearer {TOKEN}"
 LEAKS = {
-    "in a good request": raw_request("GET", "/admin/store", [f"Bearer {TOKEN}"]),
-    "in a request that is refused": raw_request("POST", "/admin/set_quorum", [f"Bearer {TOKEN}"]),
-    "beside a bad header": raw_request("GET", "/status", [f"Bearer {TOKEN}"], b"X y: z\r\n\r\n"),
-    "in a header without a colon": (
-        b"GET /admin/store HTTP/1.1\r\nHost: node\r\nAuthorization Bearer %b\r\n\r\n"
+    "in a good request": request("GET", "/admin/store", b"", BEARER),
+    "in a request that is refused": request("POST", "/admin/set_quorum", b"", BEARER),
+    "beside a bad header": request("GET", "/status", b"", BEARER, "X y: z"),
+    "in a header without a colon": request("GET", "/admin/store", b"", BEARER.replace(":", "")),
+    "in a header's name": request("GET", "/status", b"", f"Bearer({TOKEN}): 1"),
+    "in the method": request(TOKEN, "/status"),
+    "in the version": request("GET", "/status", version=f"HTTP/{TOKEN}"),
+    "in the request line": request("GET", f"/admin/store {BEARER}"),
+    "in a message's field": request(
+        "POST", "/replicate/hello", b'{"cluster": 1, "x": "%b"}' % TOKEN.encode(), BEARER
     ),
-    "in a header's name": b"GET /status HTTP/1.1\r\nHost: node\r\nBearer(%b): 1\r\n\r\n",
-    "in the method": b"%b /status HTTP/1.1\r\nHost: node\r\n\r\n",
-    "in the version": b"GET /status HTTP/%b\r\nHost: node\r\n\r\n",
-    "in the request line": b"GET /admin/store Bearer %b HTTP/1.1\r\nHost: node\r\n\r\n",
-    "in a message's field": raw_request(
-        "POST",
-        "/replicate/hello",
-        [f"Bearer {TOKEN}"],
-        b'Content-Length: 45\r\n\r\n{"cluster": 1, "x": "%b"}',
-    ),
-    "as JSON": b"PUT /put/k HTTP/1.1\r\nHost: node\r\nContent-Length: 26\r\n\r\n%b",
-    "in the expectation": b"GET /status HTTP/1.1\r\nHost: node\r\nExpect: %b\r\n\r\n",
-    "as the length": b"GET /status HTTP/1.1\r\nHost: node\r\nContent-Length: %b\r\n\r\n",
-    "as idempotency key": (
-        b"PUT /put/k HTTP/1.1\r\nHost: node\r\nContent-Length: 2\r\nIdempotency-Key: a %b\r\n\r\n{}"
-    ),
+    "as JSON": request("PUT", "/put/k", TOKEN.encode()),
+    "in the expectation": request("GET", "/status", b"", f"Expect: {TOKEN}"),
+    "as the length": request("GET", "/status", b"", f"Content-Length: {TOKEN}"),
+    "as idempotency key": request("PUT", "/put/k", b"{}", f"Idempotency-Key: a {TOKEN}"),
 }
-CUT_OFF = raw_request("GET", "/admin/store", [f"Bearer {TOKEN}"], b"X: cut o")
+CUT_OFF = asking("GET", "/admin/store", TOKEN, rest=b"X: cut o")
 
 
 def test_the_token_shows_up_nowhere(secured: Cluster) -> None:
     answers = []
     for node in secured.nodes:
-        secret = [raw.replace(b"%b", TOKEN.encode()) for raw in LEAKS.values()]
-        answers += [exchange(node.endpoint, raw).raw for raw in secret]
-        with socket.create_connection(node.endpoint, timeout=10) as connection:
+        answers += [exchange(node.endpoint, raw).raw for raw in LEAKS.values()]
+        with socket.create_connection(node.endpoint, TIMEOUT_S) as connection:
             connection.sendall(CUT_OFF)
             connection.shutdown(socket.SHUT_WR)
             answers.append(connection.recv(65536))
@@ -194,7 +169,7 @@ def test_the_token_shows_up_nowhere(secured: Cluster) -> None:
 
 
 def test_a_wrong_token_between_nodes_is_said(start_cluster: StartCluster) -> None:
-    cluster = start_cluster(2, CLUSTER_TOKEN=TOKEN)
+    cluster = start_cluster(2, CLUSTER_TOKEN=TOKEN, **PATIENT)
     odd = cluster.followers[0]
     odd.settings["CLUSTER_TOKEN"] = OTHER_TOKEN
     odd.restart()
@@ -215,17 +190,17 @@ def open_node(start_shared_cluster: StartCluster) -> Node:
     return start_shared_cluster(0, GUNICORN_CMD_ARGS="--proxy-protocol v1").leader
 
 
-def from_address(node: Node, address: str, request: bytes) -> HttpResponse:
+def from_address(node: Node, address: str, raw: bytes) -> HttpResponse:
     """Send a request that the node sees coming from an address."""
     family, local = ("TCP6", "::1") if ":" in address else ("TCP4", "127.0.0.1")
     line = f"PROXY {family} {address} {local} 40000 {node.port}\r\n"
-    return exchange(node.endpoint, line.encode() + request)
+    return exchange(node.endpoint, line.encode() + raw)
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "::ffff:10.0.0.1"])
 def test_loopback_and_private_addresses_are_served(open_node: Node, address: str) -> None:
     for method, path in PROTECTED:
-        answer = from_address(open_node, address, raw_request(method, path, []))
+        answer = from_address(open_node, address, request(method, path))
         assert answer.status in (200, 400, 409), f"{path}: {answer.raw!r}"
 
 
@@ -236,19 +211,12 @@ def test_all_others_are_refused(open_node: Node, address: str) -> None:
     )
     for method, path in PROTECTED:
         for rest in (b"\r\n", forged, UNREAD_BODIES["huge"]):
-            answer = from_address(open_node, address, raw_request(method, path, [], rest))
+            answer = from_address(open_node, address, asking(method, path, rest=rest))
             assert answer.status == 403, f"{path}: {answer.raw!r}"
             assert answer.json() == {
                 "error": "without CLUSTER_TOKEN this route serves private addresses only"
             }
-    assert from_address(open_node, address, raw_request("GET", "/status", [])).status == 200
-
-
-def test_ipv4_callers_of_a_socket_for_both_families(tmp_path: Path) -> None:
-    cluster = Cluster(0, tmp_path)
-    cluster.leader.settings["GUNICORN_CMD_ARGS"] = f"--bind [::]:{cluster.leader.port}"
-    with cluster:
-        assert cluster.leader.request("GET", "/admin/store").status_code == 200
+    assert from_address(open_node, address, request("GET", "/status")).status == 200
 
 
 def test_open_routes_are_warned_about_at_start(open_node: Node, secured: Cluster) -> None:

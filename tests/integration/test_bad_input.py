@@ -14,32 +14,33 @@ import pytest
 from analysis.nodes.node import Node
 from analysis.nodes.node_client import key_path
 from kvstore.api_types import Status
-from kvstore.core.entries import ReignId
-from kvstore.core.messages import Answer
+from kvstore.http.http_transport import PATHS
 from tests.conftest import StartCluster
 from tests.support.answers import found
 from tests.support.bad_requests import (
-    BAD_TARGETS,
-    BAD_WRITES,
+    BAD_REQUESTS,
     BODY,
     CUT_OFF,
     JUST_GOOD,
-    NO_HTTP,
     Bad,
     chunked,
+    framed,
     put,
-    request,
-    with_headers,
 )
-from tests.support.cluster import Cluster
-from tests.support.http_stream import HttpResponse, exchange, read_response
-from tests.support.waiting import wait_until
+from tests.support.cluster import PATIENT, Cluster
+from tests.support.http_stream import (
+    TIMEOUT_S,
+    HttpResponse,
+    exchange,
+    read_response,
+    request,
+)
 
 
 @pytest.fixture(scope="module")
 def pair(start_shared_cluster: StartCluster) -> Iterator[Cluster]:
     """A leader and a follower that hold a key; at the end they still take writes."""
-    pair = start_shared_cluster(1)
+    pair = start_shared_cluster(1, proxied=True, **PATIENT)
     pair.leader.put_confirmed("known", {"a": [1, None, "é"]})
     pair.wait_for_replication()
     yield pair
@@ -51,7 +52,7 @@ def pair(start_shared_cluster: StartCluster) -> Iterator[Cluster]:
 @pytest.fixture(scope="module")
 def durable(start_shared_cluster: StartCluster) -> Cluster:
     """A leader and a follower that keep what they have on disk."""
-    return start_shared_cluster(1, durable=True)
+    return start_shared_cluster(1, durable=True, **PATIENT)
 
 
 def state(node: Node) -> tuple[Status, str]:
@@ -74,27 +75,24 @@ def assert_error(answer: HttpResponse, status: int, leader: str) -> None:
     assert ("\r\nAllow: " in answer.head) == (status == 405)
 
 
-def send_everywhere(pair: Cluster, bad: Bad) -> None:
+def send_everywhere(pair: Cluster, bad: Bad, *, cut_off: bool = False) -> None:
     before = [state(node) for node in pair.nodes]
     for node in pair.nodes:
-        assert_error(exchange(node.endpoint, bad.raw), bad.status(node), pair.leader.url)
+        answer = exchange(node.endpoint, bad.raw, cut_off=cut_off)
+        assert_error(answer, bad.status(node), pair.leader.url)
         assert found(node.get("known")).value == {"a": [1, None, "é"]}
     assert [state(node) for node in pair.nodes] == before
 
 
-@pytest.mark.parametrize("name", NO_HTTP)
-def test_no_http(pair: Cluster, name: str) -> None:
-    send_everywhere(pair, NO_HTTP[name])
+@pytest.mark.parametrize("name", BAD_REQUESTS)
+def test_bad_request(pair: Cluster, name: str) -> None:
+    send_everywhere(pair, BAD_REQUESTS[name])
 
 
-@pytest.mark.parametrize("name", BAD_TARGETS)
-def test_bad_target(pair: Cluster, name: str) -> None:
-    send_everywhere(pair, BAD_TARGETS[name])
-
-
-@pytest.mark.parametrize("name", BAD_WRITES)
-def test_bad_write(pair: Cluster, name: str) -> None:
-    send_everywhere(pair, BAD_WRITES[name])
+@pytest.mark.parametrize("name", CUT_OFF)
+def test_request_that_is_cut_off(pair: Cluster, name: str) -> None:
+    """What ended early is not executed, whatever it had said so far."""
+    send_everywhere(pair, Bad(CUT_OFF[name], follower=403), cut_off=True)
 
 
 NO_MESSAGES = {
@@ -108,108 +106,57 @@ NO_MESSAGES = {
 }
 
 
-@pytest.mark.parametrize("route", ["", "/hello", "/claim", "/snapshot", "/fetch"])
+@pytest.mark.parametrize("path", PATHS.values())
 @pytest.mark.parametrize("name", NO_MESSAGES)
-def test_no_message(pair: Cluster, name: str, route: str) -> None:
-    send_everywhere(pair, Bad(request("POST", f"/replicate{route}", NO_MESSAGES[name])))
+def test_no_message(pair: Cluster, name: str, path: str) -> None:
+    send_everywhere(pair, Bad(request("POST", path, NO_MESSAGES[name])))
 
 
-def message(follower: Node, route: str, **changes: object) -> bytes:
-    """A message that the follower would take, with changes."""
-    asked = {"cluster": None, "epoch": 0, "reign": "", "leader": ""}
-    answer = follower.request("POST", "/replicate/hello", json=asked)
-    held = msgspec.json.decode(answer.content, type=Answer)
-    following = held.last_index + 1
-    assert held.reign_id is not None
-    reign = ReignId(held.epoch, held.restart, held.reign_id, held.takeover_id)
-    header = {
-        "cluster": held.cluster_id,
-        "epoch": held.epoch,
-        "restart": held.restart,
-        "takeover": held.takeover_id,
-        "reign": held.reign_id,
-        "leader": "http://127.0.0.1:1",
-        "node": held.node_id,
-    }
-    before = {"prev_epoch": held.last_epoch, "prev_reign": held.last_reign_id}
-    position = {"index": following, "index_epoch": held.epoch, "index_reign": held.reign_id}
-    content = {"lineage": [[reign, 1]], "members": {}, "items": [], "requests": []}
-    of_route: dict[str, dict[str, object]] = {
-        "": {**before, "prev_index": held.last_index, "entries": [], "commit_index": 0},
-        "/hello": {},
-        "/claim": {"found_reign": held.reign_id, "members": {}},
-        "/fetch": {"offset": 0},
-        "/snapshot": {**position, **content, "snapshot": "s", "offset": 0, "done": True},
-    }
-    document = {**header, "last_index": following, **of_route[route], **changes}
-    return request("POST", f"/replicate{route}", msgspec.json.encode(document))
-
-
-def test_messages_are_good_without_what_makes_them_bad(start_cluster: StartCluster) -> None:
-    """Otherwise the tests below would show nothing."""
-    pair = start_cluster(1)
-    pair.leader.put_confirmed("known", 1)
-    pair.leader.freeze()
-    follower = pair.followers[0]
-    for route in ("/hello", "/claim", "/fetch", "", "/snapshot"):
-        answer = exchange(follower.endpoint, message(follower, route))
-        assert answer.status == 200, f"{route}: {answer.raw!r}"
-
-
-BAD_FIELDS: list[tuple[str, dict[str, object]]] = [
-    ("", {"prev_index": -1}),
-    ("", {"entries": [{"index": 2**63}]}),
-    ("/hello", {"leader": []}),
-    ("/claim", {"members": {"a:1": 1}}),
-    ("/snapshot", {"lineage": [["reign", 1]]}),
-    ("/fetch", {"offset": "0"}),
-]
-
-
-@pytest.mark.parametrize(("route", "changes"), BAD_FIELDS)
-def test_bad_message(pair: Cluster, route: str, changes: dict[str, object]) -> None:
-    send_everywhere(pair, Bad(message(pair.followers[0], route, **changes)))
+def message(pair: Cluster, path: str, **changes: object) -> bytes:
+    """The last message of a kind that the follower has got from its leader, with changes."""
+    [*_, last] = pair.link(pair.followers[0]).requests(path)
+    return request("POST", path, json.dumps(last.json() | changes).encode())
 
 
 @pytest.mark.parametrize(
-    ("route", "changes"),
+    ("path", "changes", "by_leader"),
     [
-        ("", {"commit_index": 1_000_000}),
-        ("/claim", {"reign": "other", "epoch": 0}),
-        ("/snapshot", {"items": [["known", 1_000_000, 2]]}),
+        ("/replicate", {"prev_index": -1}, 400),
+        ("/replicate", {"entries": [{"index": 2**63}]}, 400),
+        ("/replicate/hello", {"leader": []}, 400),
+        ("/replicate/claim", {"members": {"a:1": 1}}, 400),
+        # The follower's rules refuse these; a leader answers that it takes no messages.
+        ("/replicate", {"commit_index": 1_000_000}, 403),
+        ("/replicate/claim", {"reign": "other", "epoch": 0}, 403),
     ],
 )
-def test_message_that_contradicts_itself(
-    pair: Cluster, route: str, changes: dict[str, object]
+def test_malformed_message(
+    pair: Cluster, path: str, changes: dict[str, object], by_leader: int
 ) -> None:
-    """The follower's rules refuse it; a leader answers that it takes no messages."""
-    raw = message(pair.followers[0], route, **changes)
-    send_everywhere(pair, Bad(raw, leader=403, follower=400))
+    send_everywhere(pair, Bad(message(pair, path, **changes), by_leader, follower=400))
 
 
 @pytest.mark.parametrize(
-    ("route", "changes"),
+    ("path", "changes"),
     [
-        ("", {"cluster": None}),
-        ("", {"epoch": 0}),
-        ("/hello", {"cluster": "other"}),
-        ("/claim", {"reign": "other", "takeover": "other", "restart": 10}),
-        ("/claim", {"node": "other", "reign": "other", "restart": 10}),
-        ("/snapshot", {"offset": 5}),
-        ("/fetch", {"reign": "other"}),
+        ("/replicate", {"cluster": None}),
+        ("/replicate", {"epoch": 0}),
+        ("/replicate/hello", {"cluster": "other"}),
+        ("/replicate/claim", {"reign": "other", "takeover": "other", "restart": 10}),
+        ("/replicate/claim", {"node": "other", "reign": "other", "restart": 10}),
     ],
 )
-def test_refused_message(pair: Cluster, route: str, changes: dict[str, object]) -> None:
+def test_refused_message(pair: Cluster, path: str, changes: dict[str, object]) -> None:
     """Well-formed, but not from the leader that the follower follows, or not for it."""
-    follower = pair.followers[0]
-    raw = message(follower, route, **changes)
+    leader, follower = pair.nodes
+    assert exchange(follower.endpoint, message(pair, path)).status == 200, "so the change is why"
+    raw = message(pair, path, **changes)
     before = [state(node) for node in pair.nodes]
     refused = exchange(follower.endpoint, raw)
     assert refused.status == 409, refused.raw
-    answer = msgspec.json.decode(refused.body, type=Answer)
-    assert answer.node_id == before[1][0].node
-    assert answer.error
-    by_leader = exchange(pair.leader.endpoint, raw)
+    assert refused.json()["node"] == before[1][0].node
+    assert refused.json()["error"]
+    by_leader = exchange(leader.endpoint, raw)
     assert (by_leader.status, by_leader.json()) == (403, {"error": "not a follower"})
     assert [state(node) for node in pair.nodes] == before
 
@@ -235,23 +182,10 @@ def test_what_is_just_good_is_read_back_from_disk(durable: Cluster) -> None:
     assert [node.copy().store for node in durable.nodes] == [b.store for b in before]
 
 
-@pytest.mark.parametrize("name", CUT_OFF)
-def test_request_that_is_cut_off(pair: Cluster, name: str) -> None:
-    """What ended early is not executed, whatever it had said so far."""
-    before = [state(node) for node in pair.nodes]
-    for node in pair.nodes:
-        with socket.create_connection(node.endpoint, timeout=10) as connection:
-            connection.sendall(CUT_OFF[name])
-            connection.shutdown(socket.SHUT_WR)
-            status = 400 if node is pair.leader else 403
-            assert_error(read_response(connection), status, pair.leader.url)
-    assert [state(node) for node in pair.nodes] == before
-
-
 @pytest.mark.parametrize("sent", [b"G", b"GET /livez HTTP/1.1\r\nHost: no", b"\r\n", b""])
 def test_head_that_is_cut_off(pair: Cluster, sent: bytes) -> None:
     for node in pair.nodes:
-        with socket.create_connection(node.endpoint, timeout=10) as connection:
+        with socket.create_connection(node.endpoint, TIMEOUT_S) as connection:
             connection.sendall(sent)
             connection.shutdown(socket.SHUT_WR)
             assert connection.recv(65536) == b"", "there is nothing to answer"
@@ -268,7 +202,7 @@ def test_rest_of_a_refused_body_is_no_request(pair: Cluster) -> None:
         chunked(b"zz\r\n" + inner),
     )
     for raw in refused:
-        with socket.create_connection(pair.leader.endpoint, timeout=10) as connection:
+        with socket.create_connection(pair.leader.endpoint, TIMEOUT_S) as connection:
             connection.sendall(raw)
             answer = read_response(connection)
             assert "\r\nConnection: close" in answer.head
@@ -279,9 +213,9 @@ def test_rest_of_a_refused_body_is_no_request(pair: Cluster) -> None:
 def test_answer_arrives_although_the_body_goes_on(pair: Cluster) -> None:
     """A refusal reaches a client that sends its whole body before it reads."""
     size = 1 << 24
-    head = with_headers("Host: node", f"Content-Length: {size}", body=b"")
+    head = framed(f"Content-Length: {size}", body=b"")
     for node in pair.nodes:
-        with socket.create_connection(node.endpoint, timeout=10) as connection:
+        with socket.create_connection(node.endpoint, TIMEOUT_S) as connection:
             connection.sendall(head)
             for _ in range(size >> 16):
                 connection.sendall(b" " * (1 << 16))
@@ -291,14 +225,9 @@ def test_answer_arrives_although_the_body_goes_on(pair: Cluster) -> None:
 
 def test_a_connection_goes_on_after_an_error(pair: Cluster) -> None:
     """A refusal of a request that was read as a whole costs the client no connection."""
-    with socket.create_connection(pair.leader.endpoint, timeout=10) as connection:
-        for raw, status in ((put(b"{}"), 400), (request("GET", "/no"), 404), (put(BODY), 200)):
+    good = request("PUT", "/put/good", BODY)
+    with socket.create_connection(pair.leader.endpoint, TIMEOUT_S) as connection:
+        for raw, status in ((put(b"{}"), 400), (request("GET", "/no"), 404), (good, 200)):
             connection.sendall(raw)
             assert read_response(connection).status == status
-
-    def why_not() -> str | None:
-        versions = {found(node.get("known")).version for node in pair.nodes}
-        return None if len(versions) == 1 else f"versions {versions}"
-
-    wait_until(why_not)
-    pair.leader.put_confirmed("known", {"a": [1, None, "é"]})
+    pair.wait_for_replication()

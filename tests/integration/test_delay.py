@@ -9,7 +9,7 @@ import pytest
 
 from kvstore.api_types import DelayFigures
 from tests.conftest import StartCluster
-from tests.support.cluster import Cluster
+from tests.support.cluster import PATIENT, Cluster
 
 REQUESTS = 500
 ATTEMPTS = 3
@@ -73,7 +73,7 @@ def test_delays_that_happen_are_those_that_were_drawn(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def cluster(start_shared_cluster: StartCluster) -> Cluster:
     """A leader and two followers without a delay; W=2."""
-    return start_shared_cluster(2, WRITE_QUORUM=2, MIN_DELAY=0, MAX_DELAY=0)
+    return start_shared_cluster(2, WRITE_QUORUM=2, MIN_DELAY=0, MAX_DELAY=0, **PATIENT)
 
 
 def drawn(cluster: Cluster, write_count: int) -> list[float]:

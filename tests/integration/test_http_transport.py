@@ -2,9 +2,10 @@
 
 import socket
 import threading
-from collections.abc import Iterator
-from itertools import repeat, takewhile
-from typing import Self
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from itertools import repeat
 
 import pytest
 from gevent.event import Event
@@ -22,42 +23,34 @@ TIMEOUT_S = 60.0
 """A bound in bytes must end the exchange long before."""
 
 
-class Peer:
-    """Answers one request with a head and as much of a stream as is taken from it."""
+@contextmanager
+def peer(head: bytes, parts: Iterable[bytes]) -> Iterator[tuple[HttpTransport, threading.Event]]:
+    """Answers one request with a head and as much of a stream as is taken from it.
 
-    def __init__(self, head: bytes, parts: Iterator[bytes]) -> None:
-        self.sent = 0
-        self.left_by_client = False
-        self._head = head
-        self._parts = parts
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self._thread = threading.Thread(target=self._serve)
+    :return: the transport to it, and whether that has left before the end.
+    """
+    left = threading.Event()
 
-    @property
-    def address(self) -> str:
-        host, port = self._listener.getsockname()
-        return f"{host}:{port}"
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._thread.join()
-        self._listener.close()
-
-    def _serve(self) -> None:
-        connection, _ = self._listener.accept()
+    def serve() -> None:
+        connection, _ = listener.accept()
         with connection:
             connection.settimeout(TIMEOUT_S)
             connection.recv(65536)
             try:
-                connection.sendall(self._head)
-                for part in takewhile(lambda _: self.sent < SENT_AT_MOST, self._parts):
+                connection.sendall(head)
+                sent = 0
+                for part in parts:
+                    if sent >= SENT_AT_MOST:
+                        return
                     connection.sendall(part)
-                    self.sent += len(part)
+                    sent += len(part)
             except ConnectionError:
-                self.left_by_client = True
+                left.set()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
+        serving = pool.submit(serve)
+        yield HttpTransport(f"127.0.0.1:{listener.getsockname()[1]}", TIMEOUT_S), left
+        serving.result()
 
 
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -81,21 +74,19 @@ ENDLESS: dict[str, tuple[bytes, bytes, str]] = {
 @pytest.mark.parametrize("kind", ENDLESS)
 def test_an_answer_without_end_is_left(kind: str) -> None:
     head, part, said = ENDLESS[kind]
-    with Peer(head, repeat(part)) as peer:
-        transport = HttpTransport(peer.address, TIMEOUT_S)
+    with peer(head, repeat(part)) as (transport, left):
         with pytest.raises(TransportError, match=said):
             transport.send(HELLO, Event())
         with pytest.raises(TransportError, match="the connection was closed"):
             transport.send(FETCH, Event())
-    assert peer.left_by_client
+    assert left.is_set()
 
 
 def test_the_largest_answer_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kvstore.http.http_transport.randrange", lambda _: ANSWER.number)
     text = encode(ANSWER)
     head = OK + b"Content-Length: %d\r\n\r\n" % BODY_LIMIT
-    with Peer(head, iter([text, b" " * (BODY_LIMIT - len(text))])) as peer:
-        transport = HttpTransport(peer.address, TIMEOUT_S)
+    with peer(head, [text, b" " * (BODY_LIMIT - len(text))]) as (transport, _):
         assert transport.send(HELLO, Event()) == ANSWER
         transport.close()
 

@@ -2,10 +2,8 @@
 
 import socket
 import time
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
-from itertools import cycle
 from pathlib import Path
 
 import psutil
@@ -17,18 +15,26 @@ from kvstore.http.parser_pool import SMALL_BYTES
 from kvstore.http.request_parts import BODY_TIMEOUT_S, LARGE_BODIES
 from kvstore.http.worker import HEAD_TIMEOUT_S
 from tests.conftest import StartCluster
+from tests.support.cluster import PATIENT
 from tests.support.descriptors import descriptors
-from tests.support.http_stream import HttpResponse, exchange, read_response
-from tests.support.waiting import wait_until
+from tests.support.http_stream import (
+    TIMEOUT_S,
+    HttpResponse,
+    ask,
+    exchange,
+    open_connections,
+    read_response,
+    request,
+)
+from tests.support.waiting import wait_until, why_different
 
 MAX_PENDING = 12_000
+assert LogLimits(retain=1).max_pending == MAX_PENDING
 MEBIBYTE = 1 << 20
 
 LARGE_VALUE = "x" * (MEBIBYTE - 2)
-GET_LARGE = b"GET /get/large HTTP/1.1\r\nHost: node\r\n\r\n"
-LIVEZ = b"GET /livez HTTP/1.1\r\nHost: node\r\n\r\n"
-UNBOUNDED_S = 90.0
-"""After this a wait counts as one without a bound: all bounds are far below."""
+GET_LARGE = request("GET", "/get/large")
+LIVEZ = request("GET", "/livez")
 
 
 def worker(node: Node) -> psutil.Process:
@@ -45,11 +51,9 @@ def serves(node: Node, connection: socket.socket) -> bool:
 
 def wait_for_connection(node: Node, connection: socket.socket, *, there: bool) -> None:
     """Wait until the node has its end of a connection, or has it no more."""
-
-    def why_not() -> str | None:
-        return None if serves(node, connection) == there else f"there: {not there}"
-
-    wait_until(why_not, UNBOUNDED_S)
+    wait_until(
+        lambda: None if serves(node, connection) == there else f"there: {not there}", TIMEOUT_S
+    )
 
 
 def unread_bytes(node: Node, connections: list[socket.socket]) -> list[int]:
@@ -65,83 +69,51 @@ def unread_bytes(node: Node, connections: list[socket.socket]) -> list[int]:
     return [unread[f":{connection.getsockname()[1]:04X}"] for connection in connections]
 
 
-def put(key: str, body: bytes, *headers: str) -> bytes:
-    head = [f"PUT /put/{key} HTTP/1.1", "Host: node", f"Content-Length: {len(body)}", *headers]
-    return "\r\n".join(head).encode() + b"\r\n\r\n" + body
-
-
-@pytest.fixture(scope="module")
-def alone(start_shared_cluster: StartCluster) -> Node:
-    """A leader without followers."""
-    return start_shared_cluster(0).leader
-
-
 # Slow clients
 
-Drip = Iterator[bytes]
-BODY_HEAD = b"POST /replicate HTTP/1.1\r\nHost: node\r\n"
-SLOW_SENDERS: dict[str, tuple[float, bytes, Callable[[], Drip]]] = {
-    "body that never comes": (
-        BODY_TIMEOUT_S,
-        BODY_HEAD + b"Content-Length: 1000000\r\n\r\n",
-        lambda: iter(()),
-    ),
-    "body that drips": (
-        BODY_TIMEOUT_S,
-        BODY_HEAD + b"Content-Length: 1000000\r\n\r\n",
-        lambda: cycle([b" "]),
-    ),
-    "chunks without end": (
-        BODY_TIMEOUT_S,
-        BODY_HEAD + b"Transfer-Encoding: chunked\r\n\r\n",
-        lambda: cycle([b"1\r\n \r\n"]),
-    ),
-    "trailers without end": (
-        BODY_TIMEOUT_S,
-        BODY_HEAD + b"Transfer-Encoding: chunked\r\n\r\n0\r\n",
-        lambda: cycle([b"X: y\r\n"]),
-    ),
-    "head that stops": (HEAD_TIMEOUT_S, b"GET /livez HTTP/1.1\r\nHost: no", lambda: iter(())),
-    "head that drips": (HEAD_TIMEOUT_S, b"GET /livez HTTP/1.1\r\nX: ", lambda: cycle([b"x"])),
-    "headers without end": (
-        HEAD_TIMEOUT_S,
-        b"GET /livez HTTP/1.1\r\n",
-        lambda: cycle([b"X: y\r\n"]),
-    ),
-    "one byte": (HEAD_TIMEOUT_S, b"G", lambda: iter(())),
+BODY = request("POST", "/replicate", b"", "Content-Length: 1000000")
+CHUNKS = request("POST", "/replicate", b"", "Transfer-Encoding: chunked")
+SLOW_SENDERS = {
+    "body that never comes": (BODY_TIMEOUT_S, BODY, b""),
+    "body that drips": (BODY_TIMEOUT_S, BODY, b" "),
+    "chunks without end": (BODY_TIMEOUT_S, CHUNKS, b"1\r\n \r\n"),
+    "trailers without end": (BODY_TIMEOUT_S, CHUNKS + b"0\r\n", b"X: y\r\n"),
+    "head that stops": (HEAD_TIMEOUT_S, b"GET /livez HTTP/1.1\r\nHost: no", b""),
+    "head that drips": (HEAD_TIMEOUT_S, b"GET /livez HTTP/1.1\r\nX: ", b"x"),
+    "headers without end": (HEAD_TIMEOUT_S, b"GET /livez HTTP/1.1\r\n", b"X: y\r\n"),
+    "one byte": (HEAD_TIMEOUT_S, b"G", b""),
 }
 
 
-def send_slowly(node: Node, begin: bytes, drip: Drip) -> HttpResponse:
+def send_slowly(node: Node, begin: bytes, drip: bytes) -> HttpResponse:
     """Send, and go on sending a little at a time, until there is an answer."""
     with socket.create_connection(node.endpoint, timeout=0.2) as connection:
         connection.sendall(begin)
-        deadline_s = time.monotonic() + UNBOUNDED_S
+        deadline_s = time.monotonic() + TIMEOUT_S
         while time.monotonic() < deadline_s:
             with suppress(TimeoutError):
                 connection.recv(1, socket.MSG_PEEK)
                 break
-            connection.sendall(next(drip, b""))
-        connection.settimeout(UNBOUNDED_S)
+            connection.sendall(drip)
+        connection.settimeout(TIMEOUT_S)
         return read_response(connection)
 
 
 def test_slow_clients_are_left(start_cluster: StartCluster) -> None:
     """All at a time, on both roles; the nodes serve others meanwhile."""
-    cluster = start_cluster(1)
+    cluster = start_cluster(1, **PATIENT)
     cluster.leader.put_confirmed("large", LARGE_VALUE)
     cluster.wait_for_replication()
     with ExitStack() as stack:
-        not_reading = [
-            (node, stack.enter_context(socket.create_connection(node.endpoint, timeout=10)))
-            for node in cluster.nodes
-        ]
-        for node, connection in not_reading:
+        not_reading = []
+        for node in cluster.nodes:
+            [connection] = stack.enter_context(open_connections(node.endpoint, 1))
             connection.sendall(GET_LARGE * 50)
             wait_for_connection(node, connection, there=True)
+            not_reading.append((node, connection))
         pool = stack.enter_context(ThreadPoolExecutor(2 * len(SLOW_SENDERS)))
         answers = {
-            (name, node.name): pool.submit(send_slowly, node, begin, drip())
+            (name, node.name): pool.submit(send_slowly, node, begin, drip)
             for name, (_, begin, drip) in SLOW_SENDERS.items()
             for node in cluster.nodes
         }
@@ -157,66 +129,45 @@ def test_slow_clients_are_left(start_cluster: StartCluster) -> None:
     assert set(cluster.assert_copies_equal().store) == {"large", "meanwhile"}
 
 
-def test_a_client_that_reads_slowly_gets_its_whole_answer(alone: Node) -> None:
-    alone.put_confirmed("large", LARGE_VALUE)
-    wanted = 8 * len(exchange(alone.endpoint, GET_LARGE).raw)
-    with socket.create_connection(alone.endpoint, timeout=10) as connection:
-        connection.sendall(GET_LARGE * 8)
-        received = 0
-        while received < wanted:
-            received += len(connection.recv(1 << 14))
-
-
 def test_an_idle_connection_is_closed(start_cluster: StartCluster) -> None:
     leader = start_cluster(0, GUNICORN_CMD_ARGS="--keep-alive 1").leader
-    for used in (False, True):
-        with socket.create_connection(leader.endpoint, timeout=UNBOUNDED_S) as connection:
-            if used:
-                connection.sendall(LIVEZ)
-                assert read_response(connection).status == 200
-            assert connection.recv(1) == b""
+    with open_connections(leader.endpoint, 2) as (used, unused):
+        assert ask(used, LIVEZ).status == 200
+        assert used.recv(1) == unused.recv(1) == b""
 
 
 def test_connections_over_the_bound_wait_for_a_place(start_cluster: StartCluster) -> None:
     bound = 8
     leader = start_cluster(0, GUNICORN_CMD_ARGS=f"--worker-connections {bound}").leader
-    with ExitStack() as stack:
-        served = [
-            stack.enter_context(socket.create_connection(leader.endpoint, timeout=UNBOUNDED_S))
-            for _ in range(bound - 1)  # the one that asked whether the node is ready is kept
-        ]
+    # The one that asked whether the node is ready is kept.
+    with open_connections(leader.endpoint, bound - 1) as served:
         for connection in served:
-            connection.sendall(LIVEZ)
-            assert read_response(connection).status == 200
-        late = stack.enter_context(socket.create_connection(leader.endpoint, timeout=UNBOUNDED_S))
-        late.sendall(LIVEZ)
-        assert not serves(leader, late)
-        served.pop().close()
-        assert read_response(late).status == 200
+            assert ask(connection, LIVEZ).status == 200
+        with open_connections(leader.endpoint, 1) as [late]:
+            late.sendall(LIVEZ)
+            assert ask(served[0], LIVEZ).status == 200
+            assert not serves(leader, late)
+            served[-1].close()
+            assert read_response(late).status == 200
 
 
-def test_large_bodies_wait_for_a_place(alone: Node) -> None:
+def test_large_bodies_wait_for_a_place(start_cluster: StartCluster) -> None:
     """So many at a time are read; the rest stay in the network, and small ones pass by."""
-    large = put("large", b'{"value":"' + b"x" * SMALL_BYTES + b'"}')
-    with ExitStack() as stack:
-        reading = [
-            stack.enter_context(socket.create_connection(alone.endpoint, timeout=UNBOUNDED_S))
-            for _ in range(LARGE_BODIES)
-        ]
+    node = start_cluster(0).leader
+    large = request("PUT", "/put/large", b'{"value":"' + b"x" * SMALL_BYTES + b'"}')
+    with open_connections(node.endpoint, LARGE_BODIES + 1) as (late, *reading):
         for connection in reading:
             connection.sendall(large[:-1])
-        wait_until_read(alone, reading, 0)
-        late = stack.enter_context(socket.create_connection(alone.endpoint, timeout=UNBOUNDED_S))
+        wait_until_read(node, reading, 0)
         late.sendall(large)
         # Once its head has been read, only the missing place keeps the node from reading on.
-        wait_until_read(alone, [late], len(large) - 1)
-        assert alone.put("small", 1).status_code == 200
-        assert unread_bytes(alone, [late])[0] > SMALL_BYTES // 2
+        wait_until_read(node, [late], len(large) - 1)
+        assert node.put("small", 1).status_code == 200
+        assert unread_bytes(node, [late])[0] > SMALL_BYTES // 2
         reading.pop().sendall(large[-1:])
         assert read_response(late).status == 200
         for connection in reading:
-            connection.sendall(large[-1:])
-            assert read_response(connection).status == 200
+            assert ask(connection, large[-1:]).status == 200
 
 
 def wait_until_read(node: Node, connections: list[socket.socket], left: int) -> None:
@@ -226,66 +177,53 @@ def wait_until_read(node: Node, connections: list[socket.socket], left: int) -> 
         unread = unread_bytes(node, connections)
         return None if max(unread) <= left else f"{unread} bytes were not read"
 
-    wait_until(why_not, UNBOUNDED_S)
+    wait_until(why_not, TIMEOUT_S)
 
 
 # Pending writes
 
 
-def send_writes(
-    stack: ExitStack, leader: Node, requests: Iterator[bytes], count: int
-) -> list[socket.socket]:
-    """Send one write over each of so many connections, until all have entered the log."""
-    before = leader.status().last_index
-    connections = []
-    for _, raw in zip(range(count), requests, strict=False):
-        connection = socket.create_connection(leader.endpoint, timeout=UNBOUNDED_S)
-        connections.append(stack.enter_context(connection))
-        connection.sendall(raw)
-
-    def why_not() -> str | None:
-        entered = leader.status().last_index - before
-        return None if entered == count else f"{entered} of {count} are in the log"
-
-    wait_until(why_not, UNBOUNDED_S)
-    return connections
-
-
-def assert_overloaded(leader: Node, answer: HttpResponse) -> None:
-    assert answer.status == 503
-    assert answer.json() == {
-        "status": "error",
-        "reason": "too many writes are waiting for the quorum",
-        "replicas_confirmed": 0,
-    }
-    assert "\r\nRetry-After: 1\r\n" in answer.head
-    assert leader.request("GET", "/livez").status_code == 200
+def wait_for_last_index(leader: Node, last_index: int) -> None:
+    wait_until(lambda: why_different(leader.status(), {"last_index": last_index}), 2 * TIMEOUT_S)
 
 
 def test_no_more_than_12_000_writes_are_pending(start_cluster: StartCluster) -> None:
     """The next one is refused and no entry; a retry of a pending one is no new write."""
     # Frozen, the follower counts as reachable for half of this time.
-    cluster = start_cluster(1, REPL_TIMEOUT=2 * UNBOUNDED_S)
+    cluster = start_cluster(1, REPL_TIMEOUT=600)
     leader, follower = cluster.leader, cluster.followers[0]
-    assert LogLimits(retain=1).max_pending == MAX_PENDING
-    with descriptors(MAX_PENDING + 500), ExitStack() as stack:
-        stack.enter_context(cluster.frozen(follower))
-        first = put("first", b'{"value":1}', "Idempotency-Key: first")
-        waiting = send_writes(stack, leader, iter([first]), 1)
-        waiting += send_writes(stack, leader, cycle([put("k", b'{"value":1}')]), MAX_PENDING - 1)
-        last_index = leader.status().last_index
-        for raw in (put("k", b'{"value":1}'), b"DELETE /kv/k HTTP/1.1\r\nHost: node\r\n\r\n"):
-            assert_overloaded(leader, exchange(leader.endpoint, raw))
-        retry = stack.enter_context(socket.create_connection(leader.endpoint, UNBOUNDED_S))
+    other = request("PUT", "/put/k", b'{"value":1}')
+    first = request("PUT", "/put/k", b'{"value":1}', "Idempotency-Key: first")
+    before = leader.status().last_index
+    last_index = before + MAX_PENDING
+    with (
+        descriptors(MAX_PENDING + 500),
+        cluster.frozen(follower),
+        open_connections(leader.endpoint, MAX_PENDING) as waiting,
+        open_connections(leader.endpoint, 1) as [retry],
+    ):
+        waiting[0].sendall(first)
+        wait_for_last_index(leader, before + 1)
+        for connection in waiting[1:]:
+            connection.sendall(other)
+        wait_for_last_index(leader, last_index)
+        for raw in (other, request("DELETE", "/kv/k")):
+            refused = exchange(leader.endpoint, raw)
+            assert refused.status == 503
+            assert refused.json() == {
+                "status": "error",
+                "reason": "too many writes are waiting for the quorum",
+                "replicas_confirmed": 0,
+            }
+            assert "\r\nRetry-After: 1\r\n" in refused.head
         retry.sendall(first)
-        assert leader.status().last_index == last_index
         follower.thaw()
         answers = [read_response(connection) for connection in waiting]
         assert {answer.status for answer in answers} == {200}
         versions = [answer.json()["version"] for answer in answers]
-        assert sorted(versions) == list(range(last_index - MAX_PENDING + 1, last_index + 1))
+        assert sorted(versions) == list(range(before + 1, last_index + 1))
         assert read_response(retry).json() == answers[0].json()
-    leader.put_confirmed("there is room again", 1)
+    assert leader.put_confirmed("there is room again", 1) == last_index + 1
     cluster.wait_for_replication()
     cluster.assert_copies_equal()
 

@@ -10,7 +10,8 @@ from kvstore.api_types import Found, OutcomeOpen
 from tests.conftest import StartCluster
 from tests.support.answers import confirmed, found, left_open
 from tests.support.cluster import PATIENT, Cluster
-from tests.support.open_writes import write_and_freeze
+from tests.support.open_writes import until_confirmed, write_and_freeze
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture(scope="module")
@@ -27,38 +28,43 @@ def _healthy(cluster: Cluster) -> Iterator[None]:
     cluster.assert_copies_equal()
 
 
+def assert_held_by_all(cluster: Cluster, key: str, value: str, version: int) -> None:
+    """Those that the quorum did not need get the entry as well."""
+    cluster.wait_for_replication()
+    expected = Found(found=True, value=value, version=version)
+    assert [found(node.get(key)) for node in cluster.nodes] == [expected] * len(cluster.nodes)
+
+
 @pytest.mark.parametrize("quorum", range(6))
 def test_w_followers_are_enough(cluster: Cluster, quorum: int) -> None:
     cluster.leader.set_quorum(quorum)
     with cluster.frozen(*cluster.followers[quorum:]):
-        answer = cluster.leader.put(f"w{quorum}", "confirmed")
-        assert confirmed(answer).replicas_confirmed == quorum
-    # Those that were not needed get the entry as well.
-    cluster.wait_for_replication()
-    version = confirmed(answer).version
-    for follower in cluster.followers:
-        read = follower.get(f"w{quorum}", min_version=version)
-        assert found(read) == Found(found=True, value="confirmed", version=version)
+        put = partial(cluster.leader.put, f"w{quorum}", "confirmed", Idempotency_Key=str(quorum))
+        answer = confirmed(until_confirmed(put))
+        assert answer.replicas_confirmed == quorum
+    assert_held_by_all(cluster, f"w{quorum}", "confirmed", answer.version)
 
 
 @pytest.mark.parametrize("quorum", range(1, 6))
 def test_one_follower_less_than_w_is_not_enough(cluster: Cluster, quorum: int) -> None:
     leader, frozen = cluster.leader, cluster.followers[quorum - 1 :]
+    old, new = (
+        partial(leader.put, "late", value, Idempotency_Key=f"{value}{quorum}")
+        for value in ("old", "new")
+    )
     leader.set_quorum(quorum)
-    before = leader.put_confirmed("late", "old")
-    [answer] = write_and_freeze(cluster, frozen, partial(leader.put, "late", "new"))
+    before = confirmed(until_confirmed(old)).version
     version = before + 1
-    assert left_open(answer) == OutcomeOpen(
+    write_and_freeze(cluster, frozen, new)
+    too_few = OutcomeOpen(
         reason="quorum not reached", replicas_confirmed=quorum - 1, version=version
     )
+    wait_until(lambda: None if left_open(answer := new()) == too_few else answer.text)
     # What is not confirmed is not shown by the leader.
     assert found(leader.get("late")) == Found(found=True, value="old", version=before)
     # It was never rolled back, and is confirmed as soon as the quorum holds it.
     cluster.thaw(*frozen)
-    cluster.wait_for_replication()
-    for node in cluster.nodes:
-        read = node.get("late", min_version=version)
-        assert found(read) == Found(found=True, value="new", version=version)
+    assert_held_by_all(cluster, "late", "new", version)
 
 
 def test_a_leader_without_followers_confirms_alone(start_cluster: StartCluster) -> None:

@@ -1,6 +1,7 @@
 """What is written to the leader can be read from every node."""
 
-import socket
+from collections.abc import Iterator
+from itertools import product
 from typing import Any
 
 import pytest
@@ -8,8 +9,15 @@ import pytest
 from kvstore.api_types import Found
 from tests.conftest import StartCluster
 from tests.support.answers import confirmed, found, is_absent
-from tests.support.cluster import Cluster
-from tests.support.http_stream import HttpResponse, HttpSplitter, exchange, read_response
+from tests.support.cluster import PATIENT, Cluster
+from tests.support.http_stream import (
+    HttpResponse,
+    HttpSplitter,
+    ask,
+    exchange,
+    open_connections,
+    request,
+)
 
 VALUES: list[Any] = [
     None,
@@ -47,28 +55,23 @@ KEYS = [
     "quote\"'\\",
     "k" * 1024,
 ]
-CONTINUE = (
-    b"PUT /put/k HTTP/1.1\r\nHost: test\r\nContent-Length: 11\r\nExpect: 100-continue\r\n\r\n"
-)
 
 
 @pytest.fixture(scope="module")
-def cluster(start_shared_cluster: StartCluster) -> Cluster:
-    """A leader and two followers; W=1."""
-    return start_shared_cluster(2)
+def cluster(start_shared_cluster: StartCluster) -> Iterator[Cluster]:
+    """A leader and two followers; W=1. Copies are equal after all that was done."""
+    cluster = start_shared_cluster(2, **PATIENT)
+    yield cluster
+    cluster.wait_for_replication()
+    cluster.assert_copies_equal()
 
 
 def assert_found(cluster: Cluster, key: str, value: Any, version: int) -> None:
-    """Every node answers a read with this value, in either form of the route."""
+    """Every node answers a read with this value."""
     for node in cluster.nodes:
         read = node.get(key, min_version=version)
         assert found(read) == Found(found=True, value=value, version=version)
         assert repr(found(read).value) == repr(value), "JSON tells 1, 1.0 and true apart"
-
-
-def assert_absent(cluster: Cluster, key: str, version: int = 0) -> None:
-    for node in cluster.nodes:
-        assert is_absent(node.get(key, min_version=version))
 
 
 def test_a_confirmed_write_is_described(cluster: Cluster) -> None:
@@ -92,100 +95,81 @@ def test_every_key_is_one_key_of_its_own(cluster: Cluster, key: str) -> None:
 
 @pytest.mark.parametrize("key", ["a/b", "/a", "a/", "a//b", "//", ".", "..", "../.."])
 def test_slashes_and_dots_of_a_key_need_no_encoding(cluster: Cluster, key: str) -> None:
-    put = f"PUT /put/{key} HTTP/1.1\r\nHost: test\r\nContent-Length: 11\r\n\r\n".encode()
-    written = exchange(cluster.leader.endpoint, put + b'{"value":1}').json()
+    address = cluster.leader.endpoint
+    written = exchange(address, request("PUT", f"/put/{key}", b'{"value":1}')).json()
     assert (written["status"], written["key"]) == ("ok", key)
-    get = f"GET /get/{key} HTTP/1.1\r\nHost: test\r\n\r\n".encode()
-    read = exchange(cluster.leader.endpoint, get).json()
+    read = exchange(address, request("GET", f"/get/{key}")).json()
     assert read == {"found": True, "value": 1, "version": written["version"]}
     assert cluster.leader.copy().versions[key] == written["version"]
 
 
 def test_deletes(cluster: Cluster) -> None:
-    assert_absent(cluster, "key")
     leader, before = cluster.leader, cluster.leader.status().last_index
     assert leader.delete_confirmed("key") == before + 1, "an entry like any other"
     leader.put_confirmed("key", 1)
     deleted = leader.delete_confirmed("key")
-    assert_absent(cluster, "key", deleted)
+    for node in cluster.nodes:
+        assert is_absent(node.get("key", min_version=deleted))
     version = leader.put_confirmed("key", 2)
     assert version == deleted + 1, "a key that returns has a newer version"
     assert_found(cluster, "key", 2, version)
 
 
-@pytest.mark.parametrize(("method", "route"), [("PUT", "put"), ("POST", "put"), ("PUT", "kv")])
-def test_routes_that_put(cluster: Cluster, method: str, route: str) -> None:
-    answer = cluster.leader.request(method, f"/{route}/routed", json={"value": [method, route]})
-    version = confirmed(answer).version
-    for node in cluster.nodes:
-        for reading in ("get", "kv"):
-            read = node.request("GET", f"/{reading}/routed?min_version={version}")
-            assert found(read) == Found(found=True, value=[method, route], version=version)
+WRITES = [
+    ("PUT", "/put/routed"),
+    ("POST", "/put/routed"),
+    ("PUT", "/kv/routed"),
+    ("DELETE", "/delete/routed"),
+    ("DELETE", "/kv/routed"),
+]
 
 
-@pytest.mark.parametrize("route", ["delete", "kv"])
-def test_routes_that_delete(cluster: Cluster, route: str) -> None:
-    cluster.leader.put_confirmed("routed", 1)
-    confirmed(cluster.leader.request("DELETE", f"/{route}/routed"))
-    assert cluster.leader.get("routed").status_code == 404
-
-
-def test_head_is_a_read_without_its_body(cluster: Cluster) -> None:
-    version = cluster.leader.put_confirmed("headed", 1)
-    for node in cluster.nodes:
-        for route in ("get", "kv"):
-            found = node.request("HEAD", f"/{route}/headed?min_version={version}")
-            assert (found.status_code, found.content) == (200, b"")
-            assert found.headers["ETag"] == f'"{version}"'
-            missing = node.request("HEAD", f"/{route}/never written")
-            assert (missing.status_code, missing.content) == (404, b"")
+@pytest.mark.parametrize(("method", "path"), WRITES)
+def test_every_route_of_a_key(cluster: Cluster, method: str, path: str) -> None:
+    """HEAD is a read without its body; a follower refuses writes and names the leader."""
+    value = None if method == "DELETE" else {"value": [method, path]}
+    for follower in cluster.followers:
+        answer = follower.request(method, path, json=value)
+        assert answer.status_code == 403
+        assert answer.json() == {"error": "not leader", "leader": cluster.leader.url}
+    version = confirmed(cluster.leader.request(method, path, json=value)).version
+    for node, route in product(cluster.nodes, ("get", "kv")):
+        read, head = (
+            node.request(reading, f"/{route}/routed?min_version={version}")
+            for reading in ("GET", "HEAD")
+        )
+        assert (head.status_code, head.content) == (read.status_code, b"")
+        if value is None:
+            assert is_absent(read)
+        else:
+            assert found(read) == Found(found=True, value=[method, path], version=version)
+            assert read.headers["ETag"] == head.headers["ETag"] == f'"{version}"'
 
 
 def test_client_that_waits_before_it_sends_the_body(cluster: Cluster) -> None:
     """As curl does with a large one."""
-    with socket.create_connection(cluster.leader.endpoint, timeout=10) as connection:
-        connection.sendall(CONTINUE)
-        assert read_response(connection).status == 100
-        connection.sendall(b'{"value":1}')
-        assert read_response(connection).json()["status"] == "ok"
+    body = b'{"value":1}'
+    head = request("PUT", "/put/k", body, "Expect: 100-continue").removesuffix(body)
+    with open_connections(cluster.leader.endpoint, 1) as [connection]:
+        assert ask(connection, head).status == 100
+        assert ask(connection, body).json()["status"] == "ok"
 
 
 def test_body_in_pieces(cluster: Cluster) -> None:
     body = b'{"value":"in pieces"}'
     chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in body) + b"0\r\n\r\n"
-    head = b"PUT /put/k HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n"
+    head = request("PUT", "/put/k", b"", "Transfer-Encoding: chunked")
     assert exchange(cluster.leader.endpoint, head + chunks).status == 200
     assert found(cluster.leader.get("k")).value == "in pieces"
 
 
 def test_several_requests_sent_at_once_are_answered_in_order(cluster: Cluster) -> None:
-    put = b'PUT /put/piped HTTP/1.1\r\nHost: test\r\nContent-Length: 11\r\n\r\n{"value":%d}'
-    get = b"GET /get/piped HTTP/1.1\r\nHost: test\r\n\r\n"
-    with socket.create_connection(cluster.leader.endpoint, timeout=10) as connection:
-        connection.sendall(b"".join(put % number + get for number in range(1, 6)))
+    get = request("GET", "/get/piped")
+    puts = [request("PUT", "/put/piped", b'{"value":%d}' % number) for number in range(1, 6)]
+    with open_connections(cluster.leader.endpoint, 1) as [connection]:
+        connection.sendall(b"".join(put + get for put in puts))
         splitter = HttpSplitter()
         answers: list[HttpResponse] = []
         while len(answers) < 10:
             answers += [HttpResponse(raw) for raw in splitter.feed(connection.recv(65536))]
     assert [answer.json()["value"] for answer in answers[1::2]] == [1, 2, 3, 4, 5]
-
-
-@pytest.mark.parametrize(
-    ("method", "path"),
-    [("PUT", "/put/k"), ("POST", "/put/k"), ("PUT", "/kv/k"), ("DELETE", "/delete/k")],
-)
-def test_follower_refuses_writes_and_names_the_leader(
-    cluster: Cluster, method: str, path: str
-) -> None:
-    last_index = cluster.leader.status().last_index
-    for follower in cluster.followers:
-        answer = follower.request(method, path, json={"value": 1})
-        assert answer.status_code == 403
-        assert answer.json() == {"error": "not leader", "leader": cluster.leader.url}
-    assert cluster.leader.status().last_index == last_index
-
-
-def test_copies_are_equal_after_all_that(cluster: Cluster) -> None:
-    cluster.leader.put_confirmed("last", 1)
-    cluster.wait_for_replication()
-    assert cluster.assert_copies_equal().store["last"] == 1

@@ -26,7 +26,7 @@ def wait_for_log(node: Node, text: str, times: int = 1) -> None:
 @pytest.fixture
 def pair(start_cluster: StartCluster) -> Cluster:
     """A leader and one follower behind a proxy; W=1."""
-    return start_cluster(1, proxied=True)
+    return start_cluster(1, proxied=True, **PATIENT)
 
 
 def test_sigterm_finishes_what_is_on_its_way(start_cluster: StartCluster) -> None:

@@ -80,7 +80,9 @@ def test_a_whole_study_on_local_nodes(tmp_path: Path) -> None:
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[LocalCluster]:
-    with LocalCluster(3, tmp_path / "nodes", {"WRITE_QUORUM": "2"}) as cluster:
+    with LocalCluster(
+        3, tmp_path / "nodes", {"WRITE_QUORUM": "2", "REPL_TIMEOUT": "50"}
+    ) as cluster:
         yield cluster
 
 

@@ -9,7 +9,10 @@ from tests.support.waiting import wait_until
 from tests.support.write_record import WriteRecord
 
 _PAUSE_S = 0.02
+_TIMEOUT_S = 90.0
 _DELETE_EVERY = 10
+_KEYS = 25
+"""Of each thread, written in turn."""
 
 
 class BackgroundLoad:
@@ -18,37 +21,25 @@ class BackgroundLoad:
     :param node: the leader.
     :param record: gets every write.
     :param clients: number of threads.
-    :param keys: keys of each thread, written in turn.
-    :param deletes: whether one is deleted now and then.
     """
 
-    def __init__(
-        self,
-        node: NodeClient,
-        record: WriteRecord,
-        clients: int = 4,
-        keys: int = 25,
-        deletes: bool = True,
-    ) -> None:
-        self.record = record
+    def __init__(self, node: NodeClient, record: WriteRecord, clients: int = 4) -> None:
         self._node = node
-        self._keys = keys
-        self._deletes = deletes
+        self._record = record
         self._stopped = threading.Event()
         self._threads = [
             threading.Thread(target=self._write, args=(f"load-{client}",), daemon=True)
             for client in range(clients)
         ]
 
-    def wait_for_confirmed(self, count: int, timeout_s: float = 30.0) -> None:
+    def wait_for_confirmed(self, count: int) -> None:
         """Wait until this many more writes are confirmed than at the time of the call."""
-        wanted = len(self.record.confirmed) + count
-
-        def why_not() -> str | None:
-            confirmed = len(self.record.confirmed)
-            return None if confirmed >= wanted else f"{confirmed} of {wanted} writes are confirmed"
-
-        wait_until(why_not, timeout_s)
+        confirmed = self._record.confirmed
+        wanted = len(confirmed) + count
+        wait_until(
+            lambda: None if len(confirmed) >= wanted else f"{len(confirmed)} of {wanted} writes",
+            _TIMEOUT_S,
+        )
 
     def __enter__(self) -> Self:
         for thread in self._threads:
@@ -64,11 +55,11 @@ class BackgroundLoad:
         for number in itertools.count():
             if self._stopped.is_set():
                 return
-            key = f"{name}-{number % self._keys}"
-            if self._deletes and number % _DELETE_EVERY == _DELETE_EVERY - 1:
-                status = self.record.delete(self._node, key)
+            key = f"{name}-{number % _KEYS}"
+            if number % _DELETE_EVERY == _DELETE_EVERY - 1:
+                status = self._record.delete(self._node, key)
             else:
-                status = self.record.put(self._node, key, number)
+                status = self._record.put(self._node, key, number)
             if status != 200:
                 # A leader that is down or not ready answers at once; do not ask without a pause.
                 self._stopped.wait(_PAUSE_S)

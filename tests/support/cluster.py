@@ -2,7 +2,7 @@
 
 The words: ``crash`` (kill -9 of the whole node), ``restart``, ``freeze`` (SIGSTOP), ``thaw``,
 ``empty`` (without its directory), ``put_back`` (to an older copy) are methods of a node;
-``partition`` and ``heal`` (the network between the leader and a follower),
+``link`` (the network between the leader and a follower) and ``heal``,
 ``wait_for_replication``, ``assert_copies_equal`` and ``assert_nothing_lost`` are the cluster's.
 """
 
@@ -23,7 +23,7 @@ from tests.support.write_record import WriteRecord
 
 REPLICATION_TIMEOUT_S = 30.0
 _EXCERPT = 3000
-PATIENT = {"REPL_TIMEOUT": 20}
+PATIENT: dict[str, Any] = {"REPL_TIMEOUT": 20}
 """Settings for tests in which no time may be up, however busy the machine is: a write waits so many
 seconds, and half as many pass before a message counts as lost."""
 
@@ -99,11 +99,6 @@ class Cluster(LocalCluster):
         for node in chosen:
             node.wait_until_serving()
 
-    def freeze(self, *nodes: Node) -> None:
-        """Freeze some nodes."""
-        for node in nodes:
-            node.freeze()
-
     def thaw(self, *nodes: Node) -> None:
         """Let frozen nodes continue."""
         for node in nodes:
@@ -113,7 +108,8 @@ class Cluster(LocalCluster):
     def frozen(self, *nodes: Node) -> Iterator[None]:
         """Some nodes are frozen meanwhile."""
         try:
-            self.freeze(*nodes)
+            for node in nodes:
+                node.freeze()
             yield
         finally:
             self.thaw(*nodes)
@@ -143,11 +139,6 @@ class Cluster(LocalCluster):
     def link(self, follower: Node) -> TcpProxy:
         """The proxy between the leader and a follower; only in a proxied cluster."""
         return self._proxies[follower]
-
-    def partition(self, *followers: Node) -> None:
-        """Lose everything between the leader and some followers, in both directions."""
-        for follower in followers:
-            self.link(follower).cut()
 
     def heal(self, *followers: Node) -> None:
         """End every fault between the leader and some followers."""

@@ -4,31 +4,35 @@ import json
 import re
 import socket
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
+
+TIMEOUT_S = 90.0
+"""After this a wait for a node counts as one without a bound: all bounds are far below."""
 
 _HEAD_END = b"\r\n\r\n"
 _CONTENT_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]+)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
-class HttpRequest:
-    """One request, exactly as it was sent."""
+class HttpMessage:
+    """One request or response, exactly as it was sent."""
 
     raw: bytes
 
+    def json(self) -> Any:
+        return json.loads(self.raw.partition(_HEAD_END)[2])
+
+
+class HttpRequest(HttpMessage):
     @property
     def path(self) -> str:
         """The request target, with its query."""
         return self.raw.split(b" ", 2)[1].decode("latin-1")
 
 
-@dataclass(frozen=True)
-class HttpResponse:
-    """One response, exactly as it was sent."""
-
-    raw: bytes
-
+class HttpResponse(HttpMessage):
     @property
     def status(self) -> int:
         return int(self.raw.split(b" ", 2)[1])
@@ -38,12 +42,15 @@ class HttpResponse:
         """Status line and headers."""
         return self.raw.partition(_HEAD_END)[0].decode("latin-1")
 
-    @property
-    def body(self) -> bytes:
-        return self.raw.partition(_HEAD_END)[2]
 
-    def json(self) -> Any:
-        return json.loads(self.body)
+def request(
+    method: str, target: str, body: bytes = b"", *headers: str, version: str = "HTTP/1.1"
+) -> bytes:
+    """A request with a Host header and, if it has a body, the length of that."""
+    lines = [f"{method} {target} {version}", "Host: node", *headers]
+    if body:
+        lines.append(f"Content-Length: {len(body)}")
+    return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body
 
 
 class HttpSplitter:
@@ -71,16 +78,34 @@ class HttpSplitter:
         return head_end + len(_HEAD_END) + (int(length[1]) if length else 0)
 
 
-def exchange(address: tuple[str, int], request: bytes, timeout_s: float = 10.0) -> HttpResponse:
+def exchange(address: tuple[str, int], raw: bytes, *, cut_off: bool = False) -> HttpResponse:
     """Send bytes over a connection of their own, and read one response.
 
     :param address: host and port.
-    :param request: anything, also what is no proper request.
+    :param raw: anything, also what is no proper request.
+    :param cut_off: whether the client says that it sends no more.
     :raises OSError: there is no whole response.
     """
-    with socket.create_connection(address, timeout_s) as connection:
-        connection.sendall(request)
+    with socket.create_connection(address, TIMEOUT_S) as connection:
+        connection.sendall(raw)
+        if cut_off:
+            connection.shutdown(socket.SHUT_WR)
         return read_response(connection)
+
+
+def ask(connection: socket.socket, raw: bytes) -> HttpResponse:
+    """Like :func:`exchange`, over a connection that is there and stays."""
+    connection.sendall(raw)
+    return read_response(connection)
+
+
+@contextmanager
+def open_connections(address: tuple[str, int], count: int) -> Iterator[list[socket.socket]]:
+    """So many connections at a time."""
+    with ExitStack() as stack:
+        yield [
+            stack.enter_context(socket.create_connection(address, TIMEOUT_S)) for _ in range(count)
+        ]
 
 
 def read_response(connection: socket.socket) -> HttpResponse:

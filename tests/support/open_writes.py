@@ -7,10 +7,26 @@ import requests
 
 from analysis.nodes.node import Node
 from tests.support.cluster import Cluster
+from tests.support.waiting import wait_until
 
 _ATTEMPTS = 10
 
 Write = Callable[[], requests.Response]
+
+
+def until_confirmed(write: Write) -> requests.Response:
+    """Repeat a write, which has an idempotency key, until it is neither open nor refused.
+
+    So it is where a write does not wait for long, and other programs keep the nodes busy.
+    """
+    answers: list[requests.Response] = []
+
+    def why_not() -> str | None:
+        answers.append(write())
+        return answers[-1].text if answers[-1].status_code in (503, 504) else None
+
+    wait_until(why_not)
+    return answers[-1]
 
 
 def write_unnoticed(
@@ -42,8 +58,12 @@ def write_and_freeze(
 ) -> list[requests.Response]:
     """Freeze followers, and write before the leader has noticed; they are frozen still."""
 
+    def lose() -> None:
+        for follower in followers:
+            follower.freeze()
+
     def restore() -> None:
         cluster.thaw(*followers)
         cluster.wait_until_streaming(*followers)
 
-    return write_unnoticed(lambda: cluster.freeze(*followers), restore, *writes)
+    return write_unnoticed(lose, restore, *writes)

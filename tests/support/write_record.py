@@ -31,10 +31,6 @@ class WriteRecord:
 
     def __init__(self) -> None:
         self.confirmed: list[ConfirmedWrite] = []
-        self.open = 0
-        """Writes that were answered 504, or not at all."""
-        self.refused = 0
-        """Writes that were answered with anything else."""
         self._open_deletes: set[str] = set()
         self._changed = threading.Lock()
 
@@ -88,10 +84,6 @@ class WriteRecord:
         with self._changed:
             if answer is not None and answer.status_code == 200:
                 self.confirmed.append(ConfirmedWrite(key, value, decode(answer, Written).version))
-            elif answer is None or answer.status_code == 504:
-                self.open += 1
-                if value is None:
-                    self._open_deletes.add(key)
-            else:
-                self.refused += 1
+            elif value is None and (answer is None or answer.status_code == 504):
+                self._open_deletes.add(key)
         return None if answer is None else answer.status_code
