@@ -53,7 +53,7 @@ def a_write_is_confirmed_before_the_first_entry_of_the_reign(
 
 @planted(
     WriteQuorum.resize,
-    "test_reigns.py::test_a_quorum_raised_from_0_needs_a_follower_that_holds_the_first_entry",
+    "test_log_and_map.py::test_a_quorum_raised_from_0_begins_anew",
 )
 def a_quorum_raised_from_0_is_ready_at_once(self: WriteQuorum, size: int) -> None:
     self.size = size

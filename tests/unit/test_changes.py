@@ -1,11 +1,9 @@
 """What has changed at a leader, and so has to be done."""
 
 from kvstore.core.changes import Changes, LeaderWatch
-from kvstore.core.follower import Follower
 from kvstore.core.leader import Leader
-from kvstore.core.node_state import NodeState
-from kvstore.core.records import Promise
 from tests.support.replication import (
+    claimed_by_another,
     exchange,
     make_cluster,
     reign,
@@ -45,8 +43,6 @@ def test_there_is_something_to_say_when_entries_are_durable() -> None:
 def test_a_leader_that_is_deposed_ends_its_reign_with_a_problem() -> None:
     leader, _ = make_cluster()
     watch = watched(leader)
-    later = Promise(leader.promise.cluster_id, reign(9), "http://other")
-    exchange(leader, "f0", Follower(NodeState("n0", later), 9, 9))
     leader.lost("f0", "gone")
-    exchange(leader, "f0", Follower(NodeState("n0", later), 9, 9))
+    exchange(leader, "f0", claimed_by_another(leader, reign(9), "n0"))
     assert watch.look() == Changes(reign=True, to_say=True, state=True, problem=True)

@@ -25,9 +25,8 @@ from tests.support.replication import (
     handle,
     kept_state,
     make_cluster,
-    make_empty_follower,
+    make_follower,
     make_leader,
-    make_state,
     next_message,
     reign,
     save,
@@ -167,7 +166,7 @@ def test_an_emptied_follower_gets_a_snapshot(retain: int) -> None:
     for number in range(20):
         write_durably(leader, f"k{number}")
         talk(leader, followers)
-    followers["f0"] = make_empty_follower()
+    followers["f0"] = make_follower()
     leader.lost("f0", "gone")
     talk(leader, followers)
     talk(leader, followers, now_s=1.0)
@@ -243,7 +242,7 @@ def test_another_node_at_an_address_counts_for_nothing_it_did_not_acknowledge() 
     write_durably(leader)
     exchange(leader, "f0", followers["f0"])
     leader.lost("f0", "gone")
-    exchange(leader, "f0", make_empty_follower())
+    exchange(leader, "f0", make_follower())
     assert leader.replicas(FIRST) == 0
 
 
@@ -263,9 +262,7 @@ def test_one_node_at_two_addresses_counts_once() -> None:
 def test_a_follower_of_another_cluster_is_left_alone() -> None:
     leader, _ = make_cluster()
     theirs = reign(99)
-    stranger = Follower(
-        make_state("s", first_entry(1, theirs), promise=Promise("x", theirs, "u")), 9, 9
-    )
+    stranger = make_follower("s", first_entry(1, theirs), promise=Promise("x", theirs, "u"))
     leader.lost("f0", "gone")
     exchange(leader, "f0", stranger)
     assert leader.state is LeaderState.LEADING, "an epoch of another cluster deposes nobody"
