@@ -76,7 +76,9 @@ def an_acknowledgement_counts_though_the_log_of_the_follower_parts(
     return answer.last_index >= message.end_index
 
 
-@planted(Reign._sync, "test_leader.py::test_hello_and_claim_confirm_nothing")
+@planted(
+    Reign._sync, "test_reigns.py::test_nothing_is_confirmed_and_shown_before_the_first_entry_is"
+)
 def a_hello_confirms_what_the_follower_says_it_holds(
     self: Reign, progress: FollowerProgress, answer: Answer
 ) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from kvstore.core.entries import Members, ReignId
-from kvstore.core.errors import NothingToForce, NotReady, WriteRefused
+from kvstore.core.errors import NothingToForce, NotReady, OutcomeUnknown, WriteRefused
 from kvstore.core.leader import LeaderState
 from kvstore.core.messages import Claim, Hello, Message
 from kvstore.core.node_state import NodeState
@@ -72,14 +72,22 @@ def test_a_reign_begins_with_an_entry_that_names_the_followers() -> None:
 
 
 def test_nothing_is_confirmed_and_shown_before_the_first_entry_is() -> None:
-    leader, followers = make_cluster(writes=1)
+    leader, followers = make_cluster()
+    index = leader.propose(write(request="once"), 0.0)
+    save(leader)
+    talk(leader, followers)
     again = make_leader(kept_state(leader))
     for _ in ("hello", "claim"):
         exchange(again, "f0", followers["f0"])
+    progress = again.followers["f0"]
+    assert (progress.stage, progress.match_index) == (Stage.STREAM, 0), "neither confirms anything"
     assert again.state is LeaderState.CATCHING_UP
     assert again.waiting_for == ["f0", "f1"]
     with pytest.raises(NotReady):
         again.check_readable()
+    assert again.propose(write(request="once"), 0.0) == index
+    with pytest.raises(OutcomeUnknown):
+        again.propose(write(request="perhaps"), 0.0)
     again.propose(write(), 0.0)
     save(again)
     assert (again.log.commit_index, again.log.map.position.index) == (0, 2)
