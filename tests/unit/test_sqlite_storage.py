@@ -273,7 +273,6 @@ BEFORE: list[Record] = [
 ]
 CHANGE = SaveEntries([put(5, "a", "2", of=R2, request="one"), delete(6, "b", of=R2)])
 BATCHES: dict[str, list[Record]] = {
-    "entries": [CHANGE],
     "records of every kind": [
         CHANGE,
         CutLog(2),
