@@ -1,8 +1,9 @@
-"""The leader: what it appends, sends and confirms."""
+"""The leader: what it appends, sends and confirms, and what its changes call for."""
 
 import pytest
 from msgspec import structs
 
+from kvstore.core.changes import Changes, LeaderWatch
 from kvstore.core.errors import (
     KeyReused,
     NotEnoughFollowers,
@@ -20,6 +21,7 @@ from kvstore.core.progress import Stage
 from kvstore.core.records import Promise
 from kvstore.core.reign import PIN_S
 from tests.support.replication import (
+    claimed_by_another,
     exchange,
     first_entry,
     handle,
@@ -272,3 +274,42 @@ def test_lag_of_a_follower_that_lacks_what_is_in_the_map_only() -> None:
     restarted = make_leader(kept_state(leader))
     assert restarted.log.replication_log.base.index > 1
     assert restarted.lag("f0", 1015.0, started_s=1000.0) == (7, 15.0)
+
+
+# What a change calls for
+
+
+NOTHING = Changes(reign=False, to_say=False, state=False, problem=False)
+TO_SAY = Changes(reign=False, to_say=True, state=False, problem=False)
+
+
+def watched(leader: Leader) -> LeaderWatch:
+    """A watch that has looked already."""
+    watch = LeaderWatch(leader)
+    watch.look()
+    return watch
+
+
+def test_the_first_look_finds_all_of_it_new() -> None:
+    watch = LeaderWatch(make_cluster()[0])
+    assert watch.look() == Changes(reign=True, to_say=True, state=True, problem=False)
+    assert watch.look() == NOTHING
+
+
+def test_there_is_something_to_say_when_entries_are_durable() -> None:
+    leader, followers = make_cluster()
+    watch = watched(leader)
+    leader.propose(write(), 0.0)
+    assert watch.look() == NOTHING
+    save(leader)
+    assert watch.look() == TO_SAY
+    talk(leader, followers)
+    assert watch.look() == NOTHING
+
+
+def test_a_leader_that_is_deposed_ends_its_reign_with_a_problem() -> None:
+    leader, _ = make_cluster()
+    watch = watched(leader)
+    leader.lost("f0", "gone")
+    exchange(leader, "f0", claimed_by_another(leader, reign(9), "n0"))
+    assert watch.look() == Changes(reign=True, to_say=True, state=True, problem=True)

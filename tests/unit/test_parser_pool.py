@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Iterator
+from contextlib import suppress
 
 import gevent
 import psutil
@@ -27,14 +28,12 @@ def pool() -> Iterator[ParserPool]:
 
 
 def parsers() -> list[psutil.Process]:
-    return [child for child in psutil.Process().children() if is_parser(child)]
-
-
-def is_parser(process: psutil.Process) -> bool:
-    try:
-        return "kvstore.http.parser_process" in process.cmdline()
-    except psutil.NoSuchProcess:
-        return False
+    found = []
+    for child in psutil.Process().children():
+        with suppress(psutil.NoSuchProcess):
+            if "kvstore.http.parser_process" in child.cmdline():
+                found.append(child)
+    return found
 
 
 def wait_for_parsers(count: int) -> None:
