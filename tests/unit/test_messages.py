@@ -19,9 +19,11 @@ from kvstore.core.messages import (
     decode,
     encode,
 )
+from kvstore.core.records import Promise
 from tests.support.replication import (
     R1,
     R2,
+    URL,
     append,
     at,
     chunk,
@@ -30,6 +32,7 @@ from tests.support.replication import (
     first_entry,
     header,
     hello,
+    make_follower,
     naming_entry,
     put,
     reign,
@@ -55,17 +58,8 @@ EVERY_KIND: list[Message | Answer] = [
     Fetch(**header(), offset=4),
     ANSWER,
     msgspec.structs.replace(ANSWER, error=Refusal.OTHER_REIGN),
-    Answer(
-        node_id="n",
-        cluster_id="c",
-        epoch=1,
-        reign_id="r1.5",
-        restart=5,
-        takeover_id="r1",
-        last_index=1,
-        last_epoch=1,
-        last_reign_id="r1",
-        members=MEMBERS,
+    msgspec.structs.replace(
+        make_follower("n", promise=Promise("c", reign(1, 5), URL, MEMBERS)).hello(hello()),
         lineage=[ReignStart(R1, 1)],
         number=7,
         error="no",
