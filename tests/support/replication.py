@@ -100,22 +100,18 @@ def claim(
     )
 
 
-def append(
-    *entries: Entry,
-    prev: Position = START,
-    of: ReignId = R1,
-    last_index: int | None = None,
-    commit_index: int = 0,
-) -> Append:
-    return Append(
+def append(*entries: Entry, prev: Position = START, of: ReignId = R1, **changes: Any) -> Append:
+    """All that the leader holds behind a position, where nothing else is said."""
+    batch = Append(
         **header(of),
         prev_index=prev.index,
         prev_epoch=prev.epoch,
         prev_reign_id=prev.reign_id,
         entries=list(entries),
-        last_index=prev.index + len(entries) if last_index is None else last_index,
-        commit_index=commit_index,
+        last_index=prev.index + len(entries),
+        commit_index=0,
     )
+    return structs.replace(batch, **changes)
 
 
 def chunk(of: ReignId = R1, position: Position | None = None, **changes: Any) -> SnapshotChunk:
@@ -167,8 +163,7 @@ def save(node: Follower | Leader) -> None:
 def kept_state(node: Follower | Leader) -> NodeState:
     """What is found in the directory of a node now; nothing else that it does is in there."""
     log = node.log if isinstance(node, Follower) else node.log.replication_log
-    kv_map = node.map if isinstance(node, Follower) else node.log.map
-    copy = KeyValueMap(kv_map.position, kv_map.items(), kv_map.requests.requests())
+    copy = KeyValueMap(node.map.position, node.map.items(), node.map.requests.requests())
     for entry in log.entries(behind=copy.position.index):
         copy.apply(entry)
     copied = ReplicationLog(log.base, log.entries(), log.lineage, log.members)
