@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Raw
 
@@ -214,6 +214,7 @@ def test_a_snapshot_travels_in_parts(count: int, max_entries: int) -> None:
 # The quorum
 
 
+@settings(deadline=None)
 @given(st.integers(0, 20), st.lists(st.integers(0, 20), min_size=1, max_size=6), st.data())
 def test_commit_index_is_what_the_leader_and_w_followers_hold(
     leader_index: int, matches: list[int], data: st.DataObject
