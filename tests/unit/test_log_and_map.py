@@ -67,6 +67,7 @@ def test_what_noops_say_stays_when_they_are_cut() -> None:
     for entry in (naming_entry(4, {"f": "n"}), first_entry(5, R2, {"g": "m"}), put(6, of=R2)):
         log.append(entry)
         assert log.members == {4: {"f": "n"}}.get(entry.index, {"g": "m"})
+    assert log[4].size > log[6].size, "names take room in a message, too"
     log.cut(6)
     assert log.lineage == LINEAGE.extended(R2, 5)
     assert log.members == {"g": "m"}

@@ -111,6 +111,19 @@ def test_a_restarted_leader_claims_each_follower_in_the_reign_it_is_found_in() -
 # A takeover
 
 
+def test_a_forced_takeover_goes_on_without_a_named_node_and_asks_for_it_no_more() -> None:
+    _, followers = make_cluster()
+    taker = make_leader(followers=1)
+    exchange(taker, "f0", followers["f0"])
+    next_message(taker, "f1", Hello)
+    taker.lost("f1", "gone")
+    assert taker.force_start() == ["f1"]
+    save(taker)
+    talk(taker, {"f0": followers["f0"]})
+    assert taker.ready
+    assert list(taker.followers) == ["f0"]
+
+
 def test_a_state_is_taken_over_even_where_the_reign_ends_before_it_is_durable() -> None:
     _, followers = make_cluster(writes=1)
     taker = make_leader()
