@@ -53,7 +53,7 @@ def a_write_is_confirmed_before_the_first_entry_of_the_reign(
 
 @planted(
     WriteQuorum.resize,
-    "test_reigns.py::test_a_quorum_raised_from_0_needs_a_follower_that_holds_the_first_entry",
+    "test_log_and_map.py::test_a_quorum_raised_from_0_begins_anew",
 )
 def a_quorum_raised_from_0_is_ready_at_once(self: WriteQuorum, size: int) -> None:
     self.size = size
@@ -76,7 +76,9 @@ def an_acknowledgement_counts_though_the_log_of_the_follower_parts(
     return answer.last_index >= message.end_index
 
 
-@planted(Reign._sync, "test_leader.py::test_hello_and_claim_confirm_nothing")
+@planted(
+    Reign._sync, "test_reigns.py::test_nothing_is_confirmed_and_shown_before_the_first_entry_is"
+)
 def a_hello_confirms_what_the_follower_says_it_holds(
     self: Reign, progress: FollowerProgress, answer: Answer
 ) -> None:

@@ -55,7 +55,7 @@ def a_claim_is_sent_before_the_promise_of_the_leader_is_durable(
 
 # Whether its claims still hold
 
-STARTS_OVER = "test_takeover_attempts.py::test_it_starts_over_under_a_higher_epoch"
+STARTS_OVER = "test_takeover.py::test_it_starts_over_under_a_higher_epoch"
 
 
 @planted(Takeover._was_replaced, STARTS_OVER)

@@ -1,11 +1,12 @@
 """Makes entries, messages, leaders and followers, and lets them talk to each other."""
 
+from collections.abc import Callable
 from itertools import count
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from msgspec import UNSET, Raw
+from msgspec import Raw, structs
 
-from kvstore.core.entries import START, Entry, Members, Position, ReignId
+from kvstore.core.entries import START, Entry, Members, Operation, Position, ReignId
 from kvstore.core.follower import Follower
 from kvstore.core.key_value_map import KeyValueMap
 from kvstore.core.known_followers import NAMING_PAUSE_S
@@ -54,40 +55,29 @@ def at(index: int, of: ReignId = R1) -> Position:
     return Position(of.epoch, index, of.id)
 
 
+def _entry(index: int, of: ReignId, operation: Operation, **fields: Any) -> Entry:
+    return Entry(index=index, epoch=of.epoch, reign_id=of.id, operation=operation, **fields)
+
+
 def first_entry(index: int = 1, of: ReignId = R1, members: Members | None = None) -> Entry:
     """The first entry of a reign."""
-    return Entry(
-        index=index,
-        epoch=of.epoch,
-        reign_id=of.id,
-        operation="noop",
-        begins=of,
-        members=members or {},
-    )
+    return _entry(index, of, "noop", begins=of, members=members or {})
 
 
 def naming_entry(index: int, members: Members, of: ReignId = R1) -> Entry:
     """An entry that names followers."""
-    return Entry(index=index, epoch=of.epoch, reign_id=of.id, operation="noop", members=members)
+    return _entry(index, of, "noop", members=members)
 
 
 def put(
     index: int, key: str = "k", value: str = "1", of: ReignId = R1, request: str | None = None
 ) -> Entry:
-    return Entry(
-        index=index,
-        epoch=of.epoch,
-        reign_id=of.id,
-        operation="put",
-        key=key,
-        value=Raw(value.encode()),
-        idempotency_key=UNSET if request is None else request,
-        fingerprint=UNSET if request is None else "f",
-    )
+    made = {} if request is None else {"idempotency_key": request, "fingerprint": "f"}
+    return _entry(index, of, "put", key=key, value=Raw(value.encode()), **made)
 
 
 def delete(index: int, key: str = "k", of: ReignId = R1) -> Entry:
-    return Entry(index=index, epoch=of.epoch, reign_id=of.id, operation="delete", key=key)
+    return _entry(index, of, "delete", key=key)
 
 
 def entries(last: int, first: int = 1, of: ReignId = R1) -> list[Entry]:
@@ -111,58 +101,38 @@ def claim(
     )
 
 
-def append(
-    *entries: Entry,
-    prev: Position = START,
-    of: ReignId = R1,
-    last_index: int | None = None,
-    commit_index: int = 0,
-) -> Append:
-    return Append(
+def append(*entries: Entry, prev: Position = START, of: ReignId = R1, **changes: Any) -> Append:
+    """All that the leader holds behind a position, where nothing else is said."""
+    batch = Append(
         **header(of),
         prev_index=prev.index,
         prev_epoch=prev.epoch,
         prev_reign_id=prev.reign_id,
         entries=list(entries),
-        last_index=prev.index + len(entries) if last_index is None else last_index,
-        commit_index=commit_index,
+        last_index=prev.index + len(entries),
+        commit_index=0,
     )
+    return structs.replace(batch, **changes)
 
 
-def chunk(of: ReignId = R1, position: Position | None = None, **changes: object) -> SnapshotChunk:
+def chunk(of: ReignId = R1, position: Position | None = None, **changes: Any) -> SnapshotChunk:
     """The only chunk of a snapshot, at the reign's ninth entry where nothing else is said."""
     position = position or at(9, of)
-    fields: dict[str, object] = {
-        "snapshot_id": "s",
-        "index": position.index,
-        "index_epoch": position.epoch,
-        "index_reign_id": position.reign_id,
-        "lineage": [ReignStart(of, 1)],
-        "members": {},
-        "offset": 0,
-        "items": [],
-        "requests": [],
-        "done": True,
-        "last_index": position.index,
-    }
-    return SnapshotChunk(**header(of), **{**fields, **changes})  # type: ignore[arg-type]
-
-
-def make_empty_follower(node: str = "new", retain: int = 1000) -> Follower:
-    return Follower(NodeState(node), retain, 1 << 20)
-
-
-def make_follower(
-    *held: Entry, node: str = "f", claimed: bool = True, retain: int = 1000
-) -> Follower:
-    """A follower of the first reign."""
-    follower = make_empty_follower(node, retain)
-    if claimed:
-        assert follower.claim(claim(node=node)).error is None
-        if held:
-            assert follower.append(append(*held)).error is None
-        save(follower)
-    return follower
+    whole = SnapshotChunk(
+        **header(of),
+        snapshot_id="s",
+        index=position.index,
+        index_epoch=position.epoch,
+        index_reign_id=position.reign_id,
+        lineage=[ReignStart(of, 1)],
+        members={},
+        offset=0,
+        items=[],
+        requests=[],
+        done=True,
+        last_index=position.index,
+    )
+    return structs.replace(whole, **changes)
 
 
 def make_state(node: str, *held: Entry, promise: Promise | None = None) -> NodeState:
@@ -170,6 +140,18 @@ def make_state(node: str, *held: Entry, promise: Promise | None = None) -> NodeS
     state = NodeState(node, promise or Promise())
     state.apply(SaveEntries(list(held)))
     return state
+
+
+def make_follower(
+    node: str = "new", *held: Entry, promise: Promise | None = None, retain: int = 1000
+) -> Follower:
+    """A follower that belongs to no reign where no promise is given."""
+    return Follower(make_state(node, *held, promise=promise), retain, 1 << 20)
+
+
+def claimed_by_another(leader: Leader, of: ReignId, node: str) -> Follower:
+    """A node that belongs to the reign of another leader of the same cluster."""
+    return make_follower(node, promise=Promise(leader.promise.cluster_id, of, "http://other"))
 
 
 def save(node: Follower | Leader) -> None:
@@ -182,8 +164,7 @@ def save(node: Follower | Leader) -> None:
 def kept_state(node: Follower | Leader) -> NodeState:
     """What is found in the directory of a node now; nothing else that it does is in there."""
     log = node.log if isinstance(node, Follower) else node.log.replication_log
-    kv_map = node.map if isinstance(node, Follower) else node.log.map
-    copy = KeyValueMap(kv_map.position, kv_map.items(), kv_map.requests.requests())
+    copy = KeyValueMap(node.map.position, node.map.items(), node.map.requests.requests())
     for entry in log.entries(behind=copy.position.index):
         copy.apply(entry)
     copied = ReplicationLog(log.base, log.entries(), log.lineage, log.members)
@@ -226,14 +207,11 @@ def make_cluster(
     naming_pause_s: float = NAMING_PAUSE_S,
     **limits: int,
 ) -> tuple[Leader, dict[str, Follower]]:
-    """A leader that has taken over, and its followers.
-
-    :param writes: how many they all hold beside the first entry.
-    """
+    """A leader that has taken over, and its followers; all hold the first entry and the writes."""
     leader = make_leader(
         None, followers, write_quorum, durable=True, naming_pause_s=naming_pause_s, **limits
     )
-    others = {f"f{number}": make_empty_follower(f"n{number}") for number in range(followers)}
+    others = {f"f{number}": make_follower(f"n{number}") for number in range(followers)}
     talk(leader, others)
     assert leader.ready
     for _ in range(writes):
@@ -244,17 +222,14 @@ def make_cluster(
 
 def handle(follower: Follower, message: Message) -> Answer:
     """Let a follower handle a message; its answer is durable."""
-    match message:
-        case Hello():
-            answer = follower.hello(message)
-        case Claim():
-            answer = follower.claim(message)
-        case Append():
-            answer = follower.append(message)
-        case SnapshotChunk():
-            answer = follower.snapshot(message)
-        case Fetch():
-            answer = follower.fetch(message)
+    handlers: dict[type[Message], Callable[[Any], Answer]] = {
+        Hello: follower.hello,
+        Claim: follower.claim,
+        Append: follower.append,
+        SnapshotChunk: follower.snapshot,
+        Fetch: follower.fetch,
+    }
+    answer = handlers[type(message)](message)
     save(follower)
     return answer
 
@@ -267,10 +242,7 @@ def next_message(leader: Leader, address: str, kind: type[M], now_s: float = 0.0
 
 
 def exchange(leader: Leader, address: str, follower: Follower, now_s: float = 0.0) -> bool:
-    """Let the leader say one thing to a follower, and hear the answer.
-
-    :return: whether there was something to say.
-    """
+    """Let the leader say one thing, and hear the answer; whether there was something to say."""
     message = leader.next_message(address, now_s)
     if message is None:
         return False
@@ -294,10 +266,7 @@ def write(key: str = "k", value: str = "1", request: str | None = None) -> Write
 
 
 def write_durably(leader: Leader, *keys: str) -> int:
-    """Write, durably on the leader.
-
-    :return: index of the last entry.
-    """
+    """Write, durably on the leader; the index of the last entry."""
     for key in keys or ("k",):
         index = leader.propose(write(key), 0.0)
     save(leader)

@@ -1,15 +1,22 @@
 """Which messages a follower accepts, and what it answers."""
 
-import msgspec
 import pytest
 from msgspec import Raw
+from msgspec.structs import replace
 
-from kvstore.core.entries import MAX_EPOCH, MAX_EPOCH_JUMP, START, Entry, Item, Position, ReignId
+from kvstore.core.entries import MAX_EPOCH, MAX_EPOCH_JUMP, Entry, Item, Position, ReignId
 from kvstore.core.errors import InvalidRequest, NotReady
 from kvstore.core.follower import Follower
 from kvstore.core.lineage import ReignStart
-from kvstore.core.messages import Append, Claim, Fetch, Fetched, Hello, Refusal, SnapshotChunk
-from kvstore.core.node_state import NodeState
+from kvstore.core.messages import (
+    Claim,
+    Fetch,
+    Fetched,
+    Hello,
+    Message,
+    Refusal,
+    SnapshotChunk,
+)
 from kvstore.core.records import CutLog, Promise, SavePromise
 from tests.support.replication import (
     CLUSTER,
@@ -23,6 +30,7 @@ from tests.support.replication import (
     delete,
     entries,
     first_entry,
+    handle,
     header,
     hello,
     make_follower,
@@ -34,6 +42,15 @@ from tests.support.replication import (
 
 TWIN = reign(1, takeover="t")
 RESTART = reign(1, 5)
+
+
+def follower_of(*held: Entry, of: ReignId | None = R1, retain: int = 1000) -> Follower:
+    """A follower that a reign has claimed."""
+    return make_follower("f", *held, promise=Promise(CLUSTER, of, URL), retain=retain)
+
+
+def fetch(offset: int, of: ReignId = R1) -> Fetch:
+    return Fetch(**header(of), offset=offset)
 
 
 def state(follower: Follower) -> tuple[object, ...]:
@@ -76,9 +93,7 @@ def follows(follower: Follower, of: ReignId) -> Follower:
     ],
 )
 def test_claims(held: ReignId | None, message: Claim, refusal: Refusal | None) -> None:
-    follower = make_follower(claimed=False)
-    if held is not None:
-        follows(follower, held)
+    follower = make_follower("f") if held is None else follower_of(of=held)
     before = follower.promise
     answer = follower.claim(message)
     assert answer.error == refusal
@@ -88,18 +103,13 @@ def test_claims(held: ReignId | None, message: Claim, refusal: Refusal | None) -
     assert records == ([SavePromise(follower.promise)] if follower.promise != before else [])
 
 
-def test_a_claim_without_a_cluster_is_malformed() -> None:
-    with pytest.raises(InvalidRequest):
-        make_follower(claimed=False).claim(msgspec.structs.replace(claim(), cluster_id=None))
-
-
 def test_the_cluster_binds_with_the_first_entry() -> None:
     other = claim(R2, found=R1, cluster="other")
-    follower = make_follower(*entries(1))
+    follower = follower_of(*entries(1))
     assert follower.claim(other).error == Refusal.OTHER_CLUSTER
-    greeting = msgspec.structs.replace(hello(), cluster_id="other")
+    greeting = replace(hello(), cluster_id="other")
     assert follower.hello(greeting).error == Refusal.OTHER_CLUSTER
-    follower = make_follower()
+    follower = follower_of()
     assert follower.hello(greeting).error is None
     assert follower.claim(other).error is None
     assert follower.promise.cluster_id == "other"
@@ -107,7 +117,7 @@ def test_the_cluster_binds_with_the_first_entry() -> None:
 
 def test_an_accepted_claim_ends_the_right_to_lead_in_the_same_record() -> None:
     led = Promise(CLUSTER, R1, URL, is_own=True, has_led=True, deposed_by="epoch 2")
-    follower = Follower(NodeState("f", led), 1000, 1 << 20)
+    follower = make_follower("f", promise=led)
     assert follower.claim(claim(R2, found=R1)).error is None
     assert follower.take_unsaved() == [SavePromise(Promise(CLUSTER, R2, URL))]
 
@@ -119,35 +129,32 @@ NAMED, CLAIMED = {"f": "f", "g": "old"}, {"f": "f", "h": "new"}
     ("of", "first", "asked"),
     [
         pytest.param(R2, None, {**NAMED, **CLAIMED}, id="those of both reigns, until"),
-        pytest.param(
-            R2, first_entry(3, R2, CLAIMED), CLAIMED, id="the new one's first entry is here"
-        ),
+        pytest.param(R2, first_entry(3, R2, CLAIMED), CLAIMED, id="its first entry is here"),
         pytest.param(RESTART, None, {**CLAIMED, **NAMED}, id="a restart may know newer ones"),
     ],
 )
 def test_it_says_whom_a_takeover_has_to_ask_too(
     of: ReignId, first: Entry | None, asked: dict[str, str]
 ) -> None:
-    follower = make_follower(first_entry(1), naming_entry(2, NAMED))
+    follower = follower_of(first_entry(1), naming_entry(2, NAMED))
     assert follower.hello(hello()).members == NAMED
     answer = follower.claim(claim(of, found=R1, members=CLAIMED))
-    if first is not None:
-        follower.append(append(first, prev=at(2), of=of))
-    else:
+    if first is None:
         assert answer.members == asked
+    else:
+        follower.append(append(first, prev=at(2), of=of))
     assert follower.hello(hello()).members == asked
 
 
 def test_a_claim_is_answered_with_the_lineage() -> None:
-    follower = follows(make_follower(*entries(3)), R2)
-    follower.append(append(*entries(5, 4, R2), prev=at(3), of=R2))
+    follower = follower_of(*entries(3), *entries(5, 4, R2), of=R2)
     answer = follower.claim(claim(reign(3), found=R2))
     assert answer.lineage == [ReignStart(R1, 1), ReignStart(R2, 4)]
     assert answer.position == at(5, R2)
 
 
 def test_hello_changes_nothing_and_shows_the_position() -> None:
-    follower = make_follower(*entries(3))
+    follower = follower_of(*entries(3))
     before = state(follower)
     answer = follower.hello(hello())
     assert (answer.position, answer.followed) == (at(3), R1)
@@ -164,18 +171,22 @@ def test_hello_changes_nothing_and_shows_the_position() -> None:
         (append(put(4), prev=at(3), of=TWIN), Refusal.OTHER_REIGN),
         (append(first_entry(4, R2), prev=at(3), of=R2), Refusal.NOT_CLAIMED),
         (append(put(5), prev=at(4)), Refusal.POSITION_NOT_HELD),
+        (chunk(TWIN), Refusal.OTHER_REIGN),
+        (chunk(offset=1), Refusal.CHUNK_MISSING),
+        (fetch(0, TWIN), Refusal.OTHER_REIGN),
+        (fetch(1), Refusal.COPY_LOST),
     ],
 )
-def test_a_refused_append_changes_nothing(message: Append, refusal: Refusal) -> None:
-    follower = make_follower(*entries(3))
+def test_a_refused_message_changes_nothing(message: Message, refusal: Refusal) -> None:
+    follower = follower_of(*entries(3))
     before = state(follower)
-    answer = follower.append(message)
+    answer = handle(follower, message)
     assert (answer.error, answer.position) == (refusal, at(3))
     assert state(follower) == before
 
 
 def test_duplicates_and_overlaps_are_acknowledged_not_applied_again() -> None:
-    follower = make_follower(*entries(3))
+    follower = follower_of(*entries(3))
     batch = append(put(2), put(3), put(4, "new"), prev=at(1))
     for _ in range(2):
         assert follower.append(batch).error is None
@@ -187,7 +198,7 @@ def test_duplicates_and_overlaps_are_acknowledged_not_applied_again() -> None:
 
 @pytest.mark.parametrize("of", [R2, RESTART], ids=["of another epoch", "of another restart"])
 def test_an_entry_of_another_order_is_refused(of: ReignId) -> None:
-    follower = follows(make_follower(*entries(3)), of)
+    follower = follows(follower_of(*entries(3)), of)
     refused = follower.append(append(first_entry(3, of), prev=at(2), of=of))
     assert (refused.error, refused.position) == (Refusal.ENTRY_DIFFERS, at(3))
     refused = follower.append(append(put(4, of=of), prev=at(3, of), of=of))
@@ -207,31 +218,47 @@ NAMELESS = Entry(index=2, epoch=1, reign_id="r1", operation="put", key="k")
         append(first_entry(1, R2), first_entry(2, R1), of=R2),
         append(first_entry(1), put(2, of=RESTART)),
         append(first_entry(1), first_entry(2)),
-        append(msgspec.structs.replace(first_entry(1), begins=RESTART)),
+        append(replace(first_entry(1), begins=RESTART)),
         append(first_entry(1), NAMELESS),
-        append(first_entry(1), msgspec.structs.replace(delete(2), value=Raw(b"1"))),
-        append(first_entry(1), msgspec.structs.replace(put(2), members={})),
-        append(first_entry(1), msgspec.structs.replace(delete(2), idempotency_key="i")),
+        append(first_entry(1), replace(delete(2), value=Raw(b"1"))),
+        append(first_entry(1), replace(put(2), members={})),
+        append(first_entry(1), replace(delete(2), idempotency_key="i")),
         append(first_entry(1), last_index=0),
         append(first_entry(1), commit_index=2),
+        chunk(R1, at(9, R2), lineage=[ReignStart(R2, 1)]),
+        chunk(R1, at(9, TWIN)),
+        chunk(lineage=[]),
+        chunk(last_index=8),
+        chunk(items=[Item("a", 10, Raw(b"1"))]),
+        chunk(items=[Item("a", 0, Raw(b"1"))]),
+        replace(claim(R2, found=R1), cluster_id=None),
     ],
 )
-def test_a_batch_that_contradicts_itself_is_malformed(message: Append) -> None:
-    follower = make_follower()
+def test_a_message_that_contradicts_itself_is_malformed(message: Message) -> None:
+    follower = follower_of()
+    before = state(follower)
     with pytest.raises(InvalidRequest):
-        follower.append(message)
-    assert follower.log.last == START
-    assert follower.take_unsaved() == []
+        handle(follower, message)
+    assert state(follower) == before
 
 
-def test_the_log_is_cut_to_its_retention_and_the_map_stays() -> None:
-    follower = make_follower(retain=10)
+def test_the_log_is_cut_to_its_retention_and_handed_out_with_the_map() -> None:
+    follower = follower_of(retain=10)
     follower.append(append(*entries(30)))
     for record in follower.take_unsaved():
         follower.saved(record)
     assert follower.take_unsaved() == [CutLog(20)]
     assert (follower.log.base, follower.applied_index) == (at(20), 30)
     assert follower.append(append(put(5), prev=at(4))).error is None, "its reign tells what it was"
+    save(follower)
+    handed_out: list[int] = []
+    while len(handed_out) < 11:
+        answer = follower.fetch(fetch(len(handed_out)))
+        assert isinstance(answer, Fetched)
+        assert (answer.position, answer.base_index, answer.total) == (at(30), 20, 11)
+        handed_out += [item.version for item in answer.items]
+        handed_out += [entry.index for entry in answer.entries]
+    assert handed_out == [30, *range(21, 31)]
 
 
 # Snapshots
@@ -248,7 +275,7 @@ def test_the_log_is_cut_to_its_retention_and_the_map_stays() -> None:
     ],
 )
 def test_when_a_snapshot_is_installed(of: ReignId, position: Position, last: Position) -> None:
-    follower = make_follower(*entries(12))
+    follower = follower_of(*entries(12))
     follower.append(append(prev=at(12), commit_index=12))
     if of != R1:
         follows(follower, of)
@@ -261,7 +288,7 @@ def test_when_a_snapshot_is_installed(of: ReignId, position: Position, last: Pos
 
 
 def test_a_snapshot_replaces_everything_in_one_step() -> None:
-    follower = make_follower(*entries(3))
+    follower = follower_of(*entries(3))
     first = chunk(items=[Item("a", 7, Raw(b"7"))], done=False)
     assert follower.snapshot(first).error is None
     save(follower)
@@ -275,73 +302,30 @@ def test_a_snapshot_replaces_everything_in_one_step() -> None:
 
 
 @pytest.mark.parametrize(
-    ("chunks", "refusal"),
+    ("of", "next_chunk"),
     [
-        ([chunk(offset=1)], Refusal.CHUNK_MISSING),
-        (
-            [chunk(items=[Item("a", 1, Raw(b"1"))], done=False), chunk(snapshot_id="x", offset=1)],
-            Refusal.CHUNK_MISSING,
-        ),
-        ([chunk(done=False), chunk(offset=2)], Refusal.CHUNK_MISSING),
-        ([chunk(TWIN)], Refusal.OTHER_REIGN),
+        pytest.param(R1, chunk(offset=2), id="the second is missing"),
+        pytest.param(R1, chunk(snapshot_id="x", offset=1), id="of another snapshot"),
+        pytest.param(R2, chunk(R2, offset=1), id="of another reign"),
     ],
 )
-def test_chunks_out_of_place_are_refused(chunks: list[SnapshotChunk], refusal: Refusal) -> None:
-    follower = make_follower(*entries(3))
-    answers = [follower.snapshot(each) for each in chunks]
-    assert answers[-1].error == refusal
+def test_a_snapshot_begins_with_its_first_chunk(of: ReignId, next_chunk: SnapshotChunk) -> None:
+    follower = follower_of(*entries(3))
+    first = chunk(items=[Item("a", 1, Raw(b"1"))], done=False)
+    assert follower.snapshot(first).error is None
+    if of != R1:
+        follows(follower, of)
+    assert follower.snapshot(next_chunk).error == Refusal.CHUNK_MISSING
     save(follower)
     assert follower.log.last == at(3)
-
-
-def test_another_reign_sends_its_own_snapshot_from_the_beginning() -> None:
-    follower = make_follower()
-    first = [Item("a", 1, Raw(b"1"))]
-    follower.snapshot(chunk(items=first, done=False))
-    follows(follower, R2)
-    starts = [ReignStart(R2, 1)]
-    refused = follower.snapshot(chunk(R2, at(9, R2), lineage=starts, offset=1))
-    assert refused.error == Refusal.CHUNK_MISSING
-
-
-@pytest.mark.parametrize(
-    "message",
-    [
-        chunk(R1, at(9, R2), lineage=[ReignStart(R2, 1)]),
-        chunk(R1, at(9, TWIN)),
-        chunk(lineage=[]),
-        chunk(last_index=8),
-        chunk(items=[Item("a", 10, Raw(b"1"))]),
-        chunk(items=[Item("a", 0, Raw(b"1"))]),
-    ],
-)
-def test_a_chunk_that_contradicts_itself_is_malformed(message: SnapshotChunk) -> None:
-    with pytest.raises(InvalidRequest):
-        make_follower().snapshot(message)
 
 
 # Takeover
 
 
-def fetch(offset: int, of: ReignId = R1) -> Fetch:
-    return Fetch(**header(of), offset=offset)
-
-
-def test_a_claimed_follower_hands_out_map_and_log() -> None:
-    follower = make_follower(*entries(30), retain=10)
-    found: list[int] = []
-    while len(found) < 11:
-        answer = follower.fetch(fetch(len(found)))
-        assert isinstance(answer, Fetched)
-        assert (answer.position, answer.base_index, answer.total) == (at(30), 20, 11)
-        found += [*(item.version for item in answer.items), *(e.index for e in answer.entries)]
-    assert found == [30, *range(21, 31)]
-
-
 @pytest.mark.parametrize("offset", [0, 1])
 def test_a_copy_that_has_begun_is_of_one_moment(offset: int) -> None:
-    follower = make_follower(*entries(3))
-    assert follower.fetch(fetch(1)).error == Refusal.COPY_LOST
+    follower = follower_of(*entries(3))
     assert follower.fetch(fetch(0)).error is None
     follower.append(append(put(4), prev=at(3)))
     assert follower.fetch(fetch(offset)).error == Refusal.NOT_DURABLE_YET
@@ -349,15 +333,11 @@ def test_a_copy_that_has_begun_is_of_one_moment(offset: int) -> None:
     assert (follower.fetch(fetch(offset)).error is None) == (offset == 0)
 
 
-def test_nothing_is_handed_to_another_reign() -> None:
-    assert make_follower(*entries(3)).fetch(fetch(0, TWIN)).error == Refusal.OTHER_REIGN
-
-
 # Readiness
 
 
 def test_an_emptied_follower_serves_when_it_has_reached_what_it_was_told() -> None:
-    follower = make_follower()
+    follower = follower_of()
     with pytest.raises(NotReady):
         follower.check_readable()
     follower.append(append(first_entry(1), last_index=3))
@@ -372,6 +352,6 @@ def test_an_emptied_follower_serves_when_it_has_reached_what_it_was_told() -> No
 
 
 def test_a_follower_of_an_empty_leader_is_ready_at_once() -> None:
-    follower = make_follower()
-    follower.append(append())
+    follower = follower_of()
+    assert follower.append(append()).error is None
     assert follower.ready

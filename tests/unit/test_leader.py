@@ -1,8 +1,9 @@
-"""The leader: what it appends, sends and confirms."""
+"""The leader: what it appends, sends and confirms, and what its changes call for."""
 
 import pytest
 from msgspec import structs
 
+from kvstore.core.changes import Changes, LeaderWatch
 from kvstore.core.errors import (
     KeyReused,
     NotEnoughFollowers,
@@ -21,14 +22,14 @@ from kvstore.core.progress import Stage
 from kvstore.core.records import Promise
 from kvstore.core.reign import PIN_S
 from tests.support.replication import (
+    claimed_by_another,
     exchange,
     first_entry,
     handle,
     kept_state,
     make_cluster,
-    make_empty_follower,
+    make_follower,
     make_leader,
-    make_state,
     next_message,
     reign,
     save,
@@ -46,15 +47,6 @@ def commit(leader: Leader) -> int:
 
 
 # Writes
-
-
-def test_only_durable_entries_are_sent() -> None:
-    leader, _ = make_cluster()
-    leader.propose(write(), 0.0)
-    assert leader.next_message("f0", 0.0) is None
-    save(leader)
-    message = next_message(leader, "f0", Append)
-    assert [entry.index for entry in message.entries] == [FIRST]
 
 
 def test_a_write_is_confirmed_when_w_followers_hold_it() -> None:
@@ -133,22 +125,6 @@ def test_a_retry_is_open_while_the_table_of_requests_is_not_known() -> None:
         deposed.propose(write(), 0.0)
 
 
-def test_a_retry_is_open_while_a_restarted_leader_may_have_been_replaced() -> None:
-    leader, followers = make_cluster()
-    leader.propose(write(request="once"), 0.0)
-    save(leader)
-    talk(leader, followers)
-    again = make_leader(kept_state(leader))
-    while again.followers["f0"].stage is not Stage.STREAM:
-        exchange(again, "f0", followers["f0"])
-    assert again.state is LeaderState.CATCHING_UP
-    with pytest.raises(OutcomeUnknown):
-        again.propose(write(request="perhaps"), 0.0)
-    assert again.propose(write(request="once"), 0.0) == FIRST
-    talk(again, followers)
-    again.propose(write(request="perhaps"), 0.0)
-
-
 # Followers
 
 
@@ -168,7 +144,7 @@ def test_an_emptied_follower_gets_a_snapshot(retain: int) -> None:
     for number in range(20):
         write_durably(leader, f"k{number}")
         talk(leader, followers)
-    followers["f0"] = make_empty_follower()
+    followers["f0"] = make_follower()
     leader.lost("f0", "gone")
     talk(leader, followers)
     talk(leader, followers, now_s=1.0)
@@ -244,29 +220,14 @@ def test_another_node_at_an_address_counts_for_nothing_it_did_not_acknowledge() 
     write_durably(leader)
     exchange(leader, "f0", followers["f0"])
     leader.lost("f0", "gone")
-    exchange(leader, "f0", make_empty_follower())
+    exchange(leader, "f0", make_follower())
     assert leader.replicas(FIRST) == 0
-
-
-def test_one_node_at_two_addresses_counts_once() -> None:
-    leader, followers = make_cluster(2, 2)
-    write_durably(leader)
-    leader.lost("f1", "gone")
-    for _ in range(10):
-        exchange(leader, "f0", followers["f0"])
-        exchange(leader, "f1", followers["f0"])
-    assert commit(leader) == 1
-    assert not leader.ready
-    assert "are one node" in (leader.problem or "")
-    assert leader.followers["f1"].stage is Stage.CONFLICT
 
 
 def test_a_follower_of_another_cluster_is_left_alone() -> None:
     leader, _ = make_cluster()
     theirs = reign(99)
-    stranger = Follower(
-        make_state("s", first_entry(1, theirs), promise=Promise("x", theirs, "u")), 9, 9
-    )
+    stranger = make_follower("s", first_entry(1, theirs), promise=Promise("x", theirs, "u"))
     leader.lost("f0", "gone")
     exchange(leader, "f0", stranger)
     assert leader.state is LeaderState.LEADING, "an epoch of another cluster deposes nobody"
@@ -275,16 +236,6 @@ def test_a_follower_of_another_cluster_is_left_alone() -> None:
 
 
 # What an answer confirms
-
-
-def test_hello_and_claim_confirm_nothing() -> None:
-    leader, followers = make_cluster(writes=1)
-    again = make_leader(kept_state(leader))
-    for address, other in followers.items():
-        while again.followers[address].stage is not Stage.STREAM:
-            exchange(again, address, other)
-    assert [p.match_index for p in again.followers.values()] == [0, 0]
-    assert again.state is LeaderState.CATCHING_UP
 
 
 @pytest.mark.parametrize(
@@ -299,6 +250,9 @@ def test_an_answer_counts_only_if_the_whole_log_is_a_part_of_the_leaders(
     leader.receive("f0", message, structs.replace(handle(followers["f0"], message), **held), 0.0)
     assert (commit(leader), leader.replicas(FIRST)) == (1, 0)
     assert leader.followers["f0"].stage is Stage.HELLO
+
+
+# Lag
 
 
 def test_lag_counts_entries_of_an_earlier_process_from_the_start_of_this_one() -> None:
@@ -316,9 +270,47 @@ def test_lag_counts_entries_of_an_earlier_process_from_the_start_of_this_one() -
 def test_lag_of_a_follower_that_lacks_what_is_in_the_map_only() -> None:
     leader, followers = make_cluster(retain=1)
     for _ in range(5):
-        leader.propose(write(), 10.0)
-        save(leader)
+        write_durably(leader)
         talk(leader, followers)
     restarted = make_leader(kept_state(leader))
     assert restarted.log.replication_log.base.index > 1
     assert restarted.lag("f0", 1015.0, started_s=1000.0) == (7, 15.0)
+
+
+# What a change calls for
+
+
+NOTHING = Changes(reign=False, to_say=False, state=False, problem=False)
+TO_SAY = Changes(reign=False, to_say=True, state=False, problem=False)
+
+
+def watched(leader: Leader) -> LeaderWatch:
+    """A watch that has looked already."""
+    watch = LeaderWatch(leader)
+    watch.look()
+    return watch
+
+
+def test_the_first_look_finds_all_of_it_new() -> None:
+    watch = LeaderWatch(make_cluster()[0])
+    assert watch.look() == Changes(reign=True, to_say=True, state=True, problem=False)
+    assert watch.look() == NOTHING
+
+
+def test_there_is_something_to_say_when_entries_are_durable() -> None:
+    leader, followers = make_cluster()
+    watch = watched(leader)
+    leader.propose(write(), 0.0)
+    assert watch.look() == NOTHING
+    save(leader)
+    assert watch.look() == TO_SAY
+    talk(leader, followers)
+    assert watch.look() == NOTHING
+
+
+def test_a_leader_that_is_deposed_ends_its_reign_with_a_problem() -> None:
+    leader, _ = make_cluster()
+    watch = watched(leader)
+    leader.lost("f0", "gone")
+    exchange(leader, "f0", claimed_by_another(leader, reign(9), "n0"))
+    assert watch.look() == Changes(reign=True, to_say=True, state=True, problem=True)

@@ -3,7 +3,7 @@
 from itertools import takewhile
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kvstore.core.entries import START, Position, ReignId
@@ -69,6 +69,7 @@ def lineage_of(log: list[ReignId]) -> Lineage:
     return lineage(*((log[index - 1], index) for index in first))
 
 
+@settings(deadline=None)
 @given(logs(1), logs(10), logs(20), st.integers(0, 3))
 def test_common_index_is_where_two_logs_part(
     shared: list[ReignId], one: list[ReignId], other: list[ReignId], more: int

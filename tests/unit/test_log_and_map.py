@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Raw
 
@@ -14,6 +14,7 @@ from kvstore.core.idempotency_table import IdempotencyTable
 from kvstore.core.key_value_map import KeyValueMap
 from kvstore.core.lineage import Lineage, ReignStart
 from kvstore.core.preconditions import Precondition
+from kvstore.core.progress import SnapshotTransfer
 from kvstore.core.quorum import WriteQuorum
 from kvstore.core.replication_log import ReplicationLog
 from tests.support.replication import (
@@ -52,18 +53,13 @@ def test_log_knows_its_positions_cut_or_not() -> None:
     assert reached == [False, True, True, False]
 
 
-@pytest.mark.parametrize(("entry", "text"), [(put(5), "no gaps"), (put(3), "no gaps")])
-def test_log_takes_the_next_index_only(entry: Entry, text: str) -> None:
-    with pytest.raises(AssertionError, match=text):
-        log_of(3).append(entry)
-
-
-def test_epochs_never_fall_along_the_log() -> None:
+def test_the_log_has_no_gaps_and_epochs_never_fall() -> None:
     log = log_of(3)
     log.append(first_entry(4, R2))
     assert log.last == at(4, R2)
-    with pytest.raises(AssertionError, match="never fall"):
-        log.append(put(5))
+    for entry, text in ((put(6, of=R2), "no gaps"), (put(4, of=R2), "no gaps"), (put(5), "fall")):
+        with pytest.raises(AssertionError, match=text):
+            log.append(entry)
 
 
 def test_what_noops_say_stays_when_they_are_cut() -> None:
@@ -71,6 +67,7 @@ def test_what_noops_say_stays_when_they_are_cut() -> None:
     for entry in (naming_entry(4, {"f": "n"}), first_entry(5, R2, {"g": "m"}), put(6, of=R2)):
         log.append(entry)
         assert log.members == {4: {"f": "n"}}.get(entry.index, {"g": "m"})
+    assert log[4].size > log[6].size, "names take room in a message, too"
     log.cut(6)
     assert log.lineage == LINEAGE.extended(R2, 5)
     assert log.members == {"g": "m"}
@@ -102,20 +99,6 @@ def test_cutting_moves_the_base_and_the_size() -> None:
     assert (log.size, log.entries(), log.last) == (0, [], at(10))
 
 
-@pytest.mark.parametrize(
-    ("floor", "max_entries", "cut"),
-    [(20, 18, 2), (20, 19, None), (20, 10, 10), (7, 10, 7), (0, 10, None)],
-)
-def test_retention_by_entries(floor: int, max_entries: int, cut: int | None) -> None:
-    assert log_of(20).retention_cut(floor, max_entries, 1 << 30) == cut
-
-
-@pytest.mark.parametrize(("floor", "cut"), [(20, 10), (10, 10), (7, 7), (1, 1), (0, None)])
-def test_retention_by_bytes_leaves_what_is_behind_the_floor(floor: int, cut: int | None) -> None:
-    log = log_of(20)
-    assert log.retention_cut(floor, 1000, log.size // 2) == cut
-
-
 class WalkedEntries(list[Entry]):
     """Entries that count how many of them were looked at."""
 
@@ -127,19 +110,33 @@ class WalkedEntries(list[Entry]):
             yield entry
 
 
+BASE, ANY = 10, 1 << 30
+HALF = log_of(20, BASE).size // 2
+
+
 @pytest.mark.parametrize(
-    ("floor", "max_entries", "max_bytes"),
-    [(1, 1000, 1000), (20, 1000, 1000), (5, 1000, 1000), (1, 2, 1 << 30), (20, 1000, 1 << 30)],
+    ("floor", "max_entries", "max_bytes", "cut"),
+    [
+        (30, 18, ANY, 12),
+        (30, 19, ANY, None),
+        (30, 10, ANY, 20),
+        (17, 10, ANY, 17),
+        (BASE, 10, ANY, None),
+        (30, 1000, HALF, 20),
+        (20, 1000, HALF, 20),
+        (17, 1000, HALF, 17),
+        (BASE, 1000, HALF, None),
+        (30, 1000, ANY, None),
+    ],
 )
-def test_the_cut_looks_at_no_more_entries_than_it_cuts(
-    floor: int, max_entries: int, max_bytes: int
+def test_retention_by_entries_or_bytes_leaves_what_is_behind_the_floor(
+    floor: int, max_entries: int, max_bytes: int, cut: int | None
 ) -> None:
-    """However long a floor holds back a cut, it costs nothing to ask for one."""
-    log = log_of(20)
-    log.cut(1)
+    log = log_of(20, BASE)
     entries = log._entries = WalkedEntries(log._entries)
-    cut = log.retention_cut(floor, max_entries, max_bytes)
-    assert entries.walked <= (0 if cut is None else cut - log.base.index + 1)
+    assert log.retention_cut(floor, max_entries, max_bytes) == cut
+    # However long a floor holds back a cut, it costs nothing to ask for one.
+    assert entries.walked <= (0 if cut is None else cut - BASE + 1)
 
 
 # The map
@@ -147,15 +144,9 @@ def test_the_cut_looks_at_no_more_entries_than_it_cuts(
 
 def test_map_executes_entries_in_order_once() -> None:
     kv_map = KeyValueMap()
-    steps = (
-        first_entry(1),
-        put(2, "a"),
-        put(3, "b"),
-        put(4, "a", "2"),
-        delete(5, "b"),
-        delete(6, "c"),
-    )
-    for entry in steps:
+    for entry in (first_entry(1), put(2, "a"), put(3, "b"), put(4, "a", "2")):
+        kv_map.apply(entry)
+    for entry in (delete(5, "b"), delete(6, "c")):
         kv_map.apply(entry)
     assert kv_map.items() == [Item("a", 4, Raw(b"2"))]
     assert kv_map.position == at(6)
@@ -194,23 +185,37 @@ def test_requests_are_forgotten_by_index() -> None:
     table.apply(put(5, request="a"))
     assert [request.index for request in table.requests()] == [3, 5]
     assert IdempotencyTable(table.requests()).get("a") == RememberedRequest("a", 5, "f")
+    table.apply(put(6, request="a"))
+    table.apply(put(7))
+    table.apply(put(8))
+    assert table.get("a") == RememberedRequest("a", 6, "f"), "it was used again since"
 
 
-def test_a_key_used_again_is_not_forgotten_with_its_first_use() -> None:
-    requests = [RememberedRequest("a", 1, "f"), RememberedRequest("a", 3, "g")]
-    table = IdempotencyTable(requests, remembered_entries=3)
-    table.apply(put(4))
-    assert table.get("a") == RememberedRequest("a", 3, "g")
+# A copy on its way
+
+
+@pytest.mark.parametrize("max_entries", [1, 2, 3, 100])
+@pytest.mark.parametrize("count", [0, 3])
+def test_a_snapshot_travels_in_parts(count: int, max_entries: int) -> None:
+    items = [Item(f"k{number}", number, Raw(b"1")) for number in range(1, count + 1)]
+    requests = [RememberedRequest(f"r{number}", number, "f") for number in range(1, count)]
+    transfer = SnapshotTransfer("s", KeyValueMap(at(3), items, requests), max_entries)
+    sent: list[Item | RememberedRequest] = []
+    done = False
+    while not done:
+        some_items, some_requests, done = transfer.chunk()
+        assert min(count, 1) <= len(some_items) + len(some_requests) <= max_entries
+        sent += [*some_items, *some_requests]
+        transfer.offset += len(some_items) + len(some_requests)
+        assert transfer.offset == len(sent)
+    assert sent == [*items, *requests]
 
 
 # The quorum
 
 
-@given(
-    st.integers(0, 20),
-    st.lists(st.integers(0, 20), min_size=1, max_size=6),
-    st.data(),
-)
+@settings(deadline=None)
+@given(st.integers(0, 20), st.lists(st.integers(0, 20), min_size=1, max_size=6), st.data())
 def test_commit_index_is_what_the_leader_and_w_followers_hold(
     leader_index: int, matches: list[int], data: st.DataObject
 ) -> None:

@@ -41,14 +41,6 @@ def test_the_map_follows_what_is_durable() -> None:
     assert state.take_unsaved() == []
 
 
-def test_parts_of_another_copy_are_forgotten() -> None:
-    state = NodeState("n")
-    state.apply(StageParts("s", [ITEM], [REQUEST]))
-    assert (state.staged("s"), state.staged("t")) == (2, 0)
-    state.apply(StageParts("t", [ITEM], []))
-    assert (state.staged("s"), state.staged("t")) == (0, 1)
-
-
 @pytest.mark.parametrize(
     ("base", "starts", "last", "discarded"),
     [

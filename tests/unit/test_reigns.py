@@ -3,8 +3,7 @@
 import pytest
 
 from kvstore.core.entries import Members, ReignId
-from kvstore.core.errors import NothingToForce, NotReady, WriteRefused
-from kvstore.core.follower import Follower
+from kvstore.core.errors import NothingToForce, NotReady, OutcomeUnknown, WriteRefused
 from kvstore.core.leadership import LeaderState
 from kvstore.core.messages import Claim, Hello, Message
 from kvstore.core.node_state import NodeState
@@ -15,13 +14,13 @@ from tests.support.replication import (
     NOW_MS,
     R1,
     URL,
-    claim,
+    claimed_by_another,
     entries,
     exchange,
     handle,
     kept_state,
     make_cluster,
-    make_empty_follower,
+    make_follower,
     make_leader,
     make_state,
     next_message,
@@ -37,15 +36,6 @@ def led(of: ReignId = R1, members: Members | None = None, last: int = 1) -> Node
     """A directory that says that its node led."""
     promise = Promise(CLUSTER, of, URL, members or {}, is_own=True, has_led=True)
     return make_state("l", *entries(last, of=reign(of.epoch)), promise=promise)
-
-
-def claimed_by(of: ReignId, other: Follower) -> Follower:
-    """Let a follower of the leader accept a reign of somebody else."""
-    found = other.promise.reign
-    message = claim(of, node=other.node_id, found=found, cluster=other.promise.cluster_id or "")
-    assert other.claim(message).error is None
-    save(other)
-    return other
 
 
 # How a reign begins
@@ -82,32 +72,28 @@ def test_a_reign_begins_with_an_entry_that_names_the_followers() -> None:
 
 
 def test_nothing_is_confirmed_and_shown_before_the_first_entry_is() -> None:
-    leader, followers = make_cluster(writes=1)
+    leader, followers = make_cluster()
+    index = leader.propose(write(request="once"), 0.0)
+    save(leader)
+    talk(leader, followers)
     again = make_leader(kept_state(leader))
     for _ in ("hello", "claim"):
         exchange(again, "f0", followers["f0"])
+    progress = again.followers["f0"]
+    assert (progress.stage, progress.match_index) == (Stage.STREAM, 0), "neither confirms anything"
     assert again.state is LeaderState.CATCHING_UP
     assert again.waiting_for == ["f0", "f1"]
     with pytest.raises(NotReady):
         again.check_readable()
+    assert again.propose(write(request="once"), 0.0) == index
+    with pytest.raises(OutcomeUnknown):
+        again.propose(write(request="perhaps"), 0.0)
     again.propose(write(), 0.0)
     save(again)
     assert (again.log.commit_index, again.log.map.position.index) == (0, 2)
     exchange(again, "f0", followers["f0"])
     assert again.ready, "one of two holds the first entry, and W is 1"
     assert again.log.commit_index == 4
-
-
-def test_a_quorum_raised_from_0_needs_a_follower_that_holds_the_first_entry() -> None:
-    leader = make_leader(led(members={"f0": "n0"}), 1, 0)
-    assert leader.ready
-    leader.set_quorum(1)
-    assert leader.state is LeaderState.CATCHING_UP
-    assert leader.waiting_for == ["f0"]
-    with pytest.raises(NotReady):
-        leader.check_readable()
-    talk(leader, {"f0": make_empty_follower("n0")})
-    assert leader.ready
 
 
 def test_a_restarted_leader_claims_each_follower_in_the_reign_it_is_found_in() -> None:
@@ -125,35 +111,17 @@ def test_a_restarted_leader_claims_each_follower_in_the_reign_it_is_found_in() -
 # A takeover
 
 
-def test_a_leader_without_state_waits_for_all_and_takes_the_best() -> None:
-    leader, followers = make_cluster()
-    index = leader.propose(write(request="once"), 0.0)
-    save(leader)
-    exchange(leader, "f1", followers["f1"])
-    taker = make_leader()
+def test_a_forced_takeover_goes_on_without_a_named_node_and_asks_for_it_no_more() -> None:
+    _, followers = make_cluster()
+    taker = make_leader(followers=1)
     exchange(taker, "f0", followers["f0"])
-    assert (taker.state_text, taker.waiting_for) == ("looking", ["f1"])
-    assert followers["f0"].promise.reign == leader.reign, "looking changes nothing"
-    talk(taker, followers)
-    assert taker.ready
-    assert taker.promise.epoch == leader.promise.epoch + 1
-    assert taker.log.first_index == index + 1
-    assert taker.propose(write(request="once"), 0.0) == index, "requests are taken over"
-    assert followers["f0"].log.last == followers["f1"].log.last
-
-
-def test_a_takeover_goes_on_without_the_missing_when_it_is_forced() -> None:
-    leader, followers = make_cluster()
-    taker = make_leader()
-    exchange(taker, "f0", followers["f0"])
+    next_message(taker, "f1", Hello)
     taker.lost("f1", "gone")
     assert taker.force_start() == ["f1"]
     save(taker)
     talk(taker, {"f0": followers["f0"]})
     assert taker.ready
-    assert taker.promise.epoch >= leader.promise.epoch + 1000
-    with pytest.raises(NothingToForce):
-        taker.force_start()
+    assert list(taker.followers) == ["f0"]
 
 
 def test_a_state_is_taken_over_even_where_the_reign_ends_before_it_is_durable() -> None:
@@ -165,7 +133,7 @@ def test_a_state_is_taken_over_even_where_the_reign_ends_before_it_is_durable() 
     while taker.state_text != "starting":
         message = next_message(taker, "f0", Message)
         taker.receive("f0", message, handle(followers["f0"], message), 0.0)
-    exchange(taker, "f1", claimed_by(reign(9), followers["f1"]), 1.0)
+    exchange(taker, "f1", claimed_by_another(taker, reign(9), "n1"), 1.0)
     assert taker.state is LeaderState.DEPOSED
     assert taker.log.map.get("k") is not None, "memory is what the disk is"
 
@@ -175,7 +143,7 @@ def test_a_state_is_taken_over_even_where_the_reign_ends_before_it_is_durable() 
 
 def test_an_unknown_follower_waits_until_a_known_one_has_vouched() -> None:
     leader, followers = make_cluster(writes=1)
-    followers["f0"] = make_empty_follower("new")
+    followers["f0"] = make_follower("new")
     leader.lost("f0", "gone")
     exchange(leader, "f0", followers["f0"])
     assert (leader.followers["f0"].stage, leader.problem) == (Stage.UNKNOWN, None)
@@ -197,7 +165,7 @@ def test_an_address_where_nodes_come_and_go_is_named_now_and_then() -> None:
     before = leader.log.last_index
     for number, now_s in enumerate([0.0, 0.1, 0.2, 1.0]):
         leader.lost("f0", "gone")
-        exchange(leader, "f0", make_empty_follower(f"new{number}"), now_s)
+        exchange(leader, "f0", make_follower(f"new{number}"), now_s)
         assert leader.followers["f0"].stage is Stage.UNKNOWN
     assert leader.log.last_index == before + 2
     assert leader.log.replication_log[leader.log.last_index].members == {"f0": "new3", "f1": "n1"}
@@ -208,7 +176,7 @@ def test_a_known_follower_vouches_with_what_was_sent_after_the_meeting() -> None
     write_durably(leader)
     earlier = next_message(leader, "f1", Message)
     leader.lost("f0", "gone")
-    exchange(leader, "f0", make_empty_follower("new"))
+    exchange(leader, "f0", make_follower("new"))
     leader.receive("f1", earlier, handle(followers["f1"], earlier), 0.0)
     assert leader.promise.members == {"f0": "n0", "f1": "n1"}
     exchange(leader, "f1", followers["f1"])
@@ -218,7 +186,7 @@ def test_a_known_follower_vouches_with_what_was_sent_after_the_meeting() -> None
 def test_a_follower_that_is_back_at_its_address_is_named_again() -> None:
     leader, followers = make_cluster(naming_pause_s=0.0)
     leader.lost("f0", "gone")
-    exchange(leader, "f0", make_empty_follower("new"))
+    exchange(leader, "f0", make_follower("new"))
     assert leader.log.replication_log.members == {"f0": "new", "f1": "n1"}
     leader.lost("f0", "gone")
     talk(leader, followers)
@@ -231,7 +199,7 @@ def test_where_nobody_known_answers_an_operator_decides(count: int) -> None:
     leader, followers = make_cluster(count, writes=1)
     for address in followers:
         leader.lost(address, "gone")
-    followers["f0"] = make_empty_follower("new")
+    followers["f0"] = make_follower("new")
     exchange(leader, "f0", followers["f0"])
     assert "f0: unknown to this leader, and no follower that it knows answers" in (
         leader.problem or ""
@@ -247,7 +215,7 @@ def test_where_nobody_known_answers_an_operator_decides(count: int) -> None:
 
 def test_the_first_follower_ever_counts_at_once_and_vouches_for_the_next() -> None:
     leader = make_leader(led())
-    followers = {"f0": make_empty_follower("n0"), "f1": make_empty_follower("n1")}
+    followers = {"f0": make_follower("n0"), "f1": make_follower("n1")}
     exchange(leader, "f0", followers["f0"])
     assert leader.promise.members == {"f0": "n0"}
     exchange(leader, "f0", followers["f0"])
@@ -258,20 +226,8 @@ def test_the_first_follower_ever_counts_at_once_and_vouches_for_the_next() -> No
     assert leader.promise.members == {"f0": "n0", "f1": "n1"}
 
 
-def test_followers_that_have_changed_places_count() -> None:
+def test_followers_that_changed_places_count_from_the_entry_that_names_them() -> None:
     leader, followers = make_cluster(2, 2)
-    for address in followers:
-        leader.lost(address, "gone")
-    followers = {"f0": followers["f1"], "f1": followers["f0"]}
-    talk(leader, followers)
-    index = write_durably(leader)
-    talk(leader, followers)
-    assert leader.log.commit_index == index
-    assert leader.promise.members == {"f0": "n1", "f1": "n0"}
-
-
-def test_a_known_follower_that_moved_counts_from_the_entry_that_names_it() -> None:
-    leader, followers = make_cluster()
     for address in followers:
         leader.lost(address, "gone")
     moved = followers["f1"]
@@ -283,10 +239,16 @@ def test_a_known_follower_that_moved_counts_from_the_entry_that_names_it() -> No
     save(leader)
     exchange(leader, "f0", moved)
     assert leader.replicas(1) == 1
+    followers = {"f0": moved, "f1": followers["f0"]}
+    talk(leader, followers)
+    index = write_durably(leader)
+    talk(leader, followers)
+    assert leader.log.commit_index == index
+    assert leader.promise.members == {"f0": "n1", "f1": "n0"}
 
 
 def test_a_follower_of_another_cluster_that_holds_nothing_is_taken_in() -> None:
-    other = Follower(NodeState("n0", Promise("other", R1, URL)), 1000, 1 << 20)
+    other = make_follower("n0", promise=Promise("other", R1, URL))
     talk(make_leader(led(reign(2), {"f0": "n0"}), 1), {"f0": other})
     assert other.promise.cluster_id == CLUSTER
 
@@ -325,7 +287,7 @@ def test_a_later_reign_or_a_twin_deposes_for_good(of: ReignId, restarted: bool) 
     leader, _ = make_cluster()
     if restarted:
         leader = make_leader(kept_state(leader))
-    other = Follower(NodeState("n0", Promise(leader.promise.cluster_id, of, "http://other")), 9, 9)
+    other = claimed_by_another(leader, of, "n0")
     leader.lost("f0", "gone")
     exchange(leader, "f0", other)
     assert leader.state is LeaderState.DEPOSED
@@ -340,12 +302,15 @@ def test_a_later_reign_or_a_twin_deposes_for_good(of: ReignId, restarted: bool) 
     assert message.of_reign is None, "it only wants to know who is there"
     exchange(again, "f0", other, 9.0)
     assert other.promise.reign == of
+    again.lost("f1", "gone")
+    assert again.force_start() == ["f1"]
+    assert (again.state, again.problem) == (LeaderState.TAKEOVER, None)
 
 
 def test_a_later_reign_deposes_at_a_second_address_of_a_node_too() -> None:
-    leader, followers = make_cluster()
+    leader, _ = make_cluster()
     leader.lost("f1", "gone")
-    exchange(leader, "f1", claimed_by(reign(9), followers["f0"]))
+    exchange(leader, "f1", claimed_by_another(leader, reign(9), "n0"))
     assert leader.state is LeaderState.DEPOSED
 
 
@@ -357,38 +322,6 @@ def test_a_leader_that_was_replaced_takes_nobody_back_however_often_it_restarts(
     exchange(again, "f0", followers["f0"])
     assert again.state is LeaderState.DEPOSED
     assert followers["f0"].promise.reign == taker.reign
-
-
-@pytest.mark.parametrize("gone", [[], ["f1"]])
-def test_a_deposed_leader_takes_over_when_it_is_told_to(gone: list[str]) -> None:
-    leader, followers = make_cluster()
-    write_durably(leader, "mine")
-    talk(leader, followers)
-    claimed_by(reign(9), followers["f0"])
-    exchange(leader, "f0", followers["f0"], 1.0)
-    for address in gone:
-        leader.lost(address, "gone")
-        del followers[address]
-    assert leader.force_start() == gone
-    assert leader.state is LeaderState.TAKEOVER
-    assert leader.problem is None
-    talk(leader, followers, 2.0)
-    assert leader.ready
-    assert leader.log.map.get("mine") is not None, "its own state is a candidate"
-    assert (leader.promise.epoch > 1000) == bool(gone)
-
-
-def test_a_takeover_that_was_ended_asks_its_own_followers_only() -> None:
-    leader, followers = make_cluster()
-    write_durably(leader)
-    exchange(leader, "f1", followers["f1"])
-    taker = make_leader(followers=1)
-    while taker.state_text != "claiming":
-        for address in list(taker.followers):
-            exchange(taker, address, followers[address])
-    exchange(taker, "f0", claimed_by(reign(9), followers["f0"]), 1.0)
-    assert taker.state is LeaderState.DEPOSED
-    assert list(taker.followers) == ["f0"]
 
 
 def test_a_leader_in_force_has_nothing_to_decide() -> None:

@@ -12,6 +12,7 @@ from unittest.mock import patch
 import gevent
 import msgspec
 import pytest
+from gevent.pool import Group
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Raw
@@ -47,13 +48,8 @@ ITEMS = [Item("a", 8, Raw(b"1")), Item("b", 9, Raw(b"1"))]
 REQUEST = RememberedRequest("kept", 7, "f")
 
 
-def started(directory: Path, reported: list[Record] | None = None) -> SqliteStorage:
-    """Open a directory.
-
-    :param reported: gets the records that are reported saved.
-    """
+def started(directory: Path, on_saved: Callable[[Record], None] = lambda _: None) -> SqliteStorage:
     storage = SqliteStorage(directory)
-    on_saved = (lambda _: None) if reported is None else reported.append
     storage.start(on_saved, lambda: None, gevent.spawn)
     return storage
 
@@ -61,7 +57,7 @@ def started(directory: Path, reported: list[Record] | None = None) -> SqliteStor
 def save(directory: Path, *records: Record) -> None:
     """Save records, and close."""
     reported: list[Record] = []
-    storage = started(directory, reported)
+    storage = started(directory, reported.append)
     storage.save(list(records))
     storage.flush()
     assert reported == list(records)
@@ -69,11 +65,8 @@ def save(directory: Path, *records: Record) -> None:
 
 
 def load(directory: Path) -> NodeState:
-    storage = started(directory)
-    try:
+    with closing(started(directory)) as storage:
         return storage.load()
-    finally:
-        storage.close()
 
 
 def contents(state: NodeState) -> tuple[object, ...]:
@@ -103,10 +96,16 @@ def test_a_new_directory_is_an_empty_node_that_keeps_its_id(tmp_path: Path) -> N
 # Records
 
 
-@st.composite
-def promises(draw: st.DrawFn) -> Promise:
-    flags = draw(st.tuples(st.booleans(), st.booleans()))
-    return Promise("c", reign(draw(st.integers(1, 9)), 5), "http://l", {"f:1": "n"}, *flags, "by")
+PROMISES = st.builds(
+    Promise,
+    st.just("c"),
+    st.builds(reign, st.integers(1, 9), st.just(5)),
+    st.just("http://l"),
+    st.just({"f:1": "n"}),
+    is_own=st.booleans(),
+    has_led=st.booleans(),
+    deposed_by=st.none() | st.just("another"),
+)
 
 
 @st.composite
@@ -115,18 +114,14 @@ def appended(draw: st.DrawFn, before: Position) -> list[Entry]:
     made: list[Entry] = []
     of = reign(before.epoch or 1)
     for index in range(before.index + 1, before.index + 1 + draw(st.integers(1, 3))):
+        if index == 1 or draw(st.integers(0, 4)) == 0:
+            of = reign(of.epoch + (index > 1))
+            made.append(first_entry(index, of, {"f:1": f"node{index}"}))
+            continue
         key = draw(st.sampled_from(["", "a", "b"]))
-        match draw(st.sampled_from(["put", "put", "delete", "name", "begin"])) if index > 1 else "":
-            case "put":
-                request = draw(st.sampled_from([None, "x", "y"]))
-                made.append(put(index, key, str(index), of, request))
-            case "delete":
-                made.append(delete(index, key, of))
-            case "name":
-                made.append(naming_entry(index, {"g:1": f"node{index}"}, of))
-            case _:
-                of = reign(of.epoch + (index > 1))
-                made.append(first_entry(index, of, {"f:1": f"node{index}"}))
+        puts = [put(index, key, str(index), of, request) for request in (None, "x", "y")]
+        others = [delete(index, key, of), naming_entry(index, {"g:1": f"node{index}"}, of)]
+        made.append(draw(st.sampled_from([*puts, *others])))
     return made
 
 
@@ -149,7 +144,7 @@ def other_states(draw: st.DrawFn, held: NodeState) -> ReplaceState:
     last = draw(st.integers(30, 40))
     base = draw(st.integers(last - 3, last))
     return ReplaceState(
-        promise=draw(promises()),
+        promise=draw(PROMISES),
         staging_id=draw(st.sampled_from([arrived, arrived, "other"])),
         position=at(last, of),
         base=at(base, of),
@@ -180,7 +175,7 @@ def histories(draw: st.DrawFn) -> list[tuple[list[Record], bool]]:
                     kept = st.integers(state.log.base.index + 1, state.log.last.index)
                     state.change(CutLog(draw(kept)))
                 case _:
-                    state.change(SavePromise(draw(promises())))
+                    state.change(SavePromise(draw(PROMISES)))
         records = state.take_unsaved()
         for record in records:
             state.execute(record)
@@ -233,20 +228,7 @@ def test_a_crash_while_staging_leaves_the_old_state(tmp_path: Path) -> None:
 DISCARDED: list[Entry | Item] = [Item("cut", 1, Raw(b"1")), put(2), put(3)]
 
 
-def test_what_is_discarded_is_kept_in_a_file(tmp_path: Path) -> None:
-    assert load(tmp_path).discarded == 0
-    save(tmp_path, SaveEntries(entries(3)), replace(REPLACEMENT, discarded=DISCARDED))
-    (path,) = (tmp_path / "discarded").iterdir()
-    assert path.name.endswith("-r2.jsonl")
-    item, *rest = path.read_bytes().splitlines()
-    assert msgspec.json.decode(item, type=Item) == DISCARDED[0]
-    assert [msgspec.json.decode(line, type=Entry) for line in rest] == DISCARDED[1:]
-    assert load(tmp_path).discarded == 3
-    save(tmp_path, replace(REPLACEMENT, discarded=DISCARDED[:1]))
-    assert load(tmp_path).discarded == 4
-
-
-def test_what_is_discarded_is_durable_before_the_state_is_replaced(
+def test_what_is_discarded_is_in_a_file_before_the_state_is_replaced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     synced: list[str] = []
@@ -256,11 +238,19 @@ def test_what_is_discarded_is_durable_before_the_state_is_replaced(
         with closing(connect(tmp_path)) as other:
             assert other.execute("SELECT max(position) FROM log").fetchone() == (3,)
 
-    monkeypatch.setattr("os.fsync", fsync)
     save(tmp_path, SaveEntries(entries(3)))
-    save(tmp_path, replace(REPLACEMENT, discarded=DISCARDED))
+    with monkeypatch.context() as patched:
+        patched.setattr("os.fsync", fsync)
+        save(tmp_path, replace(REPLACEMENT, discarded=DISCARDED))
     (path,) = (tmp_path / "discarded").iterdir()
     assert synced == [path.name, "discarded", tmp_path.name]
+    assert path.name.endswith("-r2.jsonl")
+    item, *rest = path.read_bytes().splitlines()
+    assert msgspec.json.decode(item, type=Item) == DISCARDED[0]
+    assert [msgspec.json.decode(line, type=Entry) for line in rest] == DISCARDED[1:]
+    assert load(tmp_path).discarded == 3
+    save(tmp_path, replace(REPLACEMENT, discarded=DISCARDED[:1]))
+    assert load(tmp_path).discarded == 4
 
 
 def test_a_state_that_cannot_be_kept_apart_is_not_given_up(tmp_path: Path) -> None:
@@ -281,7 +271,6 @@ BEFORE: list[Record] = [
 ]
 CHANGE = SaveEntries([put(5, "a", "2", of=R2, request="one"), delete(6, "b", of=R2)])
 BATCHES: dict[str, list[Record]] = {
-    "entries": [CHANGE],
     "records of every kind": [
         CHANGE,
         CutLog(2),
@@ -322,77 +311,54 @@ def test_a_node_killed_between_any_two_statements_has_a_batch_whole_or_not_at_al
 
 
 def test_every_commit_is_asked_to_reach_the_disk(tmp_path: Path) -> None:
-    storage = started(tmp_path)
-
-    def pragma(name: str) -> object:
-        return storage._connection.execute(f"PRAGMA {name}").fetchone()[0]
-
-    found = [storage._thread.apply(pragma, (name,)) for name in ("journal_mode", "synchronous")]
-    storage.close()
+    with closing(started(tmp_path)) as storage:
+        found = {
+            name: storage._call(storage._connection.execute, f"PRAGMA {name}").fetchone()[0]
+            for name in ("journal_mode", "synchronous")
+        }
     full = 2
-    assert found == ["wal", full]
+    assert found == {"journal_mode": "wal", "synchronous": full}
 
 
 def check_fails(directory: Path, record: Record, text: str) -> None:
     """Save a record, which must end the greenlet that saves."""
-    storage = SqliteStorage(directory)
-    greenlets: list[gevent.Greenlet[[], None]] = []
-
-    def spawn(function: Callable[[], None]) -> "gevent.Greenlet[[], None]":
-        greenlet = gevent.spawn(function)
-        greenlets.append(greenlet)
-        return greenlet
-
-    storage.start(lambda _: None, lambda: None, spawn)
+    storage, greenlets = SqliteStorage(directory), Group()
+    storage.start(lambda _: None, lambda: None, greenlets.spawn)
+    (saver,) = greenlets
     storage.save([record])
-    try:
-        with pytest.raises(StorageError, match=text):
-            greenlets[0].get(timeout=10)
-    finally:
-        # close() would wait for what can no longer be saved.
-        storage._thread.apply(storage._connection.close)
-        storage._thread.kill()
-        storage._lock.close()
+    with pytest.raises(StorageError, match=text):
+        saver.get(timeout=10)
+    # close() would wait for what can no longer be saved.
+    storage._thread.apply(storage._connection.close)
+    storage._thread.kill()
+    storage._lock.close()
 
 
 def connect(directory: Path) -> sqlite3.Connection:
     return sqlite3.connect(directory / "kvstore.db", isolation_level=None)
 
 
-def write_format(number: int) -> Callable[[Path], None]:
-    def write(directory: Path) -> None:
-        load(directory)
-        with closing(connect(directory)) as connection:
-            connection.execute(f"PRAGMA user_version={number}")
-
-    return write
-
-
-def write_garbage(directory: Path) -> None:
-    directory.mkdir()
-    (directory / "kvstore.db").write_bytes(b"not a database, but long enough to look like one" * 99)
-
-
-def put_a_file_there(directory: Path) -> None:
-    directory.write_text("a file")
-
-
 @pytest.mark.parametrize(
-    ("prepare", "text"),
+    ("number", "text"),
     [
-        (write_format(FORMAT + 1), "a newer version wrote it"),
-        (write_format(FORMAT - 1), "data: its format 2 is from before the first release; empty it"),
-        (write_garbage, "not a database"),
-        (put_a_file_there, "data"),
+        (FORMAT + 1, "a newer version wrote it"),
+        (FORMAT - 1, f"its format {FORMAT - 1} is from before the first release; empty it"),
     ],
 )
-def test_a_directory_that_cannot_be_used_is_refused(
-    prepare: Callable[[Path], None], text: str, tmp_path: Path
-) -> None:
-    directory = tmp_path / "data"
-    prepare(directory)
-    with pytest.raises(StorageError, match=text):
-        SqliteStorage(directory)
+def test_a_directory_of_another_format_is_refused(tmp_path: Path, number: int, text: str) -> None:
+    load(tmp_path)
+    with closing(connect(tmp_path)) as connection:
+        connection.execute(f"PRAGMA user_version={number}")
+    with pytest.raises(StorageError, match=f"{tmp_path}: .*{text}"):
+        SqliteStorage(tmp_path)
+
+
+def test_what_is_no_directory_or_no_database_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "kvstore.db"
+    file.write_bytes(b"not a database, but long enough to look like one" * 99)
+    for path, text in ((tmp_path, "not a database"), (file, str(file))):
+        with pytest.raises(StorageError, match=text):
+            SqliteStorage(path)
 
 
 def test_the_stored_names_are_those_of_this_format() -> None:
@@ -410,11 +376,11 @@ def test_the_stored_names_are_those_of_this_format() -> None:
 
 
 def test_a_directory_in_use_is_refused_until_it_is_free(tmp_path: Path) -> None:
-    storage = SqliteStorage(tmp_path)
-    with pytest.raises(StorageError, match="in use by another process"):
+    with (
+        closing(started(tmp_path)),
+        pytest.raises(StorageError, match="in use by another process"),
+    ):
         SqliteStorage(tmp_path)
-    storage.start(lambda _: None, lambda: None, gevent.spawn)
-    storage.close()
     load(tmp_path)
 
 
