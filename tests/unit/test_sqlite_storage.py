@@ -7,7 +7,6 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from unittest.mock import patch
 
 import gevent
 import msgspec
@@ -31,7 +30,8 @@ from kvstore.core.records import (
     SavePromise,
     StageParts,
 )
-from kvstore.node.sqlite_storage import FORMAT, SqliteStorage
+from kvstore.node.database import DEFAULT_LIMITS, FORMAT, DatabaseLimits
+from kvstore.node.sqlite_storage import SqliteStorage
 from tests.support.replication import R2, at, delete, entries, first_entry, naming_entry, put, reign
 
 PROMISE = Promise("c", R2, "http://leader:5000", {"f:1": "n"})
@@ -48,8 +48,12 @@ ITEMS = [Item("a", 8, Raw(b"1")), Item("b", 9, Raw(b"1"))]
 REQUEST = RememberedRequest("kept", 7, "f")
 
 
-def started(directory: Path, on_saved: Callable[[Record], None] = lambda _: None) -> SqliteStorage:
-    storage = SqliteStorage(directory)
+def started(
+    directory: Path,
+    on_saved: Callable[[Record], None] = lambda _: None,
+    limits: DatabaseLimits = DEFAULT_LIMITS,
+) -> SqliteStorage:
+    storage = SqliteStorage(directory, limits)
     storage.start(on_saved, lambda: None, gevent.spawn)
     return storage
 
@@ -186,16 +190,21 @@ def histories(draw: st.DrawFn) -> list[tuple[list[Record], bool]]:
     return history
 
 
-@settings(max_examples=60, deadline=None)
-@given(histories())
+LIMITS = st.builds(
+    DatabaseLimits,
+    remembered_entries=st.just(4),
+    entries_behind=st.integers(0, 8),
+    bytes_behind=st.sampled_from([0, 700, 1 << 20]),
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(histories(), LIMITS)
 def test_a_directory_holds_what_its_records_make_of_a_node(
-    history: list[tuple[list[Record], bool]],
+    history: list[tuple[list[Record], bool]], limits: DatabaseLimits
 ) -> None:
-    with (
-        TemporaryDirectory() as folder,
-        patch("kvstore.node.sqlite_storage.REMEMBERED_ENTRIES", 4),
-    ):
-        storage = started(Path(folder))
+    with TemporaryDirectory() as folder:
+        storage = started(Path(folder), limits=limits)
         node_id = storage.load().node_id
         state = NodeState(node_id, map=KeyValueMap(remembered_entries=4))
         for records, restarts in history:
@@ -205,7 +214,7 @@ def test_a_directory_holds_what_its_records_make_of_a_node(
                 state.apply(record)
             if restarts:
                 storage.close()
-                storage = started(Path(folder))
+                storage = started(Path(folder), limits=limits)
                 state.staging = None
             assert contents(storage.load()) == contents(state)
         storage.close()
@@ -236,7 +245,7 @@ def test_what_is_discarded_is_in_a_file_before_the_state_is_replaced(
     def fsync(descriptor: int) -> None:
         synced.append(Path(f"/proc/self/fd/{descriptor}").readlink().name)
         with closing(connect(tmp_path)) as other:
-            assert other.execute("SELECT max(position) FROM log").fetchone() == (3,)
+            assert other.execute("SELECT max(last_index) FROM log").fetchone() == (3,)
 
     save(tmp_path, SaveEntries(entries(3)))
     with monkeypatch.context() as patched:
@@ -297,10 +306,10 @@ def test_a_node_killed_between_any_two_statements_has_a_batch_whole_or_not_at_al
     save(directory, *BEFORE)
     before = contents(load(directory))
     storage = started(directory)
-    storage._thread.apply(storage._connection.set_trace_callback, (copy,))
+    storage._thread.apply(storage._database._connection.set_trace_callback, (copy,))
     storage.save(BATCHES[batch])
     storage.flush()
-    storage._thread.apply(storage._connection.set_trace_callback, (None,))
+    storage._thread.apply(storage._database._connection.set_trace_callback, (None,))
     copy("the last statement is done")
     storage.close()
     found = [contents(load(killed)) for killed in copies]
@@ -313,23 +322,28 @@ def test_a_node_killed_between_any_two_statements_has_a_batch_whole_or_not_at_al
 def test_every_commit_is_asked_to_reach_the_disk(tmp_path: Path) -> None:
     with closing(started(tmp_path)) as storage:
         found = {
-            name: storage._call(storage._connection.execute, f"PRAGMA {name}").fetchone()[0]
+            name: storage._database._execute(f"PRAGMA {name}").fetchone()[0]
             for name in ("journal_mode", "synchronous")
         }
     full = 2
     assert found == {"journal_mode": "wal", "synchronous": full}
 
 
-def check_fails(directory: Path, record: Record, text: str) -> None:
-    """Save a record, which must end the greenlet that saves."""
+def check_fails(directory: Path, record: Record, text: str, harm: str = "SELECT 1") -> None:
+    """Save a record, which must end the greenlet that saves.
+
+    :param harm: done to the file before, through another connection.
+    """
     storage, greenlets = SqliteStorage(directory), Group()
     storage.start(lambda _: None, lambda: None, greenlets.spawn)
     (saver,) = greenlets
+    with closing(connect(directory)) as other:
+        other.execute(harm)
     storage.save([record])
     with pytest.raises(StorageError, match=text):
         saver.get(timeout=10)
     # close() would wait for what can no longer be saved.
-    storage._thread.apply(storage._connection.close)
+    storage._database.close()
     storage._thread.kill()
     storage._lock.close()
 
@@ -365,7 +379,7 @@ def test_the_stored_names_are_those_of_this_format() -> None:
     promise = msgspec.json.decode(msgspec.json.encode(Promise()), type=dict)
     position = msgspec.json.decode(msgspec.json.encode(START), type=dict)
     assert (FORMAT, [*promise], [*position], [*Entry.__struct_encode_fields__]) == (
-        3,
+        4,
         ["cluster_id", "reign", "leader_url", "members", "is_own", "has_led", "deposed_by"],
         ["epoch", "index", "reign_id"],
         [
@@ -385,7 +399,4 @@ def test_a_directory_in_use_is_refused_until_it_is_free(tmp_path: Path) -> None:
 
 
 def test_a_failed_write_is_an_error_of_the_greenlet_that_saves(tmp_path: Path) -> None:
-    load(tmp_path)
-    with closing(connect(tmp_path)) as other:
-        other.execute("DROP TABLE log")
-    check_fails(tmp_path, SaveEntries([first_entry(1)]), "no such table")
+    check_fails(tmp_path, SaveEntries([first_entry(1)]), "no such table", "DROP TABLE log")
