@@ -7,10 +7,9 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import gevent
-from flask import Flask, Response
+from flask import Flask, request
 from werkzeug.exceptions import HTTPException
 
-from kvstore.api_types import Error
 from kvstore.config import Settings
 from kvstore.core import errors
 from kvstore.core.follower import Follower
@@ -18,11 +17,11 @@ from kvstore.core.leader import Leader
 from kvstore.core.leader_log import LogLimits
 from kvstore.http.access import access_check
 from kvstore.http.admin_routes import admin_routes
-from kvstore.http.client_routes import client_routes
+from kvstore.http.client_routes import READ_ENDPOINT, client_routes
 from kvstore.http.http_transport import HttpTransport
-from kvstore.http.replication_routes import replication_routes
+from kvstore.http.replication_routes import ReplicationRoutes
 from kvstore.http.request_parts import KeyConverter, check_target
-from kvstore.http.responses import error_response, http_error_response, json_response
+from kvstore.http.responses import error_response, http_error_response, internal_error_response
 from kvstore.http.status_routes import status_routes
 from kvstore.node.delay import DelayRange
 from kvstore.node.follower_node import FollowerNode
@@ -74,17 +73,18 @@ def create_app(settings: Settings, node: Node) -> Flask:
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     app.url_map.merge_slashes = False
     app.url_map.converters["key"] = KeyConverter
-    app.before_request(check_target)
+    app.before_request(_check_target)
     app.register_error_handler(errors.KvstoreError, error_response)
     app.register_error_handler(HTTPException, http_error_response)
-    app.register_error_handler(Exception, _internal_error)
+    app.register_error_handler(Exception, internal_error_response)
     check_access = access_check(settings.cluster_token)
     app.register_blueprint(client_routes(node, settings.max_key_bytes, settings.max_value_bytes))
-    app.register_blueprint(replication_routes(node, check_access))
     app.register_blueprint(admin_routes(node, check_access))
     app.register_blueprint(status_routes(node, settings.max_key_bytes))
     app.extensions["kvstore"] = node
-    app.wsgi_app = _fair(app.wsgi_app)  # type: ignore[assignment,method-assign]
+    app.wsgi_app = _fair(  # type: ignore[assignment,method-assign]
+        ReplicationRoutes(app.wsgi_app, node, check_access)
+    )
     return app
 
 
@@ -108,9 +108,10 @@ def _fair(wsgi_app: "WSGIApplication") -> "WSGIApplication":
     return serve
 
 
-def _internal_error(error: Exception) -> Response:
-    logger.error("a request failed", exc_info=error)
-    return json_response(Error("internal server error"), 500)
+def _check_target() -> None:
+    # Where no route matches, flask says so.
+    takes_query = request.url_rule is None or request.endpoint == READ_ENDPOINT
+    check_target(request.environ, takes_query=takes_query)
 
 
 def _new_id() -> str:

@@ -3,10 +3,15 @@
 import hmac
 from collections.abc import Callable
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
-
-from flask import request
+from typing import TYPE_CHECKING
 
 from kvstore.core.errors import Forbidden, Unauthorized
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
+AccessCheck = Callable[["WSGIEnvironment"], None]
+"""Raises when the caller may not use a route."""
 
 NEAR_NETWORKS: tuple[IPv4Network | IPv6Network, ...] = (
     IPv4Network("127.0.0.0/8"),
@@ -23,22 +28,22 @@ Python's ``is_private`` covers more: networks for documentation and benchmarks, 
 """
 
 
-def access_check(token: str | None) -> Callable[[], None]:
+def access_check(token: str | None) -> AccessCheck:
     """Build a check to run before a request's body is read.
 
     :param token: the cluster's bearer token. None: callers must have an address in
         ``NEAR_NETWORKS`` instead.
     """
 
-    def check_token() -> None:
+    def check_token(environ: "WSGIEnvironment") -> None:
         assert token is not None
-        scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+        scheme, _, given = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
         matches = hmac.compare_digest(given.strip().encode(), token.encode())
         if scheme.lower() != "bearer" or not matches:
             raise Unauthorized("this route needs the cluster's bearer token")
 
-    def check_address() -> None:
-        if not is_near(request.remote_addr or ""):
+    def check_address(environ: "WSGIEnvironment") -> None:
+        if not is_near(environ["REMOTE_ADDR"]):
             raise Forbidden("without CLUSTER_TOKEN this route serves private addresses only")
 
     return check_address if token is None else check_token

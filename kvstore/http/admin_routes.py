@@ -1,15 +1,16 @@
 """The routes for operators: a copy of what a node holds, and what may be changed at run time."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, request
 from gevent.lock import BoundedSemaphore
 
 from kvstore.api_types import Delay, Quorum
 from kvstore.core.errors import InvalidRequest, NotReady
 from kvstore.http import strict_json
+from kvstore.http.access import AccessCheck
 from kvstore.http.request_parts import read_body
 from kvstore.http.responses import json_response
 from kvstore.http.store_copy import StoreCopy
@@ -24,7 +25,7 @@ COPY_WAIT_S = 20.0
 
 
 def admin_routes(
-    node: Node, check_access: Callable[[], None], copy_wait_s: float = COPY_WAIT_S
+    node: Node, check_access: AccessCheck, copy_wait_s: float = COPY_WAIT_S
 ) -> Blueprint:
     """Build the routes.
 
@@ -32,7 +33,7 @@ def admin_routes(
     :param copy_wait_s: how long a reader of the store waits for its turn.
     """
     routes = Blueprint("admin", __name__, url_prefix="/admin")
-    routes.before_request(check_access)
+    routes.before_request(lambda: check_access(request.environ))
     copies = BoundedSemaphore(COPIES)
 
     @routes.post("/set_quorum")
@@ -85,7 +86,7 @@ def _refused() -> Iterator[None]:
 
 
 def _keep() -> str | None:
-    body = read_body(BODY_LIMIT)
+    body = read_body(request.environ, BODY_LIMIT)
     keep = _object(body).get("keep") if body else None
     if keep is not None and not isinstance(keep, str):
         raise InvalidRequest('keep must be an address, or "self"')
@@ -100,7 +101,7 @@ def _number(document: dict[str, Any], name: str) -> float:
 
 
 def _document() -> dict[str, Any]:
-    return _object(read_body(BODY_LIMIT))
+    return _object(read_body(request.environ, BODY_LIMIT))
 
 
 def _object(body: bytes) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, request
 from gevent.hub import get_hub
 from msgspec import Raw
 
@@ -22,6 +22,9 @@ from kvstore.http.request_parts import (
 )
 from kvstore.http.responses import is_large, item_response, json_response
 from kvstore.node.node import Node
+
+READ_ENDPOINT = "client.get"
+"""The one endpoint that takes a query: ``min_version``."""
 
 BODY_PER_VALUE = 3
 """A body may be larger than its value: \\u escapes take up to three times the UTF-8 bytes."""
@@ -48,15 +51,16 @@ def client_routes(node: Node, max_key_bytes: int, max_value_bytes: int) -> Bluep
     def delete(key: str) -> Response:
         node.check_leads()
         check_key(key, max_key_bytes)
-        read_body(BODY_EXTRA_BYTES)  # has no meaning here, but only a complete request is executed
+        # It has no meaning here, but only a complete request is executed.
+        read_body(request.environ, BODY_EXTRA_BYTES)
         return _write(node, "delete", key, None)
 
     @routes.route("/get/<key:key>")
     @routes.route("/kv/<key:key>")
     def get(key: str) -> Response:
         check_key(key, max_key_bytes)
-        wanted, known = _if_match(), version_tags("If-None-Match", weak=True)
-        item = node.read(key, min_version())
+        wanted, known = _if_match(), version_tags(request.environ, "If-None-Match", weak=True)
+        item = node.read(key, min_version(request.environ))
         if item is None:
             return json_response(NotFound(found=False), 404)
         wanted.check(item.version)
@@ -70,7 +74,7 @@ def client_routes(node: Node, max_key_bytes: int, max_value_bytes: int) -> Bluep
 
 def _write(node: Node, operation: Operation, key: str, value: Raw | None) -> Response:
     precondition = _precondition()
-    write = Write(operation, key, value, idempotency_key())
+    write = Write(operation, key, value, idempotency_key(request.environ))
     if write.idempotency_key is not None and value is not None and is_large(value):
         # Hashing releases the interpreter's lock: the loop goes on beside the thread.
         get_hub().threadpool.apply(lambda: write.fingerprint)
@@ -80,22 +84,22 @@ def _write(node: Node, operation: Operation, key: str, value: Raw | None) -> Res
 
 def _read_value(parsers: ParserPool, max_bytes: int) -> Raw:
     try:
-        with whole_body(max_bytes * BODY_PER_VALUE + BODY_EXTRA_BYTES) as parts:
+        with whole_body(request.environ, max_bytes * BODY_PER_VALUE + BODY_EXTRA_BYTES) as parts:
             return parsers.value_of(parts, max_bytes)
     except WriteRefused:
         # It may be a repeated request, whose first attempt is in the log.
-        if idempotency_key() is not None:
+        if idempotency_key(request.environ) is not None:
             raise OutcomeUnknown from None
         raise
 
 
 def _if_match() -> Precondition:
-    wanted = version_tags("If-Match", weak=False)
+    wanted = version_tags(request.environ, "If-Match", weak=False)
     return Precondition(exists=True) if wanted == "*" else Precondition(versions=wanted)
 
 
 def _precondition() -> Precondition:
-    wanted, unwanted = _if_match(), version_tags("If-None-Match", weak=True)
+    wanted, unwanted = _if_match(), version_tags(request.environ, "If-None-Match", weak=True)
     if unwanted != "*":
         return replace(wanted, not_versions=unwanted)
     if wanted.exists:

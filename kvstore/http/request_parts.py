@@ -1,19 +1,26 @@
-"""What routes need of a request: its target, key, body within bounds, and headers."""
+"""What routes need of a request: its target, key, body within bounds, and headers.
+
+All of it is taken from the WSGI environment, as the one form that every route has: those for the
+leader are answered before flask is entered.
+"""
 
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import gevent
-from flask import request
 from gevent.lock import BoundedSemaphore
 from gunicorn.http.errors import ParseException
 from werkzeug.routing import BaseConverter
+from werkzeug.wsgi import get_content_length
 
 from kvstore.core.errors import InvalidRequest, RequestTimeout, TooLarge, WriteRefused
 from kvstore.http.parser_pool import SMALL_BYTES
 from kvstore.node.turn import Turn
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
 
 BODY_TIMEOUT_S = 20.0
 """How long a client may take to send a body, from the end of the head on."""
@@ -27,13 +34,10 @@ _PART_BYTES = 1 << 20
 _large_bodies = BoundedSemaphore(LARGE_BODIES)
 
 _BAD_PERCENT = re.compile("%(?![0-9A-Fa-f]{2})")
-_MIN_VERSION = re.compile(rb"min_version=([0-9]{1,18})")
+_MIN_VERSION = re.compile(r"min_version=([0-9]{1,18})")
 _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 _ENTITY_TAGS = re.compile(r'(?:[ \t,]|(?:W/)?"[^"]*"(?=[ \t]*(?:,|$)))*')
 _VERSION_TAG = re.compile(r'(W/)?"(0|[1-9][0-9]{0,18})"')
-
-READ_ENDPOINT = "client.get"
-"""The one endpoint that takes a query: ``min_version``."""
 
 
 class KeyConverter(BaseConverter):
@@ -43,13 +47,13 @@ class KeyConverter(BaseConverter):
     part_isolating = False
 
 
-def check_target() -> None:
+def check_target(environ: "WSGIEnvironment", *, takes_query: bool) -> None:
     """Refuse what HTTP forbids, and what would name another key than the one meant.
 
+    :param takes_query: whether the route takes a query.
     :raises InvalidRequest: the request names no host, or its target is not encoded as RFC 3986
         requires: it has a bare ``%`` or ``#``, or a path that does not decode to UTF-8.
     """
-    environ = request.environ
     if environ["SERVER_PROTOCOL"] == "HTTP/1.1" and "HTTP_HOST" not in environ:
         raise InvalidRequest("the Host header is missing")
     target = environ["RAW_URI"]
@@ -60,18 +64,19 @@ def check_target() -> None:
     except UnicodeError:
         raise InvalidRequest("the path is not percent-encoded UTF-8") from None
     # A key with a bare "?" would lose what follows it.
-    if "?" in target and request.url_rule is not None and request.endpoint != READ_ENDPOINT:
+    if "?" in target and not takes_query:
         raise InvalidRequest("this route takes no query: a ? in a key is written %3F")
 
 
-def min_version() -> int | None:
+def min_version(environ: "WSGIEnvironment") -> int | None:
     """The query parameter ``min_version``, below 10**18; None when there is no query.
 
     :raises InvalidRequest: the query is anything else.
     """
-    if not request.query_string:
+    query = environ["QUERY_STRING"]
+    if not query:
         return None
-    match = _MIN_VERSION.fullmatch(request.query_string)
+    match = _MIN_VERSION.fullmatch(query)
     if match is None:
         raise InvalidRequest(
             "the only query parameter is min_version, a whole number of up to 18 digits"
@@ -86,17 +91,17 @@ def check_key(key: str, max_bytes: int) -> str:
     return key
 
 
-def read_body(max_bytes: int) -> bytes:
+def read_body(environ: "WSGIEnvironment", max_bytes: int) -> bytes:
     """Read the body to its end.
 
     :raises DefiniteError: as :func:`whole_body` does.
     """
-    with whole_body(max_bytes) as parts:
+    with whole_body(environ, max_bytes) as parts:
         return b"".join(parts)
 
 
 @contextmanager
-def whole_body(max_bytes: int) -> Iterator[list[bytes]]:
+def whole_body(environ: "WSGIEnvironment", max_bytes: int) -> Iterator[list[bytes]]:
     """Read the body to its end; a large one counts as in flight while it is in use.
 
     :return: its parts: to join a large one would block the loop.
@@ -105,27 +110,27 @@ def whole_body(max_bytes: int) -> Iterator[list[bytes]]:
     :raises InvalidRequest: it ended early, or its chunks are not as HTTP wants them.
     :raises WriteRefused: too many large ones are being read.
     """
-    if request.headers.get("Transfer-Encoding", "chunked").lower() != "chunked":
+    if environ.get("HTTP_TRANSFER_ENCODING", "chunked").lower() != "chunked":
         raise InvalidRequest("Transfer-Encoding can only be chunked")
-    length = request.content_length
+    length = get_content_length(environ)
     if length is not None and length > max_bytes:
         raise TooLarge(f"the body is larger than {max_bytes} bytes")
     if (max_bytes if length is None else length) <= SMALL_BYTES:
-        yield _read(length, max_bytes)
+        yield _read(environ, length, max_bytes)
         return
     if not _large_bodies.acquire(timeout=BODY_TIMEOUT_S):
         raise WriteRefused("too many large bodies are being read")
     try:
-        yield _read(length, max_bytes)
+        yield _read(environ, length, max_bytes)
     finally:
         _large_bodies.release()
 
 
-def _read(length: int | None, max_bytes: int) -> list[bytes]:
+def _read(environ: "WSGIEnvironment", length: int | None, max_bytes: int) -> list[bytes]:
     wanted = max_bytes + 1 if length is None else length
     try:
         with gevent.Timeout(BODY_TIMEOUT_S):
-            parts = _read_parts(wanted)
+            parts = _read_parts(environ, wanted)
     except gevent.Timeout:
         raise RequestTimeout(f"the body did not arrive within {BODY_TIMEOUT_S:g} s") from None
     except ParseException:
@@ -140,23 +145,23 @@ def _read(length: int | None, max_bytes: int) -> list[bytes]:
     return parts
 
 
-def _read_parts(size: int) -> list[bytes]:
+def _read_parts(environ: "WSGIEnvironment", size: int) -> list[bytes]:
     """:return: less than was asked for where the body ended."""
     parts = []
     turn = Turn()
-    while size > 0 and (part := request.input_stream.read(min(size, _PART_BYTES))):
+    while size > 0 and (part := environ["wsgi.input"].read(min(size, _PART_BYTES))):
         parts.append(part)
         size -= len(part)
         turn.give_way()
     return parts
 
 
-def idempotency_key() -> str | None:
+def idempotency_key(environ: "WSGIEnvironment") -> str | None:
     """The header ``Idempotency-Key``; None if it is missing.
 
     :raises InvalidRequest: it is empty, too long, or holds other characters.
     """
-    key: str | None = request.headers.get("Idempotency-Key")
+    key: str | None = environ.get("HTTP_IDEMPOTENCY_KEY")
     if key is not None and not _IDEMPOTENCY_KEY.fullmatch(key):
         raise InvalidRequest(
             "Idempotency-Key must be 1 to 255 printable ASCII characters without spaces"
@@ -164,7 +169,9 @@ def idempotency_key() -> str | None:
     return key
 
 
-def version_tags(header: str, *, weak: bool) -> frozenset[int] | Literal["*"] | None:
+def version_tags(
+    environ: "WSGIEnvironment", header: str, *, weak: bool
+) -> frozenset[int] | Literal["*"] | None:
     """The versions that an ``If-Match`` or ``If-None-Match`` header lists.
 
     :param weak: whether weak tags (``W/"7"``) count; RFC 9110 (section 8.8.3.2) compares
@@ -173,7 +180,7 @@ def version_tags(header: str, *, weak: bool) -> frozenset[int] | Literal["*"] | 
         None = the header is missing.
     :raises InvalidRequest: it is not a list of entity tags.
     """
-    value = request.headers.get(header)
+    value = environ.get(f"HTTP_{header.upper().replace('-', '_')}")
     if value is None:
         return None
     if value == "*":

@@ -1,5 +1,6 @@
 """JSON responses, and the one table from error to HTTP status."""
 
+import logging
 from collections.abc import Iterator
 
 import msgspec
@@ -35,6 +36,8 @@ RETRY_AFTER_S = 1
 LARGE_VALUE_BYTES = 64 << 10
 """A larger value is sent in parts, and hashed in a thread."""
 PART_BYTES = 1 << 20
+
+logger = logging.getLogger("kvstore")
 
 _encode = msgspec.json.Encoder().encode
 
@@ -120,3 +123,9 @@ def http_error_response(error: HTTPException) -> Response:
         error.code or 500,
         {name: value for name, value in response.headers if name in ("Allow", "Retry-After")},
     )
+
+
+def internal_error_response(error: Exception) -> Response:
+    """The answer where the node itself is at fault; what happened is in its log."""
+    logger.error("a request failed", exc_info=error)
+    return json_response(api_types.Error("internal server error"), 500)

@@ -14,6 +14,7 @@ from analysis.nodes.node import Node
 from kvstore import api_types
 from kvstore.app import create_app, create_node
 from kvstore.config import load_settings
+from kvstore.http.http_transport import PATHS
 from kvstore.http.responses import STATUS
 from tests.conftest import StartCluster
 from tests.support.bad_requests import BAD_REQUESTS
@@ -56,7 +57,7 @@ def document(pair: Cluster) -> dict[str, Any]:
 
 def test_every_route_is_described_and_no_other(document: dict[str, Any]) -> None:
     settings = load_settings({})
-    routes: set[tuple[str, str]] = set()
+    routes = {(path, "POST") for path in PATHS.values()}
     for rule in create_app(settings, create_node(settings)).url_map.iter_rules():
         path = re.sub(r"<(?:[a-z]+:)?([a-z]+)>", r"{\1}", rule.rule)
         routes |= {(path, method) for method in rule.methods or ()}

@@ -1,7 +1,8 @@
 """Who may use the routes between nodes and for operators."""
 
 import pytest
-from flask import Flask
+from werkzeug.datastructures import Headers
+from werkzeug.test import EnvironBuilder
 
 from kvstore.core.errors import Forbidden, Unauthorized
 from kvstore.http.access import access_check
@@ -10,9 +11,8 @@ TOKEN = "correct-horse"
 
 
 def check(token: str | None, headers: dict[str, str], address: str = "127.0.0.1") -> None:
-    environ = {"REMOTE_ADDR": address}
-    with Flask("test").test_request_context("/", headers=headers, environ_base=environ):
-        access_check(token)()
+    builder = EnvironBuilder(headers=Headers(headers), environ_base={"REMOTE_ADDR": address})
+    access_check(token)(builder.get_environ())
 
 
 @pytest.mark.parametrize(

@@ -86,7 +86,7 @@ def test_so_many_copies_are_read_at_a_time() -> None:
     app = Flask(__name__)
     app.register_error_handler(errors.KvstoreError, error_response)
     node = Mock(map=kv_map_of({"a": 1}))
-    app.register_blueprint(admin_routes(node, lambda: None, copy_wait_s=0.0))
+    app.register_blueprint(admin_routes(node, lambda _: None, copy_wait_s=0.0))
     client = app.test_client()
     reading = [client.get("/admin/store") for _ in range(COPIES)]
     refused = client.get("/admin/store")
