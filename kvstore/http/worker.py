@@ -21,10 +21,12 @@ from gunicorn import util
 from gunicorn.http import Request, errors
 from gunicorn.http.body import Body, ChunkedReader, LengthReader
 from gunicorn.http.parser import RequestParser
+from gunicorn.http.unreader import Unreader
 from gunicorn.workers.ggevent import GeventWorker
 
 from kvstore.core.errors import RequestTimeout
 from kvstore.http.parentage import end_with_parent
+from kvstore.http.plain_head import read_plain_head
 from kvstore.http.responses import STATUS
 
 HEAD_TIMEOUT_S = 10.0
@@ -116,11 +118,28 @@ class NodeWorker(GeventWorker):
 
 
 class _Request(Request):
-    """A request after which the connection closes, unless all of it was read.
+    """A request whose head is read at once where it is plain.
 
-    Otherwise the rest of a refused body would have to be read, however long it is, to find where
-    the next request begins.
+    The connection closes after a request that was not read to its end. Otherwise the rest of a
+    refused body would have to be read, however long it is, to find where the next one begins.
     """
+
+    def parse(self, unreader: Unreader) -> bytes:
+        """Read the head.
+
+        :return: what came with it.
+        """
+        data = unreader.read()
+        if not data:
+            raise StopIteration
+        head = read_plain_head(data) if self.cfg.proxy_protocol == "off" else None
+        if head is None:
+            unreader.unread(data)
+            return super().parse(unreader)
+        self.method, self.uri, self.path, self.query, self.headers, size = head
+        self.fragment = ""
+        self.version = (1, 1)
+        return data[size:]
 
     def should_close(self) -> bool:
         return super().should_close() or not _is_read(self.body)
