@@ -7,8 +7,10 @@ wait.
 """
 
 import fcntl
+import math
 import sqlite3
 import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -33,7 +35,8 @@ GATHERING_S = 0.002
 """How long a commit waits at most for requests that have arrived and can still join it."""
 
 FAST_COMMIT_S = 0.004
-"""The average time of a commit up to which commits run on the event loop."""
+"""The median time of the last commits up to which commits run on the event loop."""
+LAST_COMMITS = 9
 
 
 class SqliteStorage(Storage):
@@ -52,8 +55,8 @@ class SqliteStorage(Storage):
         self._saved = 0
         self._waiters = IndexWaiters()
         self._gathered = 1
-        self._commit_s = 2 * FAST_COMMIT_S
-        """A moving average. It begins high: a disk has to show that it is fast."""
+        # A disk has to show that it is fast.
+        self._last_commits_s = deque([math.inf] * LAST_COMMITS, LAST_COMMITS)
         try:
             self._database = self._in_thread(Database, directory, limits)
         except StorageError as error:
@@ -112,7 +115,7 @@ class SqliteStorage(Storage):
         database = self._database
         if not database.is_light(batch):
             self._in_thread(database.commit_and_execute, batch)
-        elif self._commit_s <= FAST_COMMIT_S:
+        elif sorted(self._last_commits_s)[LAST_COMMITS // 2] <= FAST_COMMIT_S:
             _checked(self._commit_light, batch)
         else:
             self._in_thread(self._commit_light, batch)
@@ -120,7 +123,7 @@ class SqliteStorage(Storage):
     def _commit_light(self, batch: list[Record]) -> None:
         begin_s = time.monotonic()
         self._database.commit(batch)
-        self._commit_s += (time.monotonic() - begin_s - self._commit_s) / 8
+        self._last_commits_s.append(time.monotonic() - begin_s)
 
     def _in_thread(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a function in the native thread.
