@@ -16,16 +16,17 @@ from typing import Any
 
 import gevent
 import msgspec
-from gevent.socket import socket
+from gevent.socket import SHUT_RDWR, socket
 from gunicorn import util
 from gunicorn.http import Request, errors
 from gunicorn.http.body import Body, ChunkedReader, LengthReader
 from gunicorn.http.parser import RequestParser
-from gunicorn.http.unreader import Unreader
 from gunicorn.workers.ggevent import GeventWorker
 
 from kvstore.core.errors import RequestTimeout
 from kvstore.http.parentage import end_with_parent
+from kvstore.http.parser_pool import SMALL_BYTES
+from kvstore.http.plain_exchange import PlainExchange, connection_environ, is_enough
 from kvstore.http.plain_head import read_plain_head
 from kvstore.http.responses import STATUS
 
@@ -34,6 +35,7 @@ HEAD_TIMEOUT_S = 10.0
 ANSWER_TIMEOUT_S = 20.0
 """How long a client may take to read each mebibyte of an answer."""
 
+_REQUEST_BYTES = SMALL_BYTES
 _ANSWER_PART_BYTES = 1 << 20
 _LINGER_S = 2.0
 _LINGER_BYTES = 64 << 20
@@ -69,11 +71,52 @@ class NodeWorker(GeventWorker):
         if os.getppid() != self.ppid:
             sys.exit(0)
         RequestParser.mesg_class = _Request
+        self._reads_plainly = is_enough(self.cfg) and not self.log.access_log_enabled
         super().init_process()
 
     def handle(self, listener: socket, client: socket, addr: Any) -> None:
-        """Serve a connection to its end."""
-        super().handle(listener, _Connection(client, self), addr)  # type: ignore[arg-type]
+        """Serve a connection to its end: plain requests here, all from the first other one on by
+        gunicorn.
+        """
+        connection = _Connection(client, self)
+        if not self._reads_plainly or self._serve_plain(connection, listener, addr):
+            super().handle(listener, connection, addr)  # type: ignore[arg-type]
+
+    def _serve_plain(self, connection: "_Connection", listener: socket, addr: Any) -> bool:
+        """:return: whether there is a request that gunicorn has to serve."""
+        environ = connection_environ(self.cfg, connection, addr, listener.getsockname())
+        data = b""
+        is_left = False
+        exchange: PlainExchange | None = None
+        try:
+            while data := data or connection.recv(_REQUEST_BYTES):
+                head = read_plain_head(data)
+                if head is None:
+                    connection.put_back(data)
+                    is_left = True
+                    break
+                exchange = PlainExchange(head, data[head.size :], connection, keep_alive=self.alive)
+                connection.in_hand = True
+                is_kept = exchange.serve(self.wsgi, environ)
+                connection.flush()
+                connection.next_request(is_whole=exchange.is_read)
+                if not is_kept:
+                    break
+                data = exchange.rest()
+        except OSError as error:
+            if error.errno not in (errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN):
+                self.log.exception("Socket error processing request.")
+        except Exception as error:
+            connection.next_request(is_whole=False)
+            if exchange is None or not exchange.has_begun:
+                self.handle_error(None, connection, addr, error)
+            else:
+                self.log.exception("Error handling request")
+                connection.abort()
+        finally:
+            if not is_left:
+                util.close(connection)  # type: ignore[arg-type]
+        return is_left
 
     def timeout_ctx(self) -> AbstractContextManager[None]:  # type: ignore[override]
         """Gunicorn's bound for the wait for the next request: here, the connection has it."""
@@ -118,28 +161,11 @@ class NodeWorker(GeventWorker):
 
 
 class _Request(Request):
-    """A request whose head is read at once where it is plain.
+    """A request after which the connection closes, unless all of it was read.
 
-    The connection closes after a request that was not read to its end. Otherwise the rest of a
-    refused body would have to be read, however long it is, to find where the next one begins.
+    Otherwise the rest of a refused body would have to be read, however long it is, to find where
+    the next request begins.
     """
-
-    def parse(self, unreader: Unreader) -> bytes:
-        """Read the head.
-
-        :return: what came with it.
-        """
-        data = unreader.read()
-        if not data:
-            raise StopIteration
-        head = read_plain_head(data) if self.cfg.proxy_protocol == "off" else None
-        if head is None:
-            unreader.unread(data)
-            return super().parse(unreader)
-        self.method, self.uri, self.path, self.query, self.headers, size = head
-        self.fragment = ""
-        self.version = (1, 1)
-        return data[size:]
 
     def should_close(self) -> bool:
         return super().should_close() or not _is_read(self.body)
@@ -169,12 +195,16 @@ class _Connection:
         self._head_deadline_s: float | None = None
         self._is_read = True
         self._unsent = b""
+        self._put_back = b""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._socket, name)
 
     def recv(self, size: int) -> bytes:
         """What the client sends next; nothing when it has no more requests, or took too long."""
+        if self._put_back:
+            data, self._put_back = self._put_back[:size], self._put_back[size:]
+            return data
         if self.in_hand:
             return self._socket.recv(size)
         if self._head_deadline_s is None:
@@ -215,6 +245,16 @@ class _Connection:
         self.in_hand = False
         self._head_deadline_s = None
         self._is_read = is_whole
+
+    def put_back(self, data: bytes) -> None:
+        """Let ``recv`` return data once more, which it returned last."""
+        self._put_back = data
+
+    def abort(self) -> None:
+        """Break an answer off, so that the client does not take it for whole."""
+        self._unsent = b""
+        with suppress(OSError):
+            self._socket.shutdown(SHUT_RDWR)
 
     def end_with(self, answer: bytes) -> None:
         """Send a last answer, if the client is still there."""

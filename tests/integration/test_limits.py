@@ -154,7 +154,7 @@ def test_connections_over_the_bound_wait_for_a_place(start_cluster: StartCluster
 def test_large_bodies_wait_for_a_place(start_cluster: StartCluster) -> None:
     """So many at a time are read; the rest stay in the network, and small ones pass by."""
     node = start_cluster(0).leader
-    large = request("PUT", "/put/large", b'{"value":"' + b"x" * SMALL_BYTES + b'"}')
+    large = request("PUT", "/put/large", b'{"value":"' + b"x" * 2 * SMALL_BYTES + b'"}')
     with open_connections(node.endpoint, LARGE_BODIES + 1) as (late, *reading):
         for connection in reading:
             connection.sendall(large[:-1])

@@ -6,38 +6,41 @@ import pytest
 from gunicorn.config import Config
 from gunicorn.http import Request
 from gunicorn.http.unreader import IterUnreader
+from gunicorn.http.wsgi import create
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from kvstore.http.plain_exchange import connection_environ
 from kvstore.http.plain_head import PLAIN_BYTES, PLAIN_HEADERS, read_plain_head
 
 PUT = (
     b"PUT /put/a%2Fb:c;d@e?f=1?g HTTP/1.1\r\nHost: h:1\r\ncontent-type:application/json\r\n"
     b'If-Match: "1" , W/"2"\r\nContent-Length: 3\r\n\r\n{}\n'
 )
+CLIENT, SERVER, CONNECTION = ("127.0.0.1", 1), ("127.0.0.1", 2), object()
 NEWER = "GET /get/k HTTP/1.1\r\nHost: h\r\n"
 
 
-def gunicorn_reads(data: bytes) -> tuple[Any, ...]:
-    """What gunicorn makes of the bytes.
+def gunicorn_reads(data: bytes) -> tuple[dict[str, Any], bytes]:
+    """What gunicorn makes of the bytes: the environment, and the body.
 
     :raises Exception: it refuses them, or waits for more.
     """
     config = Config()
     config.set("http_parser", "python")
     config.set("forwarded_allow_ips", "")
-    read = Request(config, IterUnreader([data]), ("127.0.0.1", 1))
-    target = (read.method, read.uri, read.path, read.query)
-    assert read.body is not None
-    return *target, read.fragment, read.version, read.headers, read.scheme, read.body.read()
+    request = Request(config, IterUnreader([data]), CLIENT)
+    _, environ = create(request, CONNECTION, CLIENT, SERVER, config)  # type: ignore[call-overload]
+    return environ, environ["wsgi.input"].read()
 
 
 def test_the_plain_head_that_clients_send() -> None:
     head = read_plain_head(PUT)
     assert head is not None
-    assert head[:4] == ("PUT", "/put/a%2Fb:c;d@e?f=1?g", "/put/a%2Fb:c;d@e", "f=1?g")
-    assert head.headers[2] == ("IF-MATCH", '"1" , W/"2"')
-    assert PUT[head.size :] == b"{}\n"
+    assert head.environ["PATH_INFO"] == "/put/a/b:c;d@e"
+    assert head.environ["QUERY_STRING"] == "f=1?g"
+    assert head.environ["HTTP_IF_MATCH"] == '"1" , W/"2"'
+    assert (PUT[head.size :], head.length, head.keep_alive) == (b"{}\n", 3, True)
 
 
 PIECES = [
@@ -66,9 +69,13 @@ def test_what_is_read_is_what_gunicorn_reads(data: bytes) -> None:
     head = read_plain_head(data)
     if head is None:
         return
-    body = data[head.size :][: int(dict(head.headers).get("CONTENT-LENGTH", "0"))]
-    expected = (*head[:4], "", (1, 1), head.headers, "http", body)
-    assert gunicorn_reads(data) == expected
+    environ = connection_environ(Config(), CONNECTION, CLIENT, SERVER) | head.environ
+    body = data[head.size :][: head.length]
+    expected, expected_body = gunicorn_reads(data)
+    for differs in ("wsgi.input", "wsgi.errors", "wsgi.early_hints", "wsgi.multithread"):
+        environ.pop(differs, None)
+        expected.pop(differs, None)
+    assert (environ, body) == (expected, expected_body)
 
 
 @pytest.mark.parametrize(
