@@ -4,6 +4,7 @@ The response is parsed by geventhttpclient's parser (llhttp). Its connection poo
 checks idle sockets with ``select()``, which fails for descriptors from 1024 on.
 """
 
+from collections.abc import Callable
 from itertools import count
 from random import randrange
 from urllib.parse import urlsplit
@@ -66,11 +67,13 @@ class HttpTransport(Transport):
         self._socket: socket.socket | None = None
         self._numbers = count(randrange(2**32))
 
-    def send(self, message: Message, wake: Event) -> Answer:  # noqa: ARG002 (it leaves at once)
+    def send(self, message: Message, hold_back: Callable[[], bool]) -> Answer | None:
         message = replace(message, number=next(self._numbers))
         body = encode(message)
         request = b"%b%d\r\n\r\n%b" % (self._heads[type(message)], len(body), body)
         kind = ANSWERS[type(message)]
+        if not hold_back():
+            return None
         try:
             with gevent.Timeout(self._timeout_s):
                 response = self._exchange(request, new=isinstance(message, Hello))

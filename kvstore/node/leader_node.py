@@ -22,7 +22,7 @@ from kvstore.node.local_copy import LocalCopy
 from kvstore.node.node import Node
 from kvstore.node.replicator import Replicator
 from kvstore.node.storage import Storage
-from kvstore.node.transport import DelayedTransport, Transport
+from kvstore.node.transport import Transport
 from kvstore.node.vital import spawn_vital
 from kvstore.node.waiters import IndexWaiters
 
@@ -68,11 +68,9 @@ class LeaderNode(Node):
         )
         self._commit_waiters = IndexWaiters()
         self._watch = LeaderWatch(leader)
-
-        def connect_delayed(address: str) -> Transport:
-            return DelayedTransport(connect(address), self._delays[address])
-
-        self._replicator = Replicator(leader, connect_delayed, self._after_change, spawn_vital)
+        self._replicator = Replicator(
+            leader, connect, self._delays.__getitem__, self._after_change, spawn_vital
+        )
 
     def start(self) -> None:
         self._copy.start(self._after_change)

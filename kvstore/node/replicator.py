@@ -17,7 +17,8 @@ from gevent.event import Event
 from kvstore.core.conversation import BackOff, Conversation, End, Send, Step, Wait
 from kvstore.core.errors import TransportError
 from kvstore.core.leader import Leader
-from kvstore.core.messages import Answer, Message
+from kvstore.core.messages import Answer, Append, Message, SnapshotChunk
+from kvstore.node.delay import SimulatedDelay
 from kvstore.node.storage import Spawn
 from kvstore.node.transport import Transport
 
@@ -27,6 +28,7 @@ logger = logging.getLogger("kvstore")
 class Sender:
     """Executes the conversation with one follower.
 
+    :param delay: simulated before every replication request.
     :param after_change: called whenever an answer, or the lack of one, may have changed the
         leader's state.
     """
@@ -35,11 +37,13 @@ class Sender:
         self,
         conversation: Conversation,
         transport: Transport,
+        delay: SimulatedDelay,
         after_change: Callable[[], None],
     ) -> None:
         self.wake = Event()
         self._conversation = conversation
         self._transport = transport
+        self._delay = delay
         self._after_change = after_change
 
     def run(self) -> None:
@@ -62,13 +66,23 @@ class Sender:
         """:raises TransportError: a message got no usable answer, or the connection was closed."""
         match step:
             case Send(message):
-                answer = self._transport.send(message, self.wake)
+                answer = self._transport.send(message, partial(self._hold_back, message))
                 if answer is not None:
                     self._answered(message, answer)
             case Wait(seconds):
                 self._transport.wait(self.wake, seconds)
             case BackOff(seconds):
                 gevent.sleep(seconds)
+
+    def _hold_back(self, message: Message) -> bool:
+        """Simulate the delay. A heartbeat gives way to something new meanwhile.
+
+        :return: whether the message is to leave.
+        """
+        if not isinstance(message, Append | SnapshotChunk):
+            return True
+        is_heartbeat = isinstance(message, Append) and not message.entries
+        return self._delay.wait(self.wake if is_heartbeat else None)
 
     def _answered(self, message: Message, answer: Answer) -> None:
         if self._conversation.answered(message, answer, time.monotonic()):
@@ -85,6 +99,7 @@ class Replicator:
     """All senders of a leader.
 
     :param connect: makes the transport to an address.
+    :param delay_to: the simulated delay before requests to an address.
     :param spawn: starts a greenlet.
     """
 
@@ -92,11 +107,13 @@ class Replicator:
         self,
         leader: Leader,
         connect: Callable[[str], Transport],
+        delay_to: Callable[[str], SimulatedDelay],
         after_change: Callable[[], None],
         spawn: Spawn,
     ) -> None:
         self._leader = leader
         self._connect = connect
+        self._delay_to = delay_to
         self._after_change = after_change
         self._spawn = spawn
         self._senders: dict[str, Sender] = {}
@@ -112,7 +129,8 @@ class Replicator:
 
     def _start(self, address: str) -> None:
         conversation = Conversation(address, self._leader, random.uniform)
-        sender = Sender(conversation, self._connect(address), self._after_change)
+        transport, delay = self._connect(address), self._delay_to(address)
+        sender = Sender(conversation, transport, delay, self._after_change)
         self._senders[address] = sender
         self._greenlets[address] = self._spawn(partial(self._run, address, sender))
 

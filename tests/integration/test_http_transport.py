@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from itertools import repeat
 
 import pytest
-from gevent.event import Event
 
 from kvstore.core.errors import TransportError
 from kvstore.core.messages import BODY_LIMIT, Answer, Fetch, Hello, encode
@@ -76,9 +75,9 @@ def test_an_answer_without_end_is_left(kind: str) -> None:
     head, part, said = ENDLESS[kind]
     with peer(head, repeat(part)) as (transport, left):
         with pytest.raises(TransportError, match=said):
-            transport.send(HELLO, Event())
+            transport.send(HELLO, lambda: True)
         with pytest.raises(TransportError, match="the connection was closed"):
-            transport.send(FETCH, Event())
+            transport.send(FETCH, lambda: True)
     assert left.is_set()
 
 
@@ -87,7 +86,7 @@ def test_the_largest_answer_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     text = encode(ANSWER)
     head = OK + b"Content-Length: %d\r\n\r\n" % BODY_LIMIT
     with peer(head, [text, b" " * (BODY_LIMIT - len(text))]) as (transport, _):
-        assert transport.send(HELLO, Event()) == ANSWER
+        assert transport.send(HELLO, lambda: True) == ANSWER
         transport.close()
 
 
@@ -97,4 +96,4 @@ def test_the_largest_answer_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_address_that_nobody_can_have_is_not_reached(address: str) -> None:
     transport = HttpTransport(address, 1.0)
     with pytest.raises(TransportError):
-        transport.send(HELLO, Event())
+        transport.send(HELLO, lambda: True)

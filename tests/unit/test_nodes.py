@@ -61,7 +61,7 @@ class Link(Transport):
         self.up = Event()
         self.up.set()
 
-    def send(self, message: Message, wake: Event) -> Answer:  # noqa: ARG002
+    def send(self, message: Message, hold_back: Callable[[], bool]) -> Answer:  # noqa: ARG002
         self.up.wait()
         return handle(self._follower, message)
 
