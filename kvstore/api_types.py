@@ -7,7 +7,7 @@ a client needs no other. The messages between nodes are in ``core/messages.py``.
 
 from typing import Annotated, Any, Literal
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 Index = Annotated[int, Meta(ge=0)]
 """A position in the log, and so the version of a key; 0 = nothing yet."""
@@ -95,13 +95,107 @@ class OutcomeOpen(Struct, frozen=True, kw_only=True, tag_field="status", tag="er
 
     :param reason: for people.
     :param replicas_confirmed: followers that are known to hold it so far.
-    :param version: index of the write's entry; None where this leader cannot tell now whether an
+    :param version: index of the write's entry. Of a batch, that of its last operation's; those of
+        the others are just before it, in order. None where this leader cannot tell now whether an
         earlier attempt under the same idempotency key is in a log.
     """
 
     reason: str
     replicas_confirmed: Count
     version: Index | None
+
+
+# Batches
+
+Condition = Annotated[int, Meta(ge=0, le=2**63 - 1)] | Literal["*"]
+"""A version, or * for any."""
+
+
+class PutOperation(
+    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="operation", tag="put"
+):
+    """Write a value.
+
+    :param value: any JSON value, also null.
+    :param if_match: the version that the key must have; * = any.
+    :param if_none_match: the version that the key must not have; * = any.
+    """
+
+    key: Annotated[str, Meta(min_length=1)]
+    value: Any
+    if_match: Condition | UnsetType = UNSET
+    if_none_match: Condition | UnsetType = UNSET
+
+
+class DeleteOperation(
+    Struct,
+    frozen=True,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    tag_field="operation",
+    tag="delete",
+):
+    """Delete a key, whether or not it exists.
+
+    :param if_match: the version that the key must have; * = any.
+    :param if_none_match: the version that the key must not have; * = any.
+    """
+
+    key: Annotated[str, Meta(min_length=1)]
+    if_match: Condition | UnsetType = UNSET
+    if_none_match: Condition | UnsetType = UNSET
+
+
+class BatchBody(Struct, frozen=True, forbid_unknown_fields=True):
+    """Operations that enter the log together, or not at all.
+
+    :param operations: each sees what those before it did.
+    """
+
+    operations: Annotated[list[PutOperation | DeleteOperation], Meta(min_length=1, max_length=1000)]
+
+
+class Judged(Struct, frozen=True):
+    """What became of an operation of a batch that was refused.
+
+    :param holds: whether its precondition holds after the operations before it; it does where there
+        is none.
+    :param version: the key's newest version before the batch, if it exists.
+    """
+
+    key: str
+    holds: bool
+    version: Index | None
+
+
+class BatchRefused(Error, frozen=True):
+    """A key has another version than an operation of the batch asks for; nothing happened.
+
+    :param results: one for each operation, in order.
+    """
+
+    results: list[Judged]
+
+
+class Result(Struct, frozen=True):
+    """What an operation of a batch made.
+
+    :param version: index of its entry.
+    """
+
+    key: str
+    version: Index
+
+
+class BatchWritten(Struct, frozen=True, kw_only=True, tag_field="status", tag="ok"):
+    """Confirmed: the leader and W followers hold all of it.
+
+    :param results: one for each operation, in order.
+    :param replicas_confirmed: followers that are known to hold all of it.
+    """
+
+    results: list[Result]
+    replicas_confirmed: Count
 
 
 # Reads

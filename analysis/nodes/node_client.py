@@ -77,6 +77,14 @@ class NodeClient:
         """``DELETE /delete/<key>``; headers as in :meth:`put`."""
         return self.request("DELETE", key_path("delete", key), headers=_names(headers))
 
+    def batch(self, operations: list[Any], **headers: str) -> requests.Response:
+        """``POST /batch``; headers as in :meth:`put`.
+
+        :param operations: as :class:`.BatchBody` describes them.
+        """
+        body = {"operations": operations}
+        return self.request("POST", "/batch", json=body, headers=_names(headers))
+
     def put_confirmed(self, key: str, value: Any) -> int:
         """Put a value.
 

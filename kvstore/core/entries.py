@@ -96,6 +96,7 @@ class Entry(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={"reig
     :param fingerprint: hash of the request's payload; set when the idempotency key is.
     :param begins: the reign that begins with this noop; unset for every other entry.
     :param members: of a noop: all followers that the leader knows from here on.
+    :param continues: the next entry belongs to the same batch: whoever holds this one holds that.
     """
 
     index: Annotated[int, Meta(ge=1, le=2**63 - 1)]
@@ -108,6 +109,7 @@ class Entry(Struct, frozen=True, kw_only=True, omit_defaults=True, rename={"reig
     fingerprint: str | UnsetType = UNSET
     begins: ReignId | UnsetType = UNSET
     members: Members | UnsetType = UNSET
+    continues: bool = False
 
     @property
     def position(self) -> Position:

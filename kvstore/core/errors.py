@@ -16,6 +16,7 @@ one it must check first, or repeat the write under the same idempotency key.
     │   ├── NotLeader               only the leader takes writes
     │   ├── NotFollower             only a follower takes replication messages
     │   ├── PreconditionFailed      If-Match / If-None-Match does not hold
+    │   ├── BatchRefused            the precondition of an operation of a batch does not hold
     │   ├── KeyReused               an idempotency key was reused with another payload
     │   ├── NothingToForce          force_start has nothing to decide
     │   ├── NotReady                this node cannot serve reads now
@@ -90,6 +91,18 @@ class PreconditionFailed(DefiniteError):
     def __init__(self, version: int | None) -> None:
         super().__init__("precondition failed")
         self.version = version
+
+
+class BatchRefused(DefiniteError):
+    """A key's newest version is not the one that an operation of a batch asks for.
+
+    :param outcomes: of each operation its key, whether its precondition holds, and the key's newest
+        version before the batch; None when it does not exist.
+    """
+
+    def __init__(self, outcomes: list[tuple[str, bool, int | None]]) -> None:
+        super().__init__("precondition failed")
+        self.outcomes = outcomes
 
 
 class KeyReused(DefiniteError):

@@ -6,6 +6,7 @@ is durable. Only entries that are durable here are sent, so no follower is ever 
 that kept its disk.
 """
 
+from kvstore.core.entries import ReignId
 from kvstore.core.errors import (
     KeyReused,
     KvstoreError,
@@ -15,7 +16,7 @@ from kvstore.core.errors import (
     WriteRefused,
 )
 from kvstore.core.key_value_map import KeyValueMap
-from kvstore.core.leader_log import Write
+from kvstore.core.leader_log import Batch, Write
 from kvstore.core.leadership import Leadership, LeaderState
 from kvstore.core.preconditions import ALWAYS, Precondition
 
@@ -39,21 +40,46 @@ class Leader(Leadership):
         :raises PreconditionFailed: the key has another version.
         :raises OutcomeUnknown: it cannot be told now whether the idempotency key was used before.
         """
-        if self._takeover is None and (known := self.log.request(write.idempotency_key)):
-            if known.fingerprint != write.fingerprint:
-                raise KeyReused
-            return known.index
+        if known := self._index_of_first_attempt(write):
+            return known
+        reign = self._reign_for(write)
+        precondition.check(self.log.newest_version(write.key))
+        self.log.check_room()
+        return self.log.append(write, reign, now_s)
+
+    def propose_batch(self, batch: Batch, now_s: float) -> int:
+        """Append all operations of a batch, or none: like :meth:`propose`, it is one step.
+
+        :return: index of the last entry; the others are just before it.
+        :raises BatchRefused: the precondition of one of the operations does not hold.
+        :raises KvstoreError: as :meth:`propose` does, for the batch as a whole.
+        """
+        if known := self._index_of_first_attempt(batch):
+            return known
+        reign = self._reign_for(batch)
+        self.log.judge(batch)
+        self.log.check_room(len(batch.operations))
+        return self.log.append_batch(batch, reign, now_s)
+
+    def _index_of_first_attempt(self, write: Write | Batch) -> int | None:
+        """Of the entry that the same request has made before; None when it has made none."""
+        if self._takeover is not None or not (known := self.log.request(write.idempotency_key)):
+            return None
+        if known.fingerprint != write.fingerprint:
+            raise KeyReused
+        return known.index
+
+    def _reign_for(self, write: Write | Batch) -> ReignId:
+        """The reign in which a new write may be appended now."""
         if self._reign is None or (
             write.idempotency_key is not None and not self._quorum.has_begun
         ):
             raise self._refusal(write)
         if sum(progress.counts for progress in self.followers.values()) < self.write_quorum:
             raise NotEnoughFollowers
-        precondition.check(self.log.newest_version(write.key))
-        self.log.check_room()
-        return self.log.append(write, self._reign.id, now_s)
+        return self._reign.id
 
-    def _refusal(self, write: Write) -> KvstoreError:
+    def _refusal(self, write: Write | Batch) -> KvstoreError:
         # Until its first entry is confirmed, it may have been replaced without knowing it.
         if write.idempotency_key is not None:
             return OutcomeUnknown()

@@ -5,17 +5,19 @@ map then holds all of the log before it, and may be read once the first entry is
 """
 
 import hashlib
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from msgspec import UNSET, Raw, UnsetType
+from msgspec.structs import replace
 
 from kvstore.core.entries import Entry, Members, Operation, ReignId, RememberedRequest
-from kvstore.core.errors import Overloaded
+from kvstore.core.errors import BatchRefused, Overloaded
 from kvstore.core.export import MAX_ENTRIES
 from kvstore.core.key_value_map import KeyValueMap
 from kvstore.core.node_state import NodeState
+from kvstore.core.preconditions import Precondition
 from kvstore.core.quorum import WriteQuorum
 from kvstore.core.records import CutLog, SaveEntries
 from kvstore.core.replication_log import ReplicationLog
@@ -62,6 +64,29 @@ class Write:
         if self.value is not None:
             sha.update(self.value)
         return sha.hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Writes that a client asks for together: all of them enter the log, or none.
+
+    :param operations: at least one; the idempotency key is not theirs but the batch's. Each is
+        judged and executed as if those before it had been done, and nothing else in between.
+    :param idempotency_key: under which the client may repeat the request; None = it may not.
+    :param fingerprint: hash of all operations, with their preconditions; empty without an
+        idempotency key.
+    """
+
+    operations: Sequence[tuple[Write, Precondition]]
+    idempotency_key: str | None = None
+    fingerprint: str = ""
+
+    def indexes(self, last: int) -> range:
+        """The indexes of its entries.
+
+        :param last: index of the last one.
+        """
+        return range(last - len(self.operations) + 1, last + 1)
 
 
 class LeaderLog:
@@ -119,12 +144,27 @@ class LeaderLog:
         pending = self._pending_requests.get(idempotency_key)
         return pending or self.map.requests.get(idempotency_key)
 
-    def check_room(self) -> None:
-        """:raises Overloaded: too many entries, or too many bytes, are pending."""
-        pending = self.last_index - self.map.position.index
+    def check_room(self, count: int = 1) -> None:
+        """Whether so many entries may be appended.
+
+        :raises Overloaded: too many entries, or too many bytes, are pending.
+        """
+        pending = self.last_index - self.map.position.index + count
         limits = self.limits
-        if pending >= limits.max_pending or self._pending_bytes >= limits.max_pending_bytes:
+        if pending > limits.max_pending or self._pending_bytes >= limits.max_pending_bytes:
             raise Overloaded
+
+    def judge(self, batch: Batch) -> None:
+        """:raises BatchRefused: the precondition of one of its operations does not hold."""
+        written: dict[str, int | None] = {}
+        outcomes = []
+        for index, (write, precondition) in enumerate(batch.operations, self.last_index + 1):
+            newest = self.newest_version(write.key)
+            holds = precondition.holds(written.get(write.key, newest))
+            outcomes.append((write.key, holds, newest))
+            written[write.key] = index if write.operation == "put" else None
+        if not all(holds for _, holds, _ in outcomes):
+            raise BatchRefused(outcomes)
 
     def begin(self, reign: ReignId, members: Members, now_s: float) -> None:
         """Append the first entry of a reign.
@@ -148,21 +188,25 @@ class LeaderLog:
 
         :return: the index.
         """
-        entry = Entry(
-            index=self.last_index + 1,
-            epoch=reign.epoch,
-            reign_id=reign.id,
-            operation=write.operation,
-            key=write.key,
-            value=UNSET if write.value is None else write.value,
-            idempotency_key=UNSET if write.idempotency_key is None else write.idempotency_key,
-            fingerprint=UNSET if write.idempotency_key is None else write.fingerprint,
-        )
-        self._append(entry, now_s)
-        self._newest_pending[write.key] = entry
-        if (request := entry.request) is not None:
-            self._pending_requests[request.idempotency_key] = request
-        return entry.index
+        self._append([_entry(write, self.last_index + 1, reign)], now_s)
+        return self.last_index
+
+    def append_batch(self, batch: Batch, reign: ReignId, now_s: float) -> int:
+        """Give the next indexes to the operations of a batch.
+
+        :return: the last one, whose entry keeps the idempotency key.
+        """
+        entries = [
+            _entry(write, index, reign, continues=True)
+            for index, (write, _) in enumerate(batch.operations, self.last_index + 1)
+        ]
+        last = replace(entries[-1], continues=False)
+        if batch.idempotency_key is not None:
+            last = replace(
+                last, idempotency_key=batch.idempotency_key, fingerprint=batch.fingerprint
+            )
+        self._append([*entries[:-1], last], now_s)
+        return self.last_index
 
     def _append_noop(
         self, reign: ReignId, members: Members, now_s: float, begins: ReignId | UnsetType = UNSET
@@ -175,11 +219,16 @@ class LeaderLog:
             begins=begins,
             members=members,
         )
-        self._append(entry, now_s)
+        self._append([entry], now_s)
 
-    def _append(self, entry: Entry, now_s: float) -> None:
-        self._state.change(SaveEntries([entry]), now_s)
-        self._pending_bytes += entry.size
+    def _append(self, entries: list[Entry], now_s: float) -> None:
+        self._state.change(SaveEntries(entries), now_s)
+        for entry in entries:
+            self._pending_bytes += entry.size
+            if entry.operation != "noop":
+                self._newest_pending[entry.key] = entry
+            if (request := entry.request) is not None:
+                self._pending_requests[request.idempotency_key] = request
 
     def confirm(self, match_indexes: Collection[int]) -> None:
         """Advance the commit index, and apply what is confirmed.
@@ -212,3 +261,17 @@ class LeaderLog:
         )
         if index is not None:
             self._state.change(CutLog(index))
+
+
+def _entry(write: Write, index: int, reign: ReignId, *, continues: bool = False) -> Entry:
+    return Entry(
+        index=index,
+        epoch=reign.epoch,
+        reign_id=reign.id,
+        operation=write.operation,
+        key=write.key,
+        value=UNSET if write.value is None else write.value,
+        idempotency_key=UNSET if write.idempotency_key is None else write.idempotency_key,
+        fingerprint=UNSET if write.idempotency_key is None else write.fingerprint,
+        continues=continues,
+    )

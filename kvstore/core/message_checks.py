@@ -12,11 +12,16 @@ from kvstore.core.messages import Answer, Append, Fetched, SnapshotChunk
 
 
 def check_append(message: Append) -> None:
-    """:raises InvalidRequest: the entries are not consecutive, or the indexes do not fit."""
+    """Entries are consecutive, and never end within a batch.
+
+    :raises InvalidRequest: they are not, or the indexes do not fit.
+    """
     if message.last_index < message.end_index:
         raise _invalid("last_index is below the entries' indexes")
     if message.commit_index > message.last_index:
         raise _invalid("commit_index is above last_index")
+    if message.entries and message.entries[-1].continues:
+        raise _invalid("the entries end within a batch")
     _check_entries(message.prev, message.entries, message.epoch)
 
 

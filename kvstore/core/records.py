@@ -64,7 +64,7 @@ class SavePromise:
 
 @dataclass(frozen=True, slots=True)
 class SaveEntries:
-    """Entries were appended to the log."""
+    """Entries were appended to the log, all in one step: a storage saves all of them or none."""
 
     entries: list[Entry]
 

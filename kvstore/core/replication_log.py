@@ -86,14 +86,26 @@ class ReplicationLog:
     def after(self, index: int, through: int, max_entries: int = MAX_ENTRIES) -> list[Entry]:
         """Entries after an index, as many as fit into one message.
 
+        A batch is never cut, so that no node ever holds a part of one; where it alone is more than
+        fits, it travels alone.
+
         :param index: at least ``base.index``.
         :param through: highest index wanted.
         :param max_entries: entries in one message.
         :return: entries ``index + 1 …`` in order.
         """
         assert index >= self.base.index, "a cut entry was asked for"
-        base = self.base.index
-        return bounded(self._entries, index - base, through - base, max_entries)
+        start, stop = index - self.base.index, through - self.base.index
+        fitting = bounded(self._entries, start, stop, max_entries)
+        whole = len(fitting)
+        while whole > 0 and fitting[whole - 1].continues:
+            whole -= 1
+        if whole > 0 or not fitting:
+            return fitting[:whole]
+        end = start
+        while self._entries[end].continues:
+            end += 1
+        return self._entries[start : end + 1]
 
     def entries(self, behind: int = 0) -> list[Entry]:
         """All entries kept after an index, oldest first."""

@@ -1,17 +1,21 @@
-"""The routes for clients: put, get and delete."""
+"""The routes for clients: put, get and delete, and batches of puts and deletes."""
 
-from dataclasses import replace
+import hashlib
+from typing import Literal
 
+import msgspec
 from flask import Blueprint, Response, request
 from gevent.hub import get_hub
-from msgspec import Raw
+from msgspec import UNSET, Raw, Struct, UnsetType
 
 from kvstore.api_types import NotFound
 from kvstore.core.entries import Operation
-from kvstore.core.errors import OutcomeUnknown, WriteRefused
-from kvstore.core.leader_log import Write
-from kvstore.core.preconditions import Precondition
+from kvstore.core.errors import InvalidRequest, OutcomeUnknown, WriteRefused
+from kvstore.core.leader_log import Batch, Write
+from kvstore.core.preconditions import ALWAYS, Precondition, Versions
+from kvstore.http.batch_body import limit_bytes, operations_of
 from kvstore.http.parser_pool import ParserPool
+from kvstore.http.parser_process import Parse, value_of
 from kvstore.http.request_parts import (
     check_key,
     idempotency_key,
@@ -22,6 +26,7 @@ from kvstore.http.request_parts import (
 )
 from kvstore.http.responses import is_large, item_response, json_response
 from kvstore.node.node import Node
+from kvstore.node.turn import Turn
 
 READ_ENDPOINT = "client.get"
 """The one endpoint that takes a query: ``min_version``."""
@@ -29,6 +34,8 @@ READ_ENDPOINT = "client.get"
 BODY_PER_VALUE = 3
 """A body may be larger than its value: \\u escapes take up to three times the UTF-8 bytes."""
 BODY_EXTRA_BYTES = 4096
+BATCH_EXTRA_BYTES = 1 << 20
+"""Of a batch's body, for what is neither key nor value: a kibibyte for each operation."""
 
 
 def client_routes(node: Node, max_key_bytes: int, max_value_bytes: int) -> Blueprint:
@@ -44,7 +51,8 @@ def client_routes(node: Node, max_key_bytes: int, max_value_bytes: int) -> Bluep
     def put(key: str) -> Response:
         node.check_leads()
         check_key(key, max_key_bytes)
-        return _write(node, "put", key, _read_value(parsers, max_value_bytes))
+        body_bytes = max_value_bytes * BODY_PER_VALUE + BODY_EXTRA_BYTES
+        return _write(node, "put", key, _read(parsers, value_of, body_bytes, max_value_bytes))
 
     @routes.route("/delete/<key:key>", methods=["DELETE"])
     @routes.route("/kv/<key:key>", methods=["DELETE"])
@@ -55,11 +63,19 @@ def client_routes(node: Node, max_key_bytes: int, max_value_bytes: int) -> Bluep
         read_body(request.environ, BODY_EXTRA_BYTES)
         return _write(node, "delete", key, None)
 
+    @routes.post("/batch")
+    def batch() -> Response:
+        node.check_leads()
+        body_bytes = limit_bytes(max_value_bytes) * BODY_PER_VALUE + BATCH_EXTRA_BYTES
+        lines = _read(parsers, operations_of, body_bytes, max_value_bytes)
+        return json_response(node.write_batch(_batch_of(lines, max_key_bytes)))
+
     @routes.route("/get/<key:key>")
     @routes.route("/kv/<key:key>")
     def get(key: str) -> Response:
         check_key(key, max_key_bytes)
-        wanted, known = _if_match(), version_tags(request.environ, "If-None-Match", weak=True)
+        wanted = Precondition.of(version_tags(request.environ, "If-Match", weak=False), None)
+        known = version_tags(request.environ, "If-None-Match", weak=True)
         item = node.read(key, min_version(request.environ))
         if item is None:
             return json_response(NotFound(found=False), 404)
@@ -73,7 +89,10 @@ def client_routes(node: Node, max_key_bytes: int, max_value_bytes: int) -> Bluep
 
 
 def _write(node: Node, operation: Operation, key: str, value: Raw | None) -> Response:
-    precondition = _precondition()
+    precondition = Precondition.of(
+        version_tags(request.environ, "If-Match", weak=False),
+        version_tags(request.environ, "If-None-Match", weak=True),
+    )
     write = Write(operation, key, value, idempotency_key(request.environ))
     if write.idempotency_key is not None and value is not None and is_large(value):
         # Hashing releases the interpreter's lock: the loop goes on beside the thread.
@@ -82,26 +101,62 @@ def _write(node: Node, operation: Operation, key: str, value: Raw | None) -> Res
     return json_response(written, 200, {"ETag": f'"{written.version}"'})
 
 
-def _read_value(parsers: ParserPool, max_bytes: int) -> Raw:
+class _Operation(Struct, frozen=True, array_like=True):
+    """A line of what :func:`operations_of` returns; a put has a value."""
+
+    key: str
+    if_match: int | Literal["*"] | None
+    if_none_match: int | Literal["*"] | None
+    value: Raw | UnsetType = UNSET
+
+
+_decode_operation = msgspec.json.Decoder(_Operation).decode
+
+
+def _batch_of(lines: Raw, max_key_bytes: int) -> Batch:
+    operations, turn = [], Turn()
+    for number, line in enumerate(bytes(lines).split(b"\n")):
+        operation = _decode_operation(line)
+        try:
+            check_key(operation.key, max_key_bytes)
+        except InvalidRequest as error:
+            raise InvalidRequest(f"operations[{number}]: {error}") from None
+        operations.append((_write_of(operation), _precondition_of(operation)))
+        turn.give_way()
+    key = idempotency_key(request.environ)
+    return Batch(operations, key, "" if key is None else _fingerprint(lines))
+
+
+def _write_of(operation: _Operation) -> Write:
+    if operation.value is UNSET:
+        return Write("delete", operation.key)
+    return Write("put", operation.key, operation.value.copy())
+
+
+def _precondition_of(operation: _Operation) -> Precondition:
+    if operation.if_match is operation.if_none_match is None:
+        return ALWAYS
+    return Precondition.of(_versions(operation.if_match), _versions(operation.if_none_match))
+
+
+def _versions(condition: int | Literal["*"] | None) -> Versions:
+    return frozenset((condition,)) if isinstance(condition, int) else condition
+
+
+def _fingerprint(lines: Raw) -> str:
+    def digest() -> str:
+        return hashlib.sha256(memoryview(lines)).hexdigest()
+
+    return get_hub().threadpool.apply(digest) if is_large(lines) else digest()
+
+
+def _read(parsers: ParserPool, parse: Parse, body_bytes: int, max_value_bytes: int) -> Raw:
+    """Read and parse the body of a write."""
     try:
-        with whole_body(request.environ, max_bytes * BODY_PER_VALUE + BODY_EXTRA_BYTES) as parts:
-            return parsers.value_of(parts, max_bytes)
+        with whole_body(request.environ, body_bytes) as parts:
+            return parsers.parse(parse, parts, max_value_bytes)
     except WriteRefused:
         # It may be a repeated request, whose first attempt is in the log.
         if idempotency_key(request.environ) is not None:
             raise OutcomeUnknown from None
         raise
-
-
-def _if_match() -> Precondition:
-    wanted = version_tags(request.environ, "If-Match", weak=False)
-    return Precondition(exists=True) if wanted == "*" else Precondition(versions=wanted)
-
-
-def _precondition() -> Precondition:
-    wanted, unwanted = _if_match(), version_tags(request.environ, "If-None-Match", weak=True)
-    if unwanted != "*":
-        return replace(wanted, not_versions=unwanted)
-    if wanted.exists:
-        return Precondition(versions=frozenset())  # must exist, and must not: no version will do
-    return replace(wanted, exists=False)

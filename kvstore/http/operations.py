@@ -37,6 +37,13 @@ _WRITE_PARAMETERS = ("key", "if_match", "if_none_match", "idempotency_key")
 _PROTECTED = (401, 403)
 
 _PUT = Operation("Write a value", _WRITE, _WRITE_ERRORS, _WRITE_PARAMETERS, api.PutBody)
+_BATCH = Operation(
+    "Write and delete up to 1,000 keys; all of it enters the log, or nothing",
+    {200: api.BatchWritten, 412: api.BatchRefused, 503: api.Refused, 504: api.OutcomeOpen},
+    (403, 413, 422),
+    ("idempotency_key",),
+    api.BatchBody,
+)
 _DELETE = Operation(
     "Delete a key, whether or not it exists", _WRITE, _WRITE_ERRORS, _WRITE_PARAMETERS
 )
@@ -66,6 +73,7 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
     "/get/{key}": {"get": _GET},
     "/delete/{key}": {"delete": _DELETE},
     "/kv/{key}": {"get": _GET, "put": _PUT, "delete": _DELETE},
+    "/batch": {"post": _BATCH},
     "/admin/set_quorum": {"post": _SET_QUORUM},
     "/admin/set_delay": {"post": _SET_DELAY},
     "/admin/store": {"get": _STORE},

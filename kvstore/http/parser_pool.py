@@ -16,7 +16,7 @@ from msgspec import Raw
 
 from kvstore.core.errors import WriteRefused
 from kvstore.http import parser_process
-from kvstore.http.parser_process import ANSWER, KINDS, REQUEST, value_of
+from kvstore.http.parser_process import ANSWER, KINDS, PARSES, REQUEST, Parse
 from kvstore.node.turn import Turn
 
 logger = logging.getLogger("kvstore")
@@ -35,7 +35,7 @@ _PACKAGE_PARENT = Path(__file__).parents[2]
 
 
 class ParserPool:
-    """Takes values out of bodies.
+    """Takes values and operations out of bodies.
 
     :param wait_s: how long a large body waits for a process.
     :param parse_timeout_s: how long a process may take for one body.
@@ -47,22 +47,22 @@ class ParserPool:
         self._free = BoundedSemaphore(PARSERS)
         self._idle: list[_Parser] = []
 
-    def value_of(self, body: Sequence[bytes], max_bytes: int) -> Raw:
-        """Take the value out of a body, as :func:`.parser_process.value_of` does.
+    def parse(self, parse: Parse, body: Sequence[bytes], max_bytes: int) -> Raw:
+        """Parse a body as one of ``parser_process.PARSES`` does.
 
         :param body: its parts.
-        :param max_bytes: limit of the value.
-        :raises InvalidRequest: the body is not JSON, or no object with a ``value``.
-        :raises TooLarge: the value is over its limit.
+        :param max_bytes: limit of a value.
+        :raises InvalidRequest: the body is not what it should be.
+        :raises TooLarge: something in it is over its limit.
         :raises WriteRefused: too many large bodies are being parsed, or this one broke its parser.
         """
         if sum(map(len, body)) <= SMALL_BYTES:
-            return Raw(value_of(b"".join(body), max_bytes))
+            return Raw(parse(b"".join(body), max_bytes))
         if not self._free.acquire(timeout=self.wait_s):
             raise WriteRefused("too many large bodies are being parsed")
         try:
             with self._parser() as parser:
-                kind, text = parser.parse(body, max_bytes)
+                kind, text = parser.parse(PARSES.index(parse), body, max_bytes)
         finally:
             self._free.release()
         if kind is not None:
@@ -119,14 +119,15 @@ class _Parser:
         return True
 
     def parse(
-        self, body: Sequence[bytes], max_bytes: int
+        self, number: int, body: Sequence[bytes], max_bytes: int
     ) -> tuple[type[Exception] | None, bytearray]:
         """Have one body parsed.
 
-        :return: the kind of error or None, and its text or the canonical value.
+        :param number: of what parses it.
+        :return: the kind of error or None, and its text or what was taken out of the body.
         :raises OSError: the process ended; it must be killed after any exception.
         """
-        self._socket.sendall(REQUEST.pack(sum(map(len, body)), max_bytes))
+        self._socket.sendall(REQUEST.pack(number, sum(map(len, body)), max_bytes))
         turn = Turn()
         for part in body:
             self._socket.sendall(part)

@@ -1,4 +1,4 @@
-"""How the value is taken out of a put's body, and the program that does it for large bodies.
+"""What is taken out of the bodies of writes, and the program that does it for large bodies.
 
 The program, ``python -m kvstore.http.parser_process``, runs beside the node, because parsing holds
 Python's global lock: a thread of the node would stop the event loop too. It takes one body after
@@ -11,19 +11,21 @@ import signal
 import socket
 import struct
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 from kvstore.core.errors import InvalidRequest, TooLarge
 from kvstore.http import strict_json
+from kvstore.http.batch_body import operations_of
 from kvstore.http.parentage import end_with_parent
 
-REQUEST = struct.Struct("!QQ")
-"""Size of the body that follows, limit of its value."""
+REQUEST = struct.Struct("!BQQ")
+"""How to parse the body that follows, as an index into ``PARSES``, its size, limit of a value."""
 ANSWER = struct.Struct("!BQ")
 """What follows, as an index into ``KINDS``, and its size."""
 KINDS = (None, InvalidRequest, TooLarge)
-"""The canonical value, or the text of an error."""
+"""What was taken out of the body, or the text of an error."""
 
 _NICENESS = 5
 
@@ -43,6 +45,11 @@ def value_of(body: bytes, max_bytes: int) -> bytes:
     if len(value) > max_bytes:
         raise TooLarge(f"the value is larger than {max_bytes} bytes")
     return value
+
+
+Parse = Callable[[bytes, int], bytes]
+"""Takes what is to be stored out of a body; its second argument is the limit of a value."""
+PARSES: tuple[Parse, ...] = (value_of, operations_of)
 
 
 def main() -> None:
@@ -68,15 +75,15 @@ def serve(connection: socket.socket) -> None:
     """
     requests = connection.makefile("rb")
     while len(head := requests.read(REQUEST.size)) == REQUEST.size:
-        size, max_bytes = REQUEST.unpack(head)
-        kind, text = _parse(requests.read(size), max_bytes)
+        number, size, max_bytes = REQUEST.unpack(head)
+        kind, text = _parse(PARSES[number], requests.read(size), max_bytes)
         connection.sendall(ANSWER.pack(KINDS.index(kind), len(text)))
         connection.sendall(text)
 
 
-def _parse(body: bytes, max_bytes: int) -> tuple[type[Exception] | None, bytes]:
+def _parse(parse: Parse, body: bytes, max_bytes: int) -> tuple[type[Exception] | None, bytes]:
     try:
-        return None, value_of(body, max_bytes)
+        return None, parse(body, max_bytes)
     except (InvalidRequest, TooLarge) as error:
         return type(error), str(error).encode()
 

@@ -21,6 +21,7 @@ STATUS: dict[type[errors.KvstoreError], int] = {
     errors.RequestTimeout: 408,
     errors.NothingToForce: 409,
     errors.PreconditionFailed: 412,
+    errors.BatchRefused: 412,
     errors.TooLarge: 413,
     errors.KeyReused: 422,
     errors.NotReady: 503,
@@ -101,6 +102,9 @@ def _error_body(error: errors.KvstoreError) -> msgspec.Struct:
             body = api_types.NotLeader(text, error.leader_url)
         case errors.PreconditionFailed():
             body = api_types.PreconditionFailed(text, error.version)
+        case errors.BatchRefused():
+            judged = [api_types.Judged(*outcome) for outcome in error.outcomes]
+            body = api_types.BatchRefused(text, judged)
         case errors.NotApplied():
             body = api_types.NotApplied(text, error.applied_index)
         case errors.WriteRefused():

@@ -8,7 +8,7 @@ from kvstore.core.entries import Item
 from kvstore.core.errors import NotLeader
 from kvstore.core.follower import Follower
 from kvstore.core.key_value_map import KeyValueMap
-from kvstore.core.leader_log import Write
+from kvstore.core.leader_log import Batch, Write
 from kvstore.core.messages import Answer, Append, Claim, Fetch, Hello, Message, SnapshotChunk
 from kvstore.core.preconditions import Precondition
 from kvstore.node.local_copy import LocalCopy
@@ -97,6 +97,9 @@ class FollowerNode(Node):
         raise NotLeader(self._follower.promise.leader_url)
 
     def write(self, write: Write, precondition: Precondition) -> NoReturn:  # noqa: ARG002
+        self.check_leads()
+
+    def write_batch(self, batch: Batch) -> NoReturn:  # noqa: ARG002
         self.check_leads()
 
     def set_quorum(self, size: int) -> NoReturn:  # noqa: ARG002

@@ -6,13 +6,21 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import NoReturn
 
-from kvstore.api_types import DelayFigures, FollowerStatus, Forced, Status, Written
+from kvstore.api_types import (
+    BatchWritten,
+    DelayFigures,
+    FollowerStatus,
+    Forced,
+    Result,
+    Status,
+    Written,
+)
 from kvstore.core.changes import LeaderWatch
 from kvstore.core.entries import Item
 from kvstore.core.errors import NotFollower, QuorumNotReached
 from kvstore.core.key_value_map import KeyValueMap
 from kvstore.core.leader import Leader
-from kvstore.core.leader_log import Write
+from kvstore.core.leader_log import Batch, Write
 from kvstore.core.leadership import LeaderState
 from kvstore.core.messages import Message
 from kvstore.core.preconditions import Precondition
@@ -100,8 +108,24 @@ class LeaderNode(Node):
         raise NotFollower
 
     def write(self, write: Write, precondition: Precondition) -> Written:
+        index = self._leader.propose(write, time.monotonic(), precondition)
+        replicas = self._wait_for_quorum(index)
+        return Written(key=write.key, version=index, replicas_confirmed=replicas)
+
+    def write_batch(self, batch: Batch) -> BatchWritten:
+        last = self._leader.propose_batch(batch, time.monotonic())
+        replicas = self._wait_for_quorum(last)
+        keys = (write.key for write, _ in batch.operations)
+        results = [*map(Result, keys, batch.indexes(last))]
+        return BatchWritten(results=results, replicas_confirmed=replicas)
+
+    def _wait_for_quorum(self, index: int) -> int:
+        """Have an entry that was just appended replicated.
+
+        :return: how many followers are known to hold it.
+        :raises QuorumNotReached: too few of them do, in time.
+        """
         leader = self._leader
-        index = leader.propose(write, time.monotonic(), precondition)
         reign = leader.reign
         self._after_change()
         if leader.reign is not None and leader.log.commit_index < index:
@@ -112,7 +136,7 @@ class LeaderNode(Node):
         replicas = leader.replicas(index)
         if leader.log.commit_index < index:
             raise QuorumNotReached(index, replicas)
-        return Written(key=write.key, version=index, replicas_confirmed=replicas)
+        return replicas
 
     def set_quorum(self, size: int) -> None:
         self._leader.set_quorum(size)

@@ -5,10 +5,10 @@ A node itself refuses what only the other role does, so no route has to know the
 
 from abc import ABC, abstractmethod
 
-from kvstore.api_types import Forced, Status, Written
+from kvstore.api_types import BatchWritten, Forced, Status, Written
 from kvstore.core.entries import Item
 from kvstore.core.key_value_map import KeyValueMap
-from kvstore.core.leader_log import Write
+from kvstore.core.leader_log import Batch, Write
 from kvstore.core.messages import Answer, Message
 from kvstore.core.preconditions import Precondition
 
@@ -68,6 +68,14 @@ class Node(ABC):
 
         :raises DefiniteError: it was refused, and nothing happened.
         :raises QuorumNotReached: it is in the log, and may still be confirmed.
+        """
+
+    @abstractmethod
+    def write_batch(self, batch: Batch) -> BatchWritten:
+        """Append all operations of a batch, and wait for the quorum of the last one.
+
+        :raises DefiniteError: it was refused, and nothing happened.
+        :raises QuorumNotReached: all of it is in the log, and may still be confirmed.
         """
 
     @abstractmethod

@@ -9,7 +9,7 @@ from kvstore.core.errors import KvstoreError, QuorumNotReached
 from kvstore.core.idempotency_table import IdempotencyTable
 from kvstore.core.key_value_map import KeyValueMap
 from kvstore.core.leader import Leader
-from kvstore.core.leader_log import LeaderLog, Write
+from kvstore.core.leader_log import Batch, LeaderLog, Write
 from kvstore.core.messages import Answer, Append
 from kvstore.core.preconditions import Precondition
 from kvstore.core.progress import FollowerProgress, Stage, find_twin
@@ -94,9 +94,11 @@ apply_through = LeaderLog._apply_through
 
 
 @planted(LeaderLog._append, SIMULATOR)
-def the_leader_sends_what_is_not_durable_yet(self: LeaderLog, entry: Entry, now_s: float) -> None:
-    append(self, entry, now_s)
-    self.durable_index = entry.index
+def the_leader_sends_what_is_not_durable_yet(
+    self: LeaderLog, entries: list[Entry], now_s: float
+) -> None:
+    append(self, entries, now_s)
+    self.durable_index = entries[-1].index
 
 
 @planted(LeaderLog._apply_through, SIMULATOR)
@@ -146,7 +148,7 @@ def a_repeated_request_makes_a_second_entry(
     Leader._refusal, "test_leader.py::test_a_retry_is_open_while_the_table_of_requests_is_not_known"
 )
 def a_repeated_request_is_refused_though_it_may_have_been_done(
-    self: Leader, write: Write
+    self: Leader, write: Write | Batch
 ) -> KvstoreError:
     return refusal_of(self, replace(write, idempotency_key=None))
 

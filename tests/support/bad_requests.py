@@ -30,6 +30,13 @@ def admin(route: str, body: bytes) -> bytes:
     return request("POST", f"/admin/{route}", body)
 
 
+def batch(*operations: bytes, header: str = "X: x") -> bytes:
+    return request("POST", "/batch", b'{"operations":[%b]}' % b",".join(operations), header)
+
+
+PUT = b'{"operation":"put","key":"known","value":1}'
+
+
 @dataclass(frozen=True)
 class Bad:
     """A bad request.
@@ -159,6 +166,14 @@ BAD_WRITES = _bad(
             "If-Match that is no tag": put(BODY, "If-Match: 1"),
             "If-Match of star and tag": put(BODY, 'If-Match: *, "1"'),
             "If-None-Match that is no tag": put(BODY, "If-None-Match: none"),
+            "batch of nothing": batch(),
+            "batch of 1,001 operations": batch(*[PUT] * 1001),
+            "batch that ends with no operation": batch(PUT, b"1"),
+            "batch with a put without a value": batch(PUT, b'{"operation":"put","key":"k"}'),
+            "batch with a long key": batch(PUT, PUT.replace(b"known", LONG_KEY.encode())),
+            "batch with an unknown condition": batch(PUT[:-1] + b',"if_matches":1}'),
+            "batch with a list of versions": batch(PUT[:-1] + b',"if_match":[1]}'),
+            "batch with an empty Idempotency-Key": batch(PUT, header="Idempotency-Key:"),
             "quorum that is true": admin("set_quorum", b'{"quorum": true}'),
             "quorum above the followers": admin("set_quorum", b'{"quorum": 2}'),
             "delay that is NaN": admin("set_delay", b'{"min_ms": 0, "max_ms": NaN}'),
@@ -169,6 +184,7 @@ BAD_WRITES = _bad(
         409: {"force_start where nobody is waited for": admin("force_start", b"")},
         413: {
             "large value": put(b'{"value": "' + b"x" * (MAX_VALUE_BYTES - 1) + b'"}'),
+            "large batch": batch(*[PUT[:-2] + b'"' + b"x" * MAX_VALUE_BYTES + b'"}'] * 2),
             "large body": put(BODY + b" " * LARGE_CHUNK),
             "length of 4,000 digits": framed("Content-Length: " + "9" * 4000),
             "large chunk": chunked(b"%x\r\n" % (2 * LARGE_CHUNK) + b" " * (2 * LARGE_CHUNK)),
@@ -189,6 +205,7 @@ BAD_REQUESTS = NO_HTTP | BAD_TARGETS | BAD_WRITES
 # They end before what they announced; a follower refuses them as writes.
 CUT_OFF = {
     "body": put(BODY)[:-1],
+    "body of a batch": batch(PUT)[:-1],
     "body of a delete": request("DELETE", "/kv/known", b"{}   ")[:-3],
     "body of force_start": admin("force_start", b"{}")[:-1],
     "body in chunks": chunked(b"c\r\n" + BODY + b"\r\n"),

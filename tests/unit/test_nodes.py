@@ -8,6 +8,7 @@ from gevent.event import Event
 
 from kvstore.core.errors import QuorumNotReached
 from kvstore.core.follower import Follower
+from kvstore.core.leader_log import Batch
 from kvstore.core.leadership import LeaderState
 from kvstore.core.messages import Answer, Message
 from kvstore.core.node_state import NodeState
@@ -134,4 +135,22 @@ def test_a_timed_out_write_stays_and_a_retry_waits_for_it() -> None:
     assert again.value.version == first.value.version
     link.up.set()
     wait_until(lambda: node.status().commit_index == first.value.version)
+    node.stop()
+
+
+def test_a_batch_is_answered_when_the_quorum_holds_the_last_of_it() -> None:
+    link = Link()
+    node = started_leader(link)
+    batch = Batch([(write(key), ALWAYS) for key in "abc"], "once", "f")
+    link.up.clear()
+    with pytest.raises(QuorumNotReached) as late:
+        node.write_batch(batch)
+    link.up.set()
+    wait_until(lambda: node.status().commit_index == late.value.version)
+    written = node.write_batch(batch)
+    first = node.status().last_index - 2
+    results = [(result.key, result.version) for result in written.results]
+    assert results == [("a", first), ("b", first + 1), ("c", first + 2)]
+    assert late.value.version == first + 2
+    assert written.replicas_confirmed == 1
     node.stop()

@@ -48,7 +48,7 @@ def outcome(body: list[bytes], pool: ParserPool | None = None) -> bytes | tuple[
     try:
         if pool is None:
             return value_of(b"".join(body), MAX_BYTES)
-        return bytes(pool.value_of(body, MAX_BYTES))
+        return bytes(pool.parse(value_of, body, MAX_BYTES))
     except DefiniteError as error:
         return type(error), str(error)
 
@@ -87,7 +87,7 @@ def test_the_same_at_once_and_in_a_process(
 
 @pytest.mark.parametrize("dies", [True, False])
 def test_a_parser_that_does_not_answer_refuses_its_body_only(pool: ParserPool, dies: bool) -> None:
-    pool.value_of([LARGE], MAX_BYTES)
+    pool.parse(value_of, [LARGE], MAX_BYTES)
     (first,) = parsers()
     first.suspend()
     pool.parse_timeout_s = PARSE_TIMEOUT_S if dies else 0.05
@@ -97,13 +97,13 @@ def test_a_parser_that_does_not_answer_refuses_its_body_only(pool: ParserPool, d
         first.kill()
     assert broken.get() == (WriteRefused, "the body could not be parsed")
     pool.parse_timeout_s = PARSE_TIMEOUT_S
-    assert bytes(pool.value_of([LARGE], MAX_BYTES)) == value_of(LARGE, MAX_BYTES)
+    assert bytes(pool.parse(value_of, [LARGE], MAX_BYTES)) == value_of(LARGE, MAX_BYTES)
     wait_for_parsers(1)
     assert parsers() != [first]
 
 
 def test_bodies_do_not_wait_for_ever(pool: ParserPool) -> None:
-    held = [gevent.spawn(pool.value_of, [LARGE], MAX_BYTES) for _ in range(PARSERS)]
+    held = [gevent.spawn(pool.parse, value_of, [LARGE], MAX_BYTES) for _ in range(PARSERS)]
     gevent.sleep(0)
     pool.wait_s = 0.0
     refused = (WriteRefused, "too many large bodies are being parsed")
@@ -114,11 +114,11 @@ def test_bodies_do_not_wait_for_ever(pool: ParserPool) -> None:
 
 
 def test_a_parser_ends_with_the_node_only(pool: ParserPool) -> None:
-    pool.value_of([LARGE], MAX_BYTES)
+    pool.parse(value_of, [LARGE], MAX_BYTES)
     (process,) = parsers()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         os.kill(process.pid, number)
-    assert bytes(pool.value_of([LARGE], MAX_BYTES)) == value_of(LARGE, MAX_BYTES)
+    assert bytes(pool.parse(value_of, [LARGE], MAX_BYTES)) == value_of(LARGE, MAX_BYTES)
     assert parsers() == [process]
     pool._idle.pop()._socket.close()
     process.wait(timeout=20)

@@ -384,7 +384,7 @@ def test_the_stored_names_are_those_of_this_format() -> None:
         ["epoch", "index", "reign_id"],
         [
             *("index", "epoch", "reign", "operation", "key", "value"),
-            *("idempotency_key", "fingerprint", "begins", "members"),
+            *("idempotency_key", "fingerprint", "begins", "members", "continues"),
         ],
     ), "a name that changes needs another FORMAT: reading ignores unknown names"
 
