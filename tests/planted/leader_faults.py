@@ -3,9 +3,12 @@
 from collections.abc import Collection
 from dataclasses import replace
 
-from kvstore.api_types import Written
-from kvstore.core.entries import Entry, Position, RememberedRequest
-from kvstore.core.errors import KvstoreError, QuorumNotReached
+from msgspec import structs
+
+from kvstore.api_types import BatchWritten, Written
+from kvstore.core.entries import Entry, Position, ReignId, RememberedRequest
+from kvstore.core.errors import BatchRefused, KvstoreError, QuorumNotReached
+from kvstore.core.export import MAX_ENTRIES, bounded
 from kvstore.core.idempotency_table import IdempotencyTable
 from kvstore.core.key_value_map import KeyValueMap
 from kvstore.core.leader import Leader
@@ -186,3 +189,64 @@ def a_timed_out_entry_is_removed(
             log.last = before
             self._leader.log.durable_index = before.index
         raise
+
+
+# Batches
+
+append_batch = LeaderLog.append_batch
+judge = LeaderLog.judge
+written_batch = LeaderNode.write_batch
+
+
+@planted(LeaderLog.judge, SIMULATOR)
+def a_refused_batch_leaves_its_first_entry_in_the_log(self: LeaderLog, batch: Batch) -> None:
+    try:
+        judge(self, batch)
+    except BatchRefused:
+        first, last = batch.operations[0], self.replication_log.last
+        reign = ReignId(last.epoch, 0, last.reign_id, last.reign_id)
+        append_batch(self, Batch([first]), reign, 0.0)
+        raise
+
+
+@planted(LeaderLog.judge, SIMULATOR)
+def an_operation_does_not_see_the_earlier_ones_of_its_batch(self: LeaderLog, batch: Batch) -> None:
+    newest = [self.newest_version(write.key) for write, _ in batch.operations]
+    outcomes = [
+        (write.key, precondition.holds(version), version)
+        for (write, precondition), version in zip(batch.operations, newest, strict=True)
+    ]
+    if not all(holds for _, holds, _ in outcomes):
+        raise BatchRefused(outcomes)
+
+
+@planted(LeaderLog.judge, SIMULATOR)
+def the_outcomes_of_a_refused_batch_are_shifted_by_one(self: LeaderLog, batch: Batch) -> None:
+    try:
+        judge(self, batch)
+    except BatchRefused as refused:
+        raise BatchRefused([*refused.outcomes[1:], refused.outcomes[0]]) from None
+
+
+@planted(LeaderLog._append, SIMULATOR)
+def a_batch_is_saved_entry_by_entry(self: LeaderLog, entries: list[Entry], now_s: float) -> None:
+    for entry in entries:
+        append(self, [entry], now_s)
+
+
+@planted(ReplicationLog.after, SIMULATOR)
+def a_message_ends_where_it_is_full_even_within_a_batch(
+    self: ReplicationLog, index: int, through: int, max_entries: int = MAX_ENTRIES
+) -> list[Entry]:
+    base = self.base.index
+    return bounded(self._entries, index - base, through - base, max_entries)
+
+
+@planted(
+    LeaderNode.write_batch,
+    "test_nodes.py::test_a_batch_is_answered_when_the_quorum_holds_the_last_of_it",
+)
+def the_versions_of_a_batch_are_shifted_by_one(self: LeaderNode, batch: Batch) -> BatchWritten:
+    written = written_batch(self, batch)
+    shifted = [structs.replace(each, version=each.version - 1) for each in written.results]
+    return structs.replace(written, results=shifted)

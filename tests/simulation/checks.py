@@ -39,6 +39,7 @@ class Checks:
         :param before: what the machine held.
         :param known: its promise.
         """
+        require(machine.durable.is_whole, "no part of a batch", machine, "keeps", record)
         if isinstance(record, ReplaceState):
             self._ledger.is_on(machine)
         if not machine.is_follower:
@@ -90,6 +91,8 @@ class Checks:
             part = log.at(index)
             same = part is not None and equal(kv_map, part)
             require(same, "copies equal the order", process, "serves other items")
+            whole = part is not None and part.is_whole
+            require(whole, "no part of a batch", process, "serves one, up to", index)
 
     # Followers
 

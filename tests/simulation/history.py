@@ -62,6 +62,11 @@ class History:
             if isinstance(entry.idempotency_key, str):
                 self.requests += ((entry.idempotency_key, entry.index),)
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether it does not end within a batch."""
+        return self.entry is None or not self.entry.continues
+
     def at(self, index: int) -> "History | None":
         """The part up to an index; None if it does not reach that far."""
         part: History | None = self

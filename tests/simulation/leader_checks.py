@@ -4,11 +4,16 @@ from typing import TYPE_CHECKING
 
 from msgspec import Raw
 
-from kvstore.core.errors import DefiniteError, KvstoreError, OutcomeUnknown, PreconditionFailed
-from kvstore.core.leader_log import Write
+from kvstore.core.errors import (
+    BatchRefused,
+    DefiniteError,
+    KvstoreError,
+    OutcomeUnknown,
+    PreconditionFailed,
+)
+from kvstore.core.leader_log import Batch
 from kvstore.core.leadership import LeaderState
 from kvstore.core.messages import Answer, Append, Hello, Message, SnapshotChunk
-from kvstore.core.preconditions import Precondition
 from kvstore.core.progress import Stage
 from kvstore.core.records import Promise
 from tests.simulation.history import History
@@ -178,28 +183,36 @@ class LeaderChecks:
         self,
         process: "LeaderProcess",
         newest: History,
-        write: Write,
-        expected: Precondition,
+        batch: Batch,
         error: KvstoreError | None,
     ) -> None:
-        """A write was accepted, or refused.
+        """Writes were accepted, or refused, all together.
 
-        :param newest: the leader's log before it.
+        :param newest: the leader's log before them.
         """
-        unused = process.leader.log.last_index == newest.index
+        appended = process.log.entries_behind(newest.index)
         if error is not None:
             definite = isinstance(error, DefiniteError) or (
-                isinstance(error, OutcomeUnknown) and write.idempotency_key is not None
+                isinstance(error, OutcomeUnknown) and batch.idempotency_key is not None
             )
-            require(unused and definite, "a refusal is definite", repr(error))
-        refused = isinstance(error, PreconditionFailed)
-        if unused and not refused:
+            require(not appended and definite, "a refusal is definite", repr(error), appended)
+        refused = isinstance(error, PreconditionFailed | BatchRefused)
+        if not appended and not refused:
             return  # it was refused for another reason, or it is a repeated request
-        version, _ = newest.items.get(write.key, (None, Raw()))
-        try:
-            expected.check(version)
-            holds = True
-        except PreconditionFailed:
-            holds = False
-        seen = (write, "under", expected, "version", version, repr(error))
-        require(refused is not holds, "preconditions", *seen)
+        versions = {key: version for key, (version, _) in newest.items.items()}
+        outcomes = []
+        for index, (write, expected) in enumerate(batch.operations, newest.index + 1):
+            before, _ = newest.items.get(write.key, (None, Raw()))
+            outcomes.append((write.key, expected.holds(versions.get(write.key)), before))
+            versions.pop(write.key, None)
+            if write.operation == "put":
+                versions[write.key] = index
+        holds = all(each for _, each, _ in outcomes)
+        require(refused is not holds, "preconditions", batch, "after", newest, repr(error))
+        if isinstance(error, BatchRefused):
+            same = error.outcomes == outcomes
+            require(same, "each operation has its outcome", batch, error.outcomes, outcomes)
+        if appended:
+            wanted = [(write.operation, write.key, write.value) for write, _ in batch.operations]
+            made = [(each.operation, each.key, each.value or None) for each in appended]
+            require(made == wanted, "all or none enter the log", batch, "made", appended)

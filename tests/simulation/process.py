@@ -10,7 +10,7 @@ from kvstore.core.changes import LeaderWatch
 from kvstore.core.errors import InvalidRequest
 from kvstore.core.follower import Follower
 from kvstore.core.leader import Leader
-from kvstore.core.leader_log import LogLimits, Write
+from kvstore.core.leader_log import Batch, LogLimits, Write
 from kvstore.core.messages import ANSWERS, Answer, Message, decode, encode
 from kvstore.core.preconditions import ALWAYS, Precondition
 from kvstore.node.follower_node import FollowerNode
@@ -139,6 +139,12 @@ class LeaderProcess(Process):
     def propose(self, write: Write, expected: Precondition = ALWAYS) -> int:
         """A client's write, up to where it would wait for the quorum."""
         index = self.leader.propose(write, self.machine.world.now_s, expected)
+        self.after_change()
+        return index
+
+    def propose_batch(self, batch: Batch) -> int:
+        """A client's batch; like :meth:`propose`."""
+        index = self.leader.propose_batch(batch, self.machine.world.now_s)
         self.after_change()
         return index
 

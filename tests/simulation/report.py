@@ -67,7 +67,7 @@ def brief(value: object) -> str:
             text = f"{value.index}@{value.epoch}:{value.reign_id}"
         case Raw():
             text = bytes(value).decode()
-        case list():
+        case list() | tuple():
             text = f"[{' '.join(map(brief, value))}]"
         case dict():
             text = "{" + " ".join(f"{name}:{brief(each)}" for name, each in value.items()) + "}"

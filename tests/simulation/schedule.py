@@ -1,12 +1,13 @@
 """One random schedule: a cluster, clients, faults; then everything heals and has to converge."""
 
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from random import Random
 
 import gevent
 from msgspec import Raw
 
-from kvstore.core.leader_log import Write
+from kvstore.core.leader_log import Batch, Write
 from kvstore.core.preconditions import ALWAYS, Precondition
 from tests.simulation.faults import Faults
 from tests.simulation.healing import heal_and_converge
@@ -37,7 +38,8 @@ class Schedule:
         self._faults = Faults(self.world, HORIZON_S)
         self._keys = KEYS[: random.choice([2, 4, 8])]
         self._writes = 0
-        self._last = Write("delete", "a")
+        self._last = Batch([(Write("delete", "a"), ALWAYS)])
+        self._batches = random.choice([0.0, 0.1, 0.5])
 
     def run(self) -> Exception | None:
         """Run it to its end.
@@ -87,24 +89,37 @@ class Schedule:
                 self._write(leader)
 
     def _write(self, leader: LeaderProcess) -> None:
-        random = self._random
-        if self._last.idempotency_key is None or random.random() < 0.8:
-            self._writes += 1
-            value = None if random.random() < 0.2 else Raw(b"%d" % self._writes)
-            self._last = Write(
-                "delete" if value is None else "put",
-                random.choice(self._keys),
-                value,
-                f"r{self._writes}" if random.random() < 0.3 else None,
-            )
-        self.world.write(leader, self._last, self._expected(leader))
+        if self._last.idempotency_key is None or self._random.random() < 0.8:
+            self._last = self._new_batch(leader)
+        if len(self._last.operations) > 1:
+            self.world.write_batch(leader, self._last)
+            return
+        [(write, expected)] = self._last.operations
+        write = replace(write, idempotency_key=self._last.idempotency_key)
+        self.world.write(leader, write, expected)
 
-    def _expected(self, leader: LeaderProcess) -> Precondition:
+    def _new_batch(self, leader: LeaderProcess) -> Batch:
+        """What a client writes next: often one key only."""
+        random = self._random
+        count = random.randint(2, 5) if random.random() < self._batches else 1
+        writes = [self._new_write() for _ in range(count)]
+        key = f"r{self._writes}" if random.random() < 0.3 else None
+        operations = [(write, self._expected(leader, write.key)) for write in writes]
+        return Batch(operations, key, key or "")
+
+    def _new_write(self) -> Write:
+        self._writes += 1
+        key = self._random.choice(self._keys)
+        if self._random.random() < 0.2:
+            return Write("delete", key)
+        return Write("put", key, Raw(b"%d" % self._writes))
+
+    def _expected(self, leader: LeaderProcess, key: str) -> Precondition:
         """What the client wants of the key before it is written: often what is true."""
         random = self._random
         if random.random() < 0.7:
             return ALWAYS
-        version, _ = leader.log.items.get(self._last.key, (None, b""))
+        version, _ = leader.log.items.get(key, (None, b""))
         other = random.choice([version, version, 1, 2, 3, None])
         match random.randrange(3):
             case 0:

@@ -5,13 +5,14 @@ Every choice comes from one seeded generator, so that a seed repeats a schedule 
 
 import itertools
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
 from kvstore.core.errors import KvstoreError, NothingToForce
 from kvstore.core.idempotency_table import REMEMBERED_ENTRIES
 from kvstore.core.key_value_map import KeyValueMap
-from kvstore.core.leader_log import Write
+from kvstore.core.leader_log import Batch, Write
 from kvstore.core.preconditions import ALWAYS, Precondition
 from tests.simulation.checks import Checks
 from tests.simulation.clock import Clock
@@ -195,13 +196,26 @@ class World:
 
         :return: the version; None where it was refused.
         """
+        batch = Batch([(write, expected)], write.idempotency_key)
+        return self._judged(leader, batch, lambda: leader.propose(write, expected))
+
+    def write_batch(self, leader: LeaderProcess, batch: Batch) -> int | None:
+        """A client writes several keys at once.
+
+        :return: the version of the last one; None where all of it was refused.
+        """
+        return self._judged(leader, batch, lambda: leader.propose_batch(batch))
+
+    def _judged(
+        self, leader: LeaderProcess, batch: Batch, propose: Callable[[], int]
+    ) -> int | None:
         newest, index, error = leader.log, None, None
         try:
-            index = leader.propose(write, expected)
-            self.note("write", leader, index, write)
+            index = propose()
+            self.note("write", leader, index, batch)
         except KvstoreError as refusal:
             error = refusal
-        self.checks.leaders.judged(leader, newest, write, expected, error)
+        self.checks.leaders.judged(leader, newest, batch, error)
         self.counts["refused" if error else "writes"] += 1
         return index
 
