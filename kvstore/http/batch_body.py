@@ -61,14 +61,15 @@ def _line(operation: Any, max_value_bytes: int) -> bytes:
         raise InvalidRequest('"key" must be a text that is not empty')
     if (kind == "put") != ("value" in operation):
         raise InvalidRequest('a put must have a "value", and a delete must not')
-    conditions = [_version(operation, name) for name in ("if_match", "if_none_match")]
-    head = strict_json.canonical([key, *conditions])
+    head = [key, _version(operation, "if_match"), _version(operation, "if_none_match")]
     if kind == "delete":
-        return head
-    value = strict_json.canonical(operation["value"])
-    if len(value) > max_value_bytes:
+        return strict_json.canonical(head)
+    value = operation["value"]
+    line = strict_json.canonical([*head, value])
+    # To encode the value once more takes time: only where it may be too large.
+    if len(line) > max_value_bytes and len(strict_json.canonical(value)) > max_value_bytes:
         raise TooLarge(f"the value is larger than {max_value_bytes} bytes")
-    return b"%b,%b]" % (head[:-1], value)
+    return line
 
 
 def _version(operation: dict[str, Any], name: str) -> Any:
