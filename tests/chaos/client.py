@@ -57,6 +57,33 @@ class Write:
         return _request(node, method, path, timeout_s, json=body, headers=headers)
 
 
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Writes that a client wants to be done together; none has a precondition or a key of its own.
+
+    :param idempotency_key: as of a :class:`Write`.
+    """
+
+    writes: list[Write]
+    idempotency_key: str | None = None
+
+    def send(self, node: Node, timeout_s: float) -> tuple[int | str, dict[str, Any]]:
+        """Send it once, like :meth:`Write.send`; the document has the version of its last write."""
+        operations = [
+            {"operation": "delete", "key": write.key}
+            if write.value is None
+            else {"operation": "put", "key": write.key, "value": write.value}
+            for write in self.writes
+        ]
+        key = self.idempotency_key
+        headers = {} if key is None else {"Idempotency-Key": key}
+        body = {"operations": operations}
+        answer, document = _request(node, "POST", "/batch", timeout_s, json=body, headers=headers)
+        if answer == 200:
+            document["version"] = document["results"][-1]["version"]
+        return answer, document
+
+
 class Client:
     """One client, with one operation at a time.
 
@@ -72,12 +99,22 @@ class Client:
 
         :param timeout_s: how long the client waits for an answer.
         """
-        attempts = 1 if write.idempotency_key is None else ATTEMPTS
+        [operation] = self._write(node, write, [write], timeout_s)
+        return operation
+
+    def batch(self, node: Node, batch: Batch, timeout_s: float = TIMEOUT_S) -> list[Operation]:
+        """Put and delete several keys in one request: operations at the same time."""
+        return self._write(node, batch, batch.writes, timeout_s)
+
+    def _write(
+        self, node: Node, what: Write | Batch, writes: list[Write], timeout_s: float
+    ) -> list[Operation]:
+        attempts = 1 if what.idempotency_key is None else ATTEMPTS
         start_ns = self._recorder.now_ns()
         answers: list[int | str] = []
         version: int | None = None
         while True:
-            answer, document = write.send(node, timeout_s)
+            answer, document = what.send(node, timeout_s)
             answers.append(answer)
             outcome = _outcome_of_write(answer)
             if outcome == "confirmed":
@@ -91,18 +128,21 @@ class Client:
                 outcome = "open"  # a refused repeat says nothing of the requests before it
                 break
             time.sleep(_PAUSE_BEFORE_REPEAT_S)
-        return self._record(
-            node=node.name,
-            kind="delete" if write.value is None else "put",
-            key=write.key,
-            start_ns=start_ns,
-            outcome=outcome,
-            answers=answers,
-            value=None if write.value is None else brief(write.value),
-            version=version,
-            replicas=document.get("replicas_confirmed") if outcome == "confirmed" else None,
-            precondition=write.precondition,
-        )
+        return [
+            self._record(
+                node=node.name,
+                kind="delete" if write.value is None else "put",
+                key=write.key,
+                start_ns=start_ns,
+                outcome=outcome,
+                answers=answers,
+                value=None if write.value is None else brief(write.value),
+                version=None if version is None else version - later,
+                replicas=document.get("replicas_confirmed") if outcome == "confirmed" else None,
+                precondition=write.precondition,
+            )
+            for later, write in zip(reversed(range(len(writes))), writes, strict=True)
+        ]
 
     def read(
         self,

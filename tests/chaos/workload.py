@@ -3,7 +3,7 @@
 import random
 
 from analysis.nodes.node import Node
-from tests.chaos.client import TIMEOUT_S, Client, Write
+from tests.chaos.client import TIMEOUT_S, Batch, Client, Write
 from tests.chaos.cluster import ChaosCluster
 from tests.chaos.history import Operation, Precondition
 
@@ -18,6 +18,7 @@ _ACTIONS = {
     "read from the leader": 22,
     "read from a follower": 16,
     "put at a follower": 3,
+    "batch": 10,
 }
 _REPEATS = 0.4  # of writes: those with an idempotency key, repeated while their outcome is open
 _IMPATIENCE = 0.06  # of operations: those whose client hangs up long before the node gives up
@@ -55,6 +56,8 @@ class WorkingClient:
                 return self._write(self._leader, key, delete=action == "delete")
             case "put if unchanged" | "delete if unchanged":
                 return self._change(key, delete=action == "delete if unchanged")
+            case "batch":
+                return self._batch()
             case "put at a follower":
                 return self._write(self._random.choice(self._followers), key)
             case "read from a follower":
@@ -79,14 +82,28 @@ class WorkingClient:
         *,
         delete: bool = False,
     ) -> Operation:
-        self._writes += 1
-        unique = f"{self._name}-{self._writes}"
+        unique = self._unique()
         repeats = self._random.random() < _REPEATS
         write = Write(key, None if delete else unique, precondition, unique if repeats else None)
         operation = self._client.write(node, write, self._patience_s())
         if operation.outcome == "confirmed":
             self._note(operation)
         return operation
+
+    def _batch(self) -> Operation:
+        """Write some keys in one request, perhaps one of them twice; returns the last operation."""
+        keys = self._random.choices(KEYS, k=self._random.randint(2, 6))
+        writes = [Write(keys[0], None), *(Write(key, self._unique()) for key in keys[1:])]
+        repeats = self._random.random() < _REPEATS
+        batch = Batch(writes, self._unique() if repeats else None)
+        operations = self._client.batch(self._leader, batch, self._patience_s())
+        if operations[-1].outcome == "confirmed":
+            self._note(operations[-1])
+        return operations[-1]
+
+    def _unique(self) -> str:
+        self._writes += 1
+        return f"{self._name}-{self._writes}"
 
     def _read(self, node: Node, key: str, min_version: int | None = None) -> Operation:
         operation = self._client.read(node, key, self._patience_s(), min_version)

@@ -7,7 +7,7 @@ import pytest
 
 from analysis.nodes.free_ports import free_ports
 from analysis.nodes.node import Node
-from tests.chaos.client import ATTEMPTS, NEVER_SENT, Client, Write
+from tests.chaos.client import ATTEMPTS, NEVER_SENT, Batch, Client, Write
 from tests.chaos.history import Operation, Precondition
 from tests.chaos.recorder import Recorder
 from tests.support.scripted_server import HANG_UP, Answer, Request, ScriptedServer
@@ -65,6 +65,28 @@ def test_a_write(what: Write, script: list[Answer], outcome: str, version: int |
     assert {request.headers.get("Idempotency-Key") for request in requests} == {
         what.idempotency_key
     }
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome"),
+    [
+        (
+            (200, {"results": [{"version": 6}, {"version": 7}], "replicas_confirmed": 2}),
+            "confirmed",
+        ),
+        (LATE, "open"),
+    ],
+)
+def test_the_writes_of_a_batch_have_the_versions_in_its_order(answer: Answer, outcome: str) -> None:
+    recorder = Recorder(CAMPAIGN)
+    with ScriptedServer({"/batch": [answer]}) as server:
+        node = Node("leader", "leader", server.port, {}, Path("unused"))
+        done = Client("c", recorder).batch(node, Batch([Write("k", None), PUT]), TIMEOUT_S)
+    assert recorder.history.operations == done
+    assert [(each.kind, each.version, each.outcome) for each in done] == [
+        ("delete", 6, outcome),
+        ("put", 7, outcome),
+    ]
 
 
 def test_a_write_that_was_never_sent_is_refused() -> None:
