@@ -1,19 +1,16 @@
 """The routes for clients: put, get and delete, and batches of puts and deletes."""
 
-import hashlib
-from typing import Literal
-
-import msgspec
 from flask import Blueprint, Response, request
 from gevent.hub import get_hub
-from msgspec import UNSET, Raw, Struct, UnsetType
+from msgspec import Raw
 
 from kvstore.api_types import NotFound
 from kvstore.core.entries import Operation
-from kvstore.core.errors import InvalidRequest, OutcomeUnknown, WriteRefused
-from kvstore.core.leader_log import Batch, Write
-from kvstore.core.preconditions import ALWAYS, Precondition, Versions
+from kvstore.core.errors import OutcomeUnknown, WriteRefused
+from kvstore.core.leader_log import Write
+from kvstore.core.preconditions import Precondition
 from kvstore.http.batch_body import limit_bytes, operations_of
+from kvstore.http.batch_request import batch_of
 from kvstore.http.parser_pool import ParserPool
 from kvstore.http.parser_process import Parse, value_of
 from kvstore.http.request_parts import (
@@ -26,7 +23,6 @@ from kvstore.http.request_parts import (
 )
 from kvstore.http.responses import is_large, item_response, json_response
 from kvstore.node.node import Node
-from kvstore.node.turn import Turn
 
 READ_ENDPOINT = "client.get"
 """The one endpoint that takes a query: ``min_version``."""
@@ -68,7 +64,8 @@ def client_routes(node: Node, max_key_bytes: int, max_value_bytes: int) -> Bluep
         node.check_leads()
         body_bytes = limit_bytes(max_value_bytes) * BODY_PER_VALUE + BATCH_EXTRA_BYTES
         lines = _read(parsers, operations_of, body_bytes, max_value_bytes)
-        return json_response(node.write_batch(_batch_of(lines, max_key_bytes)))
+        requested = batch_of(lines, idempotency_key(request.environ), max_key_bytes)
+        return json_response(node.write_batch(requested))
 
     @routes.route("/get/<key:key>")
     @routes.route("/kv/<key:key>")
@@ -99,55 +96,6 @@ def _write(node: Node, operation: Operation, key: str, value: Raw | None) -> Res
         get_hub().threadpool.apply(lambda: write.fingerprint)
     written = node.write(write, precondition)
     return json_response(written, 200, {"ETag": f'"{written.version}"'})
-
-
-class _Operation(Struct, frozen=True, array_like=True):
-    """A line of what :func:`operations_of` returns; a put has a value."""
-
-    key: str
-    if_match: int | Literal["*"] | None
-    if_none_match: int | Literal["*"] | None
-    value: Raw | UnsetType = UNSET
-
-
-_decode_operation = msgspec.json.Decoder(_Operation).decode
-
-
-def _batch_of(lines: Raw, max_key_bytes: int) -> Batch:
-    operations, turn = [], Turn()
-    for number, line in enumerate(bytes(lines).split(b"\n")):
-        operation = _decode_operation(line)
-        try:
-            check_key(operation.key, max_key_bytes)
-        except InvalidRequest as error:
-            raise InvalidRequest(f"operations[{number}]: {error}") from None
-        operations.append((_write_of(operation), _precondition_of(operation)))
-        turn.give_way()
-    key = idempotency_key(request.environ)
-    return Batch(operations, key, "" if key is None else _fingerprint(lines))
-
-
-def _write_of(operation: _Operation) -> Write:
-    if operation.value is UNSET:
-        return Write("delete", operation.key)
-    return Write("put", operation.key, operation.value.copy())
-
-
-def _precondition_of(operation: _Operation) -> Precondition:
-    if operation.if_match is operation.if_none_match is None:
-        return ALWAYS
-    return Precondition.of(_versions(operation.if_match), _versions(operation.if_none_match))
-
-
-def _versions(condition: int | Literal["*"] | None) -> Versions:
-    return frozenset((condition,)) if isinstance(condition, int) else condition
-
-
-def _fingerprint(lines: Raw) -> str:
-    def digest() -> str:
-        return hashlib.sha256(memoryview(lines)).hexdigest()
-
-    return get_hub().threadpool.apply(digest) if is_large(lines) else digest()
 
 
 def _read(parsers: ParserPool, parse: Parse, body_bytes: int, max_value_bytes: int) -> Raw:
