@@ -2,6 +2,7 @@
 
 from analysis.report.tables import (
     column_markdown,
+    cpu_markdown,
     delay_markdown,
     figure_markdown,
     follower_markdown,
@@ -17,6 +18,11 @@ _UNITS = (
     "*p50, p95, p99*: nearest-rank percentiles of the exact time of every request, not Locust's "
     "rounded ones. *lag*: entries the last follower was behind when the last write was answered. "
     "*converged*: from then until the leader knew that no follower was behind."
+)
+_CPU = (
+    "What the processes of a node used from the first write until the followers had caught up, "
+    "divided by the number of writes; of running clusters it is not known. `make bench` measures "
+    "it beside a bare Flask view."
 )
 _CHECK = (
     "Right after the last answer the load asks the leader how far each follower is behind, and "
@@ -48,6 +54,9 @@ def render_report(result: StudyResult, plot: str | None) -> str:
         "## The simulated delay",
         delay_markdown(result),
         _delay_note(result),
+        "## Processor time of a write",
+        cpu_markdown(result),
+        _CPU,
         "## The copies after each load",
         _CHECK,
         follower_markdown(result),

@@ -4,7 +4,7 @@ import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from analysis.study.results import FollowerResult, QuorumResult, StudyResult
+from analysis.study.results import CpuCost, FollowerResult, QuorumResult, StudyResult
 
 UNKNOWN = "?"
 
@@ -39,6 +39,8 @@ SUMMARY_COLUMNS = (
     ("converged_after_s", "s", "from the last answer until the leader knew that none was behind"),
     ("copies_equal", "0 or 1", "1 = every follower's copy was compared and equal to the leader's"),
     ("problems", "problems", "number of problems found"),
+    ("leader_cpu_s", "s", "processor time of the leader for each write; empty if not local"),
+    ("follower_cpu_s", "s", "processor time of one follower for each write, on average"),
 )
 
 
@@ -56,7 +58,7 @@ def text_table(result: StudyResult) -> str:
 
 def figure_markdown(result: StudyResult) -> str:
     """The figures of all quorums as a Markdown table."""
-    return _markdown(FIGURE_COLUMNS, [_figure_row(quorum) for quorum in result.quorums])
+    return markdown_table(FIGURE_COLUMNS, [_figure_row(quorum) for quorum in result.quorums])
 
 
 def follower_markdown(result: StudyResult) -> str:
@@ -66,7 +68,7 @@ def follower_markdown(result: StudyResult) -> str:
         for quorum in result.quorums
         for follower in quorum.followers
     ]
-    return _markdown(FOLLOWER_COLUMNS, rows)
+    return markdown_table(FOLLOWER_COLUMNS, rows)
 
 
 def delay_markdown(result: StudyResult) -> str:
@@ -82,18 +84,38 @@ def delay_markdown(result: StudyResult) -> str:
                 f"{delay.happened_ms:.3f} ms",
             ]
         rows.append([str(quorum.write_quorum), *figures])
-    return _markdown(("W", "replication requests", "mean drawn", "mean happened"), rows)
+    return markdown_table(("W", "replication requests", "mean drawn", "mean happened"), rows)
+
+
+def cpu_markdown(result: StudyResult) -> str:
+    """The processor time of a write at each quorum as a Markdown table."""
+    rows = []
+    for quorum in result.quorums:
+        figures = [UNKNOWN] * 2
+        if quorum.cpu is not None:
+            figures = [f"{1e6 * s:,.0f} µs" for s in (quorum.cpu.leader_s, quorum.cpu.follower_s)]
+        rows.append([str(quorum.write_quorum), *figures])
+    return markdown_table(("W", "leader", "one follower"), rows)
 
 
 def pair_markdown(pairs: Mapping[str, str]) -> str:
     """Names and values as a Markdown table."""
-    return _markdown(("", ""), list(pairs.items()))
+    return markdown_table(("", ""), list(pairs.items()))
 
 
 def column_markdown() -> str:
     """What the columns of ``summary.csv`` mean, as a Markdown table."""
     rows = [(f"`{name}`", unit, meaning) for name, unit, meaning in SUMMARY_COLUMNS]
-    return _markdown(("column", "unit", "meaning"), rows)
+    return markdown_table(("column", "unit", "meaning"), rows)
+
+
+def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table, with every ``|`` in its cells escaped."""
+
+    def line(cells: Sequence[str]) -> str:
+        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+    return "\n".join([line(columns), line(["---"] * len(columns)), *map(line, rows)])
 
 
 def write_summary(result: StudyResult, path: Path) -> None:
@@ -164,7 +186,12 @@ def _summary_row(quorum: QuorumResult) -> list[object]:
         _rounded(quorum.converged_after_s),
         int(quorum.copies_equal),
         len(quorum.problems),
+        *_rounded_cpu(quorum.cpu),
     ]
+
+
+def _rounded_cpu(cpu: CpuCost | None) -> tuple[float | None, float | None]:
+    return (None, None) if cpu is None else (round(cpu.leader_s, 7), round(cpu.follower_s, 7))
 
 
 def _rounded(value: float | None) -> float | None:
@@ -173,10 +200,3 @@ def _rounded(value: float | None) -> float | None:
 
 def _milliseconds(seconds: float | None) -> str:
     return UNKNOWN if seconds is None else f"{1000 * seconds:.1f} ms"
-
-
-def _markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    def line(cells: Sequence[str]) -> str:
-        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
-
-    return "\n".join([line(columns), line(["---"] * len(columns)), *map(line, rows)])

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from analysis.nodes.cluster_token import token_headers
 from analysis.nodes.errors import ClusterError, NodeUnavailableError
 from analysis.nodes.local_cluster import LocalCluster
+from analysis.nodes.node import Node
 from analysis.nodes.node_client import NodeClient
 from analysis.study.settings import StudySettings
 
@@ -20,11 +21,14 @@ class Cluster:
     :param leader: the leader.
     :param followers: every follower, each of them once.
     :param addresses: what the leader calls each follower, in the same order.
+    :param local_nodes: the leader and then the followers, where they run on this machine as the
+        study's own; else empty.
     """
 
     leader: NodeClient
     followers: tuple[NodeClient, ...]
     addresses: tuple[str, ...]
+    local_nodes: tuple[Node, ...] = ()
 
 
 @contextmanager
@@ -37,16 +41,18 @@ def open_cluster(settings: StudySettings) -> Iterator[Cluster]:
     """
     with ExitStack() as stack:
         leader_url, follower_urls = settings.leader_url, settings.follower_urls
+        local_nodes: tuple[Node, ...] = ()
         if leader_url is None:
             settings.output.mkdir(parents=True, exist_ok=True)
             data = stack.enter_context(TemporaryDirectory(dir=settings.output, prefix="data-"))
             local = stack.enter_context(_local_cluster(settings, Path(data)))
             leader_url = local.leader.url
             follower_urls = tuple(node.url for node in local.followers)
+            local_nodes = tuple(local.nodes)
         headers = token_headers()
         leader = stack.enter_context(NodeClient(leader_url, headers))
         followers = [stack.enter_context(NodeClient(url, headers)) for url in follower_urls]
-        cluster = recognise(leader, followers)
+        cluster = replace(recognise(leader, followers), local_nodes=local_nodes)
         if settings.is_local:
             yield cluster
             return

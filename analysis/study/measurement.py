@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from analysis.nodes.convergence import CopyCheck, check_copies
 from analysis.nodes.errors import LoadError, StudyError
+from analysis.nodes.usage import Usage, usage_of
 from analysis.study.cluster import Cluster
 from analysis.study.delay_report import delay_between
 from analysis.study.follower_lag import FollowerLag
@@ -11,7 +12,7 @@ from analysis.study.latency import LatencySummary, read_request_log, summarise
 from analysis.study.load import LoadSpec, run_load
 from analysis.study.locust_totals import read_locust_totals, why_disagreeing
 from analysis.study.progress import Progress
-from analysis.study.results import FollowerResult, QuorumResult
+from analysis.study.results import CpuCost, FollowerResult, QuorumResult
 from analysis.study.settings import StudySettings
 from analysis.study.write_plan import WritePlan
 from kvstore.api_types import Store
@@ -29,15 +30,17 @@ def measure(
     :return: the figures, and every problem found.
     """
     problems: list[str] = []
-    latency = lag = delay = None
+    latency = lag = delay = cpu = None
     spec = _measured_load(settings, cluster, write_quorum)
     try:
         _warm_up(settings, spec, progress)
         before = cluster.leader.status()
+        used_before = _usage(cluster)
         progress.show(write_quorum, 0)
         run_load(spec, lambda answered: progress.show(write_quorum, answered))
         progress.show(write_quorum, settings.writes)
         lag = FollowerLag.load(spec.lag_report)
+        cpu = _cpu_cost(cluster, used_before, settings.writes)
         after = cluster.leader.status()
         delay = delay_between(before, after)
         problems += _why_not_written(
@@ -51,7 +54,7 @@ def measure(
     checks = check_copies(cluster.leader, cluster.followers, settings.converge_timeout_s)
     problems += [f"{check.url}: {check.problem}" for check in checks if check.problem is not None]
     followers = _follower_results(cluster, lag, checks)
-    return QuorumResult(write_quorum, latency, delay, followers, tuple(problems))
+    return QuorumResult(write_quorum, latency, delay, followers, tuple(problems), cpu)
 
 
 def _measured_load(settings: StudySettings, cluster: Cluster, write_quorum: int) -> LoadSpec:
@@ -79,6 +82,18 @@ def _warm_up(settings: StudySettings, measured: LoadSpec, progress: Progress) ->
         folder=measured.folder / "warm_up",
     )
     run_load(warm_up, lambda _: None)
+
+
+def _usage(cluster: Cluster) -> list[Usage]:
+    """What each local node has used, the leader first."""
+    return [usage_of(node.processes) for node in cluster.local_nodes]
+
+
+def _cpu_cost(cluster: Cluster, before: list[Usage], writes: int) -> CpuCost | None:
+    if not before:
+        return None
+    used = [now.cpu_s - then.cpu_s for now, then in zip(_usage(cluster), before, strict=True)]
+    return CpuCost(used[0] / writes, sum(used[1:]) / len(used[1:]) / writes)
 
 
 def _read_latency(spec: LoadSpec, problems: list[str]) -> LatencySummary | None:

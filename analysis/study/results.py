@@ -28,6 +28,18 @@ class FollowerResult:
 
 
 @dataclass(frozen=True)
+class CpuCost:
+    """Processor time that a write takes, in seconds.
+
+    :param leader_s: of the leader.
+    :param follower_s: of one follower, on average.
+    """
+
+    leader_s: float
+    follower_s: float
+
+
+@dataclass(frozen=True)
 class QuorumResult:
     """One write quorum.
 
@@ -36,6 +48,7 @@ class QuorumResult:
     :param delay: the simulated delay during the load, ``None`` when it is not known.
     :param followers: every follower after the load.
     :param problems: every problem found; empty = the check is passed.
+    :param cpu: the nodes' processor time for a write; ``None`` when they are not the study's own.
     """
 
     write_quorum: int
@@ -43,6 +56,7 @@ class QuorumResult:
     delay: LoadDelay | None
     followers: tuple[FollowerResult, ...]
     problems: tuple[str, ...]
+    cpu: CpuCost | None = None
 
     @property
     def copies_equal(self) -> bool:

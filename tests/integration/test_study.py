@@ -58,6 +58,7 @@ def test_a_whole_study_on_local_nodes(tmp_path: Path) -> None:
     assert {row["writes"] for row in rows} == {"250"}
     assert {row["copies_equal"] for row in rows} == {"1"}
     assert {row["problems"] for row in rows} == {"0"}
+    assert all(float(row["leader_cpu_s"]) > float(row["follower_cpu_s"]) > 0 for row in rows)
     for quorum in range(1, 6):
         folder = tmp_path / f"quorum_{quorum}"
         assert len(read_request_log(folder / "requests.csv").response_ms) == 250

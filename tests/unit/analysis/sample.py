@@ -7,7 +7,7 @@ from analysis.nodes.copies import CopyDifference
 from analysis.study.delay_report import LoadDelay
 from analysis.study.latency import LatencySummary
 from analysis.study.machine import Machine
-from analysis.study.results import FollowerResult, QuorumResult, StudyResult
+from analysis.study.results import CpuCost, FollowerResult, QuorumResult, StudyResult
 from analysis.study.settings import StudySettings
 
 MEANS_MS = {1: 4.0, 2: 4.5, 3: 5.0, 4: 5.5, 5: 6.5}
@@ -60,7 +60,8 @@ def make_quorum(
     write_quorum: int, summary: LatencySummary | None, problems: tuple[str, ...] = ()
 ) -> QuorumResult:
     followers = tuple(make_follower(number) for number in range(5))
-    return QuorumResult(write_quorum, summary, LoadDelay(12_000, 0.55, 1.5), followers, problems)
+    delay, cpu = LoadDelay(12_000, 0.55, 1.5), CpuCost(0.0008, 0.0004)
+    return QuorumResult(write_quorum, summary, delay, followers, problems, cpu)
 
 
 def make_study(means_ms: dict[int, float] = MEANS_MS, ci95_ms: float | None = 0.1) -> StudyResult:

@@ -68,6 +68,7 @@ def test_the_report_names_what_a_reader_needs_to_repeat_it() -> None:
         "abc1234+",
         "127.0.0.1:10004",
         "| `p99_ms` | ms |",
+        "| 1 | 800 µs | 400 µs |",
     ):
         assert fact in report
     assert "Check failed" not in report

@@ -9,6 +9,7 @@ import pytest
 from analysis.report.tables import (
     SUMMARY_COLUMNS,
     column_markdown,
+    cpu_markdown,
     delay_markdown,
     figure_markdown,
     follower_markdown,
@@ -44,6 +45,7 @@ def test_markdown_tables_have_as_many_cells_in_every_line() -> None:
         (figure_markdown(result), 5),
         (follower_markdown(result), 25),
         (delay_markdown(result), 5),
+        (cpu_markdown(result), 5),
         (column_markdown(), len(SUMMARY_COLUMNS)),
     ):
         lines = table.splitlines()
@@ -63,7 +65,24 @@ def test_the_summary_has_the_documented_columns_and_the_figures(tmp_path: Path) 
     rows = summary(make_study(), tmp_path)
     assert [row["write_quorum"] for row in rows] == ["1", "2", "3", "4", "5"]
     assert list(rows[0]) == [name for name, _, _ in SUMMARY_COLUMNS]
-    figures = [1, 10_000, 4.0, 0.1, 3.75, 8.0, 12.0, 36.0, 10.0, 1_000.0, 4, 0.008, 1, 0]
+    figures = [
+        1,
+        10_000,
+        4.0,
+        0.1,
+        3.75,
+        8.0,
+        12.0,
+        36.0,
+        10.0,
+        1_000.0,
+        4,
+        0.008,
+        1,
+        0,
+        0.0008,
+        0.0004,
+    ]
     assert [float(value) for value in rows[0].values()] == pytest.approx(figures)
 
 
