@@ -6,7 +6,7 @@ ARGS ?=
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup study test chaos check containers format lock clean
+.PHONY: help setup study bench scale test chaos check containers format lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -16,6 +16,12 @@ setup: ## install the pinned packages into .venv (again only when they change)
 
 study: setup ## measure each write quorum on local nodes, check the copies, plot (options: ARGS="--help")
 	@$(BIN)/python -m analysis $(ARGS)
+
+bench: setup ## measure the service beside a bare Flask view; needs wrk (options: ARGS="--quick")
+	@$(BIN)/python -m analysis.bench $(ARGS)
+
+scale: setup ## measure how it scales: followers, keys, values, connections (options: ARGS="--help")
+	@$(BIN)/python -m analysis.bench.scale $(ARGS)
 
 test: setup ## run all tests, in parallel; those that need Docker or Chromium skip without it
 	@$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadgroup $(ARGS)

@@ -21,6 +21,7 @@ class LocalCluster:
     :param working_dir: where the nodes' logs go.
     :param settings: settings of every node, as in the environment.
     :param data_root: when given, every node gets ``DATA_DIR=<data_root>/<name>``.
+    :param kind: what the nodes are: a class of the same constructor may run another program.
     """
 
     def __init__(
@@ -29,10 +30,11 @@ class LocalCluster:
         working_dir: Path,
         settings: Mapping[str, str] | None = None,
         data_root: Path | None = None,
+        kind: type[Node] = Node,
     ) -> None:
         def make_node(name: str, role: Role, port: int) -> Node:
             data = {} if data_root is None else {"DATA_DIR": str(data_root / name)}
-            return Node(name, role, port, {**(settings or {}), **data}, working_dir / f"{name}.log")
+            return kind(name, role, port, {**(settings or {}), **data}, working_dir / f"{name}.log")
 
         leader_port, *follower_ports = free_ports(1 + followers)
         self.leader = make_node("leader", "leader", leader_port)

@@ -67,6 +67,11 @@ class Node(NodeClient):
         return Path(self.settings["DATA_DIR"])
 
     @property
+    def command(self) -> list[str]:
+        """The command line of its arbiter, run in the repository's root."""
+        return [sys.executable, "-m", "gunicorn", "wsgi:app"]
+
+    @property
     def environment(self) -> dict[str, str]:
         """What its processes find in their environment: its settings, and from this process only
         what programs need to run and be measured.
@@ -129,7 +134,7 @@ class Node(NodeClient):
         self.log_path.parent.mkdir(parents=True, exist_ok=True)
         with self.log_path.open("ab") as log:
             self._arbiter = subprocess.Popen(
-                [sys.executable, "-m", "gunicorn", "wsgi:app"],
+                self.command,
                 cwd=REPO_ROOT,
                 env=self.environment,
                 stdin=subprocess.DEVNULL,

@@ -18,7 +18,7 @@ from analysis.study.results import StudyResult
 BLUE, GREEN, ORANGE, VERMILLION = "#0072B2", "#009E73", "#E69F00", "#D55E00"
 GREY, DARK = "#5A5A5A", "#303030"
 
-_STYLE: dict[RcKeyType, Any] = {
+STYLE: dict[RcKeyType, Any] = {
     "svg.fonttype": "none",  # text stays text: it can be searched and selected
     "svg.hashsalt": "kvstore",  # the same figures give the same file
     "font.family": "DejaVu Sans",
@@ -35,7 +35,7 @@ _STYLE: dict[RcKeyType, Any] = {
 }
 _LABEL_GAP = 0.11  # smallest distance of two labels, as a share of the axis
 _HEADROOM = 1.18  # how far the axis reaches above the highest value
-_DPI = 160
+DPI = 160
 
 
 def draw_plot(result: StudyResult, png: Path, svg: Path) -> None:
@@ -45,7 +45,7 @@ def draw_plot(result: StudyResult, png: Path, svg: Path) -> None:
     :param png: where the PNG goes.
     :param svg: where the SVG goes.
     """
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=(11, 6.6))
         grid = figure.add_gridspec(
             2, 2, width_ratios=(1.35, 1), wspace=0.24, hspace=0.5,
@@ -58,7 +58,7 @@ def draw_plot(result: StudyResult, png: Path, svg: Path) -> None:
         figure.text(0.02, 0.90, describe_load(result), size=10, color=GREY, va="center")
         caption = f"{_reading_guide(result)}\n{describe_place(result)}"
         figure.text(0.02, 0.02, caption, size=8.5, color=GREY, va="bottom", linespacing=1.6)
-        figure.savefig(png, dpi=_DPI)
+        figure.savefig(png, dpi=DPI)
         figure.savefig(svg, metadata={"Date": None})
 
 

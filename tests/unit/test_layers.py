@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 
-ROOMS = {"kvstore": ["core", "node", "http"], "analysis": ["nodes", "study", "report"]}
+ROOMS = {"kvstore": ["core", "node", "http"], "analysis": ["nodes", "study", "report", "bench"]}
 """Each imports from those before it and from itself; what lies above all of them may use them."""
 WIRE = "kvstore.api_types"
 """The bodies of the API: they lie below every room, and clients may use them."""
