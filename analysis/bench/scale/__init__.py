@@ -1,0 +1,1 @@
+"""How the service scales: followers, keys, values, connections, and several leaders."""
