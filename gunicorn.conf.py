@@ -89,3 +89,5 @@ def worker_exit(_server: Any, worker: Any) -> None:
     app = getattr(worker, "wsgi", None)
     if app is not None:
         app.extensions["kvstore"].stop()
+    # What is frozen would be freed too late, when the modules that it needs are gone.
+    gc.unfreeze()
