@@ -29,7 +29,8 @@ _SETTLE_S = 120.0
 class BareServer(Node):
     """The ceiling: gunicorn with one gevent worker, and an application of two views.
 
-    It has as many connections as a node, kept open as long, and none of a node's other settings.
+    It has as many connections as a node, kept open as long, and none of a node's other settings
+    but ``timeout=0``: its arbiter would replace a worker that was frozen, and what that holds.
     """
 
     @property
@@ -37,7 +38,7 @@ class BareServer(Node):
         return [
             *(sys.executable, "-m", "gunicorn", "--config=/dev/null", "--no-control-socket"),
             *("--worker-class=gevent", f"--worker-connections={_CONNECTIONS}"),
-            *(f"--backlog={_CONNECTIONS}", f"--keep-alive={_KEEP_ALIVE_S}"),
+            *(f"--backlog={_CONNECTIONS}", f"--keep-alive={_KEEP_ALIVE_S}", "--timeout=0"),
             *(f"--bind={self.address}", "analysis.bench.ceiling_app:app"),
         ]
 
