@@ -256,14 +256,50 @@ class Quorum(Struct, frozen=True):
     quorum: Count
 
 
-class Delay(Struct, frozen=True):
+class Delay(Struct, frozen=True, omit_defaults=True):
     """The range that the simulated delays are drawn from, in milliseconds.
 
     :param max_ms: from min_ms; below REPL_TIMEOUT.
+    :param follower: address of the only follower that it is for; None = all of them.
     """
 
     min_ms: Milliseconds
     max_ms: Milliseconds
+    follower: str | None = None
+
+
+class Exchange(Struct, frozen=True, kw_only=True):
+    """A replication request with entries, and its acknowledgement.
+
+    Times are seconds of the leader's monotonic clock; only their differences mean anything.
+
+    :param number: counts the exchanges of this leader with all its followers, from 1.
+    :param follower: its address.
+    :param first_index: of the request's first entry.
+    :param last_index: of its last entry.
+    :param formed_s: when it was formed; its delay began then.
+    :param drawn_ms: the delay that was drawn.
+    :param sent_s: when it was sent.
+    :param acknowledged_s: when the acknowledgement had been read.
+    """
+
+    number: Count
+    follower: str
+    first_index: Index
+    last_index: Index
+    formed_s: float
+    drawn_ms: Milliseconds
+    sent_s: float
+    acknowledged_s: float
+
+
+class Exchanges(Struct, frozen=True):
+    """The newest exchanges of a leader with its followers, oldest first.
+
+    The leader keeps a limited number: a gap in the numbers shows what was dropped.
+    """
+
+    exchanges: list[Exchange]
 
 
 class ForceStart(Struct, frozen=True):

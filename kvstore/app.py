@@ -17,7 +17,7 @@ from kvstore.core.leader import Leader
 from kvstore.core.leader_log import LogLimits
 from kvstore.http.access import access_check
 from kvstore.http.admin_routes import admin_routes
-from kvstore.http.client_routes import READ_ENDPOINT, client_routes
+from kvstore.http.client_routes import client_routes
 from kvstore.http.http_transport import HttpTransport
 from kvstore.http.replication_routes import ReplicationRoutes
 from kvstore.http.request_parts import KeyConverter, check_target
@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 logger = logging.getLogger("kvstore")
+
+TAKE_A_QUERY = ("client.get", "admin.exchanges")
+"""The endpoints that take a query."""
 
 
 def create_node(settings: Settings) -> Node:
@@ -110,7 +113,7 @@ def _fair(wsgi_app: "WSGIApplication") -> "WSGIApplication":
 
 def _check_target() -> None:
     # Where no route matches, flask says so.
-    takes_query = request.url_rule is None or request.endpoint == READ_ENDPOINT
+    takes_query = request.url_rule is None or request.endpoint in TAKE_A_QUERY
     check_target(request.environ, takes_query=takes_query)
 
 

@@ -9,7 +9,7 @@ import msgspec
 import requests
 
 from analysis.nodes.errors import NodeUnavailableError
-from kvstore.api_types import Delay, Quorum, Status, Store, Written
+from kvstore.api_types import Delay, Exchange, Exchanges, Quorum, Status, Store, Written
 
 Body = TypeVar("Body", bound=msgspec.Struct)
 
@@ -122,9 +122,20 @@ class NodeClient:
         """``POST /admin/set_quorum``; raises :class:`NodeUnavailableError` when it is refused."""
         self._ask(Quorum, "POST", "/admin/set_quorum", Quorum(write_quorum))
 
-    def set_delay(self, min_ms: float, max_ms: float) -> None:
-        """``POST /admin/set_delay``; raises :class:`NodeUnavailableError` when it is refused."""
-        self._ask(Delay, "POST", "/admin/set_delay", Delay(min_ms, max_ms))
+    def set_delay(self, min_ms: float, max_ms: float, follower: str | None = None) -> None:
+        """``POST /admin/set_delay``; raises :class:`NodeUnavailableError` when it is refused.
+
+        :param follower: address of the only one that it is for.
+        """
+        self._ask(Delay, "POST", "/admin/set_delay", Delay(min_ms, max_ms, follower))
+
+    def exchanges(self, after: int = 0) -> list[Exchange]:
+        """``GET /admin/exchanges``: the newest exchanges with the followers, oldest first.
+
+        :param after: the number of the last one that is not wanted.
+        :raises NodeUnavailableError: as :meth:`status` does.
+        """
+        return self._ask(Exchanges, "GET", f"/admin/exchanges?after={after}").exchanges
 
     def close(self) -> None:
         """Close the connection of the calling thread."""

@@ -7,11 +7,11 @@ from typing import Any
 from flask import Blueprint, Response, request
 from gevent.lock import BoundedSemaphore
 
-from kvstore.api_types import Delay, Quorum
+from kvstore.api_types import Delay, Exchanges, Quorum
 from kvstore.core.errors import InvalidRequest, NotReady
 from kvstore.http import strict_json
 from kvstore.http.access import AccessCheck
-from kvstore.http.request_parts import read_body
+from kvstore.http.request_parts import query_number, read_body
 from kvstore.http.responses import json_response
 from kvstore.http.store_copy import StoreCopy
 from kvstore.node.node import Node
@@ -50,10 +50,17 @@ def admin_routes(
     def set_delay() -> Response:
         node.check_leads()
         document = _document()
-        delay = Delay(_number(document, "min_ms"), _number(document, "max_ms"))
+        follower = _text(document, "follower", "the address of a follower")
+        delay = Delay(_number(document, "min_ms"), _number(document, "max_ms"), follower)
         with _refused():
-            node.set_delay(delay.min_ms, delay.max_ms)
+            node.set_delay(delay.min_ms, delay.max_ms, follower)
         return json_response(delay)
+
+    @routes.get("/exchanges")
+    def exchanges() -> Response:
+        node.check_leads()
+        after = query_number(request.environ, "after") or 0
+        return json_response(Exchanges(node.exchanges(after)))
 
     @routes.get("/store")
     def store() -> Response:
@@ -87,10 +94,14 @@ def _refused() -> Iterator[None]:
 
 def _keep() -> str | None:
     body = read_body(request.environ, BODY_LIMIT)
-    keep = _object(body).get("keep") if body else None
-    if keep is not None and not isinstance(keep, str):
-        raise InvalidRequest('keep must be an address, or "self"')
-    return keep
+    return _text(_object(body), "keep", 'an address, or "self"') if body else None
+
+
+def _text(document: dict[str, Any], name: str, what: str) -> str | None:
+    text = document.get(name)
+    if text is not None and not isinstance(text, str):
+        raise InvalidRequest(f"{name} must be {what}")
+    return text
 
 
 def _number(document: dict[str, Any], name: str) -> float:

@@ -16,16 +16,13 @@ from kvstore.http.parser_process import Parse, value_of
 from kvstore.http.request_parts import (
     check_key,
     idempotency_key,
-    min_version,
+    query_number,
     read_body,
     version_tags,
     whole_body,
 )
 from kvstore.http.responses import is_large, item_response, json_response
 from kvstore.node.node import Node
-
-READ_ENDPOINT = "client.get"
-"""The one endpoint that takes a query: ``min_version``."""
 
 BODY_PER_VALUE = 3
 """A body may be larger than its value: \\u escapes take up to three times the UTF-8 bytes."""
@@ -73,7 +70,7 @@ def client_routes(node: Node, max_key_bytes: int, max_value_bytes: int) -> Bluep
         check_key(key, max_key_bytes)
         wanted = Precondition.of(version_tags(request.environ, "If-Match", weak=False), None)
         known = version_tags(request.environ, "If-None-Match", weak=True)
-        item = node.read(key, min_version(request.environ))
+        item = node.read(key, query_number(request.environ, "min_version"))
         if item is None:
             return json_response(NotFound(found=False), 404)
         wanted.check(item.version)

@@ -59,6 +59,13 @@ _SET_QUORUM = Operation(
 _SET_DELAY = Operation(
     "Change the simulated delay", {200: api.Delay}, (*_PROTECTED, 413), body=api.Delay
 )
+_EXCHANGES = Operation(
+    "What was lately replicated: the newest 20,000 replication requests and when they were sent "
+    "and acknowledged",
+    {200: api.Exchanges},
+    _PROTECTED,
+    ("after",),
+)
 _FORCE_START = Operation(
     "Decide where the leader cannot: take over without the nodes that do not answer, or after "
     "another leader; may lose confirmed writes",
@@ -76,6 +83,7 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
     "/batch": {"post": _BATCH},
     "/admin/set_quorum": {"post": _SET_QUORUM},
     "/admin/set_delay": {"post": _SET_DELAY},
+    "/admin/exchanges": {"get": _EXCHANGES},
     "/admin/store": {"get": _STORE},
     "/admin/force_start": {"post": _FORCE_START},
     "/livez": {"get": Operation("Whether the node runs", {200: api.Live})},
@@ -154,6 +162,13 @@ def parameters(max_key_bytes: int) -> Json:
             "Wait until the node has applied this index",
             {"type": "integer", "minimum": 0, "exclusiveMaximum": 10**18},
             1,
+        ),
+        "after": (
+            "query",
+            "after",
+            "Only exchanges with a greater number",
+            {"type": "integer", "minimum": 0, "exclusiveMaximum": 10**18},
+            0,
         ),
         "if_match": ("header", "If-Match", "The versions the key may have; * = any", tags, '"7"'),
         "if_none_match": (

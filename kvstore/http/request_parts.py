@@ -34,7 +34,7 @@ _PART_BYTES = 1 << 20
 _large_bodies = BoundedSemaphore(LARGE_BODIES)
 
 _BAD_PERCENT = re.compile("%(?![0-9A-Fa-f]{2})")
-_MIN_VERSION = re.compile(r"min_version=([0-9]{1,18})")
+_QUERY = re.compile(r"([a-z_]+)=([0-9]{1,18})")
 _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 _ENTITY_TAGS = re.compile(r'(?:[ \t,]|(?:W/)?"[^"]*"(?=[ \t]*(?:,|$)))*')
 _VERSION_TAG = re.compile(r'(W/)?"(0|[1-9][0-9]{0,18})"')
@@ -68,20 +68,20 @@ def check_target(environ: "WSGIEnvironment", *, takes_query: bool) -> None:
         raise InvalidRequest("this route takes no query: a ? in a key is written %3F")
 
 
-def min_version(environ: "WSGIEnvironment") -> int | None:
-    """The query parameter ``min_version``, below 10**18; None when there is no query.
+def query_number(environ: "WSGIEnvironment", name: str) -> int | None:
+    """The only query parameter, below 10**18; None when there is no query.
 
     :raises InvalidRequest: the query is anything else.
     """
     query = environ["QUERY_STRING"]
     if not query:
         return None
-    match = _MIN_VERSION.fullmatch(query)
-    if match is None:
+    match = _QUERY.fullmatch(query)
+    if match is None or match[1] != name:
         raise InvalidRequest(
-            "the only query parameter is min_version, a whole number of up to 18 digits"
+            f"the only query parameter is {name}, a whole number of up to 18 digits"
         )
-    return int(match[1])
+    return int(match[2])
 
 
 def check_key(key: str, max_bytes: int) -> str:

@@ -5,6 +5,7 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from gevent.event import Event
 
@@ -21,6 +22,18 @@ class DelayRange:
 
     min_ms: float
     max_ms: float
+
+
+class HeldBack(NamedTuple):
+    """A delay that happened.
+
+    :param drawn_ms: what it should have been.
+    :param began_s: monotonic time; ``ended_s`` likewise.
+    """
+
+    drawn_ms: float
+    began_s: float
+    ended_s: float
 
 
 class DelayStatistics:
@@ -55,7 +68,7 @@ class DelayStatistics:
 class SimulatedDelay:
     """The delay before every replication request to one follower.
 
-    :param delay_range: shared by all followers; may change at run time.
+    :param delay_range: what to draw from; it may be changed, and replaced, at run time.
     :param draw: a function like :func:`random.uniform`.
     """
 
@@ -63,7 +76,8 @@ class SimulatedDelay:
         self, delay_range: DelayRange, draw: Callable[[float, float], float] = random.uniform
     ) -> None:
         self.statistics = DelayStatistics()
-        self._range = delay_range
+        self.latest: HeldBack | None = None
+        self.range = delay_range
         self._draw = draw
         self._timer = PreciseTimer()
 
@@ -73,9 +87,10 @@ class SimulatedDelay:
         :param interrupt: ends the delay when it is set.
         :return: whether it lasted its full time; otherwise it is not counted.
         """
-        drawn_ms = self._draw(self._range.min_ms, self._range.max_ms)
-        start_s = time.perf_counter()
+        drawn_ms = self._draw(self.range.min_ms, self.range.max_ms)
+        began_s = time.monotonic()
         if drawn_ms > 0 and not self._timer.sleep(drawn_ms / 1000, interrupt):
             return False
-        self.statistics.add(drawn_ms, (time.perf_counter() - start_s) * 1000)
+        self.latest = HeldBack(drawn_ms, began_s, time.monotonic())
+        self.statistics.add(drawn_ms, (self.latest.ended_s - began_s) * 1000)
         return True

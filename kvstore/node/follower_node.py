@@ -105,7 +105,10 @@ class FollowerNode(Node):
     def set_quorum(self, size: int) -> NoReturn:  # noqa: ARG002
         self.check_leads()
 
-    def set_delay(self, min_ms: float, max_ms: float) -> NoReturn:  # noqa: ARG002
+    def set_delay(self, min_ms: float, max_ms: float, follower: str | None) -> NoReturn:  # noqa: ARG002
+        self.check_leads()
+
+    def exchanges(self, after: int) -> NoReturn:  # noqa: ARG002
         self.check_leads()
 
     def force_start(self, keep: str | None) -> NoReturn:  # noqa: ARG002

@@ -9,6 +9,7 @@ from typing import NoReturn
 from kvstore.api_types import (
     BatchWritten,
     DelayFigures,
+    Exchange,
     FollowerStatus,
     Forced,
     Result,
@@ -72,7 +73,7 @@ class LeaderNode(Node):
         self._started_s = time.monotonic()
         self._delay_range = delay_range
         self._delays: defaultdict[str, SimulatedDelay] = defaultdict(
-            lambda: SimulatedDelay(delay_range)
+            lambda: SimulatedDelay(self._delay_range)
         )
         self._commit_waiters = IndexWaiters()
         self._watch = LeaderWatch(leader)
@@ -143,12 +144,23 @@ class LeaderNode(Node):
         logger.info("the write quorum is now %d", size)
         self._after_change()
 
-    def set_delay(self, min_ms: float, max_ms: float) -> None:
+    def set_delay(self, min_ms: float, max_ms: float, follower: str | None) -> None:
         bound_ms = self._timeout_s * 1000
         if not 0 <= min_ms <= max_ms < bound_ms:
             raise ValueError(f"0 <= min_ms <= max_ms < {bound_ms:g} (REPL_TIMEOUT) must hold")
-        self._delay_range.min_ms = min_ms
-        self._delay_range.max_ms = max_ms
+        delay_range = DelayRange(min_ms, max_ms)
+        if follower is not None:
+            if follower not in self._leader.followers:
+                known = ", ".join(self._leader.followers) or "none"
+                raise ValueError(f"{follower!r} is no follower; the followers are: {known}")
+            self._delays[follower].range = delay_range
+            return
+        self._delay_range = delay_range
+        for delay in self._delays.values():
+            delay.range = delay_range
+
+    def exchanges(self, after: int) -> list[Exchange]:
+        return self._replicator.exchanges.after(after)
 
     def force_start(self, keep: str | None) -> Forced:
         missing = self._leader.force_start(keep)

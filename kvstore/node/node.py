@@ -5,7 +5,7 @@ A node itself refuses what only the other role does, so no route has to know the
 
 from abc import ABC, abstractmethod
 
-from kvstore.api_types import BatchWritten, Forced, Status, Written
+from kvstore.api_types import BatchWritten, Exchange, Forced, Status, Written
 from kvstore.core.entries import Item
 from kvstore.core.key_value_map import KeyValueMap
 from kvstore.core.leader_log import Batch, Write
@@ -86,10 +86,19 @@ class Node(ABC):
         """
 
     @abstractmethod
-    def set_delay(self, min_ms: float, max_ms: float) -> None:
+    def set_delay(self, min_ms: float, max_ms: float, follower: str | None) -> None:
         """Change the range of the simulated delay.
 
-        :raises ValueError: unless ``0 <= min_ms <= max_ms`` and below the time that a write waits.
+        :param follower: address of the only one that it is for; None = all of them.
+        :raises ValueError: unless ``0 <= min_ms <= max_ms`` and below the time that a write waits,
+            or there is no such follower.
+        """
+
+    @abstractmethod
+    def exchanges(self, after: int) -> list[Exchange]:
+        """The exchanges with the followers that are still kept, oldest first.
+
+        :param after: the number of the last one that is not wanted.
         """
 
     @abstractmethod

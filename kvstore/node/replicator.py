@@ -19,6 +19,7 @@ from kvstore.core.errors import TransportError
 from kvstore.core.leader import Leader
 from kvstore.core.messages import Answer, Append, Message, SnapshotChunk
 from kvstore.node.delay import SimulatedDelay
+from kvstore.node.exchange_log import ExchangeLog
 from kvstore.node.storage import Spawn
 from kvstore.node.transport import Transport
 
@@ -29,6 +30,7 @@ class Sender:
     """Executes the conversation with one follower.
 
     :param delay: simulated before every replication request.
+    :param exchanges: where acknowledged requests are recorded.
     :param after_change: called whenever an answer, or the lack of one, may have changed the
         leader's state.
     """
@@ -38,12 +40,14 @@ class Sender:
         conversation: Conversation,
         transport: Transport,
         delay: SimulatedDelay,
+        exchanges: ExchangeLog,
         after_change: Callable[[], None],
     ) -> None:
         self.wake = Event()
         self._conversation = conversation
         self._transport = transport
         self._delay = delay
+        self._exchanges = exchanges
         self._after_change = after_change
 
     def run(self) -> None:
@@ -85,7 +89,12 @@ class Sender:
         return self._delay.wait(self.wake if is_heartbeat else None)
 
     def _answered(self, message: Message, answer: Answer) -> None:
-        if self._conversation.answered(message, answer, time.monotonic()):
+        now_s = time.monotonic()
+        if isinstance(message, Append) and message.entries and answer.error is None:
+            held_back = self._delay.latest
+            assert held_back is not None, "it was held back before it was sent"
+            self._exchanges.add(self._conversation.address, message, held_back, now_s)
+        if self._conversation.answered(message, answer, now_s):
             logger.info("follower %s is reachable", self._conversation.address)
         self._after_change()
 
@@ -114,6 +123,7 @@ class Replicator:
         self._leader = leader
         self._connect = connect
         self._delay_to = delay_to
+        self.exchanges = ExchangeLog()
         self._after_change = after_change
         self._spawn = spawn
         self._senders: dict[str, Sender] = {}
@@ -130,7 +140,7 @@ class Replicator:
     def _start(self, address: str) -> None:
         conversation = Conversation(address, self._leader, random.uniform)
         transport, delay = self._connect(address), self._delay_to(address)
-        sender = Sender(conversation, transport, delay, self._after_change)
+        sender = Sender(conversation, transport, delay, self.exchanges, self._after_change)
         self._senders[address] = sender
         self._greenlets[address] = self._spawn(partial(self._run, address, sender))
 

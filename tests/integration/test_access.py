@@ -24,6 +24,7 @@ PROTECTED = [
     ("GET", "/admin/store"),
     ("POST", "/admin/set_quorum"),
     ("POST", "/admin/set_delay"),
+    ("GET", "/admin/exchanges"),
     ("POST", "/admin/force_start"),
 ]
 OPEN = dict.fromkeys(

@@ -179,6 +179,10 @@ BAD_WRITES = _bad(
             "delay that is NaN": admin("set_delay", b'{"min_ms": 0, "max_ms": NaN}'),
             "negative delay": admin("set_delay", b'{"min_ms": -0.1, "max_ms": 1}'),
             "delay the wrong way round": admin("set_delay", b'{"min_ms": 2, "max_ms": 1}'),
+            "delay for nobody's follower": admin(
+                "set_delay", b'{"min_ms": 0, "max_ms": 1, "follower": "nobody:1"}'
+            ),
+            "delay for a number": admin("set_delay", b'{"min_ms": 0, "max_ms": 1, "follower": 1}'),
             "delay beyond REPL_TIMEOUT": admin("set_delay", b'{"min_ms": 0, "max_ms": 1e6}'),
         },
         409: {"force_start where nobody is waited for": admin("force_start", b"")},

@@ -62,7 +62,8 @@ class Link(Transport):
         self.up = Event()
         self.up.set()
 
-    def send(self, message: Message, hold_back: Callable[[], bool]) -> Answer:  # noqa: ARG002
+    def send(self, message: Message, hold_back: Callable[[], bool]) -> Answer:
+        assert hold_back(), "nothing to give way to"
         self.up.wait()
         return handle(self._follower, message)
 
