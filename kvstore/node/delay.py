@@ -12,7 +12,7 @@ from gevent.event import Event
 from kvstore.node.precise_timer import PreciseTimer
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class DelayRange:
     """The range that delays are drawn from, uniformly.
 
@@ -68,7 +68,7 @@ class DelayStatistics:
 class SimulatedDelay:
     """The delay before every replication request to one follower.
 
-    :param delay_range: what to draw from; it may be changed, and replaced, at run time.
+    :param delay_range: what to draw from, at first; ``range`` may be replaced at run time.
     :param draw: a function like :func:`random.uniform`.
     """
 

@@ -49,10 +49,9 @@ def test_delay_is_drawn_from_the_range_in_force() -> None:
         asked.append((low, high))
         return 0.0
 
-    delay_range = DelayRange(0.1, 1.0)
-    delay = SimulatedDelay(delay_range, draw)
+    delay = SimulatedDelay(DelayRange(0.1, 1.0), draw)
     delay.wait()
-    delay_range.min_ms, delay_range.max_ms = 5.0, 6.0
+    delay.range = DelayRange(5.0, 6.0)
     delay.wait()
     assert asked == [(0.1, 1.0), (5.0, 6.0)]
     assert delay.statistics.count == 2
