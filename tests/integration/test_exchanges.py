@@ -2,6 +2,7 @@
 
 import pytest
 
+from analysis.nodes.waiting import wait_until
 from tests.conftest import StartCluster
 from tests.support.cluster import PATIENT, Cluster
 
@@ -32,8 +33,8 @@ def test_one_exchange_carries_all_entries_that_waited(cluster: Cluster) -> None:
     before = leader.exchanges()[-1].number
     operations = [{"operation": "put", "key": f"key-{n}", "value": n} for n in range(5)]
     assert leader.batch(operations).status_code == 200
-    for each in leader.exchanges(after=before):
-        assert each.last_index - each.first_index == 4
+    exchanges = leader.exchanges(after=before)
+    assert [each.last_index - each.first_index for each in exchanges] == [4, 4]
 
 
 def test_one_follower_alone_can_be_slowed_down(cluster: Cluster) -> None:
@@ -49,7 +50,27 @@ def test_one_follower_alone_can_be_slowed_down(cluster: Cluster) -> None:
         leader.set_delay(20, 30)  # for all of them again
     before = leader.exchanges()[-1].number
     leader.put_confirmed("key", 2)
-    assert all(each.drawn_ms <= 30 for each in leader.exchanges(after=before))
+    drawn = {each.follower: each.drawn_ms for each in leader.exchanges(after=before)}
+    assert drawn.keys() == {slow.address, other.address}
+    assert max(drawn.values()) <= 30
+
+
+def test_heartbeats_are_no_exchanges(cluster: Cluster) -> None:
+    leader = cluster.leader
+    cluster.wait_for_replication()
+    before = leader.exchanges()[-1].number
+
+    def delayed() -> list[int]:
+        return [follower.delay.count for follower in leader.status().followers]
+
+    first, second = delayed()
+
+    def why_not() -> str | None:
+        now = delayed()
+        return None if now[0] > first and now[1] > second else f"{now} requests so far"
+
+    wait_until(why_not)
+    assert leader.exchanges(after=before) == []
 
 
 def test_a_follower_has_no_exchanges(cluster: Cluster) -> None:
