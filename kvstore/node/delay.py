@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import gevent
 from gevent.event import Event
 
 from kvstore.node.precise_timer import PreciseTimer
@@ -88,6 +89,10 @@ class SimulatedDelay:
         :return: whether it lasted its full time; otherwise it is not counted.
         """
         drawn_ms = self._draw(self.range.min_ms, self.range.max_ms)
+        if drawn_ms > 0:
+            # The requests to the other followers are formed first. Otherwise that would go on when
+            # a short delay is over, and make it longer.
+            gevent.sleep(0)
         began_s = time.monotonic()
         if drawn_ms > 0 and not self._timer.sleep(drawn_ms / 1000, interrupt):
             return False
