@@ -1,5 +1,5 @@
 # Each target that runs something makes .venv first; `make` alone lists them.
-#   make study ARGS="--writes 2000"     make test ARGS="-k quorum"     make setup PYTHON=python3.12
+#   make study ARGS="--quick"            make test ARGS="-k quorum"     make setup PYTHON=python3.12
 
 PYTHON ?= python3
 ARGS ?=
@@ -14,7 +14,7 @@ help: ## list the targets
 setup: ## install the pinned packages into .venv (again only when they change)
 	@PYTHON='$(PYTHON)' sh requirements/make_venv.sh
 
-study: setup ## measure each write quorum on local nodes, check the copies, plot (options: ARGS="--help")
+study: setup ## measure each write quorum on local nodes, check the copies, report (options: ARGS="--help")
 	@$(BIN)/python -m analysis $(ARGS)
 
 bench: setup ## measure the service beside a bare Flask view; needs wrk (options: ARGS="--quick")

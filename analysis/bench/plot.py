@@ -3,14 +3,13 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.bench.cases import CASES
 from analysis.bench.summary import Summary
 from analysis.bench.systems import CEILING
-from analysis.report.plot import BLUE, DARK, DPI, GREY, ORANGE, STYLE, VERMILLION
+from analysis.report.style import BLUE, DARK, DPI, GREY, ORANGE, VERMILLION, style
 
 # Markers and the fill differ as well as the colours, so that the plot also works in grey.
 _MARKS = {"plain design": (VERMILLION, "X", "white"), "read": (ORANGE, "D", "white")}
@@ -35,7 +34,7 @@ def draw_plot(summaries: Sequence[Summary], caption: str, path: Path) -> None:
         heights[case.name] = height
     connections = sorted({each.connections for each in summaries})
     figure_height = 2.4 + _ROW_IN * height
-    with mpl.rc_context({**STYLE, "axes.grid.axis": "x", "axes.spines.left": False}):
+    with style(axes__grid__axis="x", axes__spines__left=False):
         figure = Figure(figsize=(13, figure_height))
         panels = figure.subplots(1, len(connections), sharey=True, sharex=True, squeeze=False)[0]
         for axes, number in zip(panels, connections, strict=True):

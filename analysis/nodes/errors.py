@@ -6,6 +6,7 @@ It is in the lowest room, because every room raises from it::
     ├── NodeError               a local node did not do what was asked of it
     ├── NodeUnavailableError    a node gave no usable answer
     ├── ClusterError            the given nodes are not one leader and all its followers
+    ├── ResultsError            the data of a study is missing or damaged
     └── LoadError               a load did not end well
         ├── LagError            ... or does not tell how far behind the followers were
         ├── RequestLogError     ... or left no usable log of its requests
@@ -27,6 +28,10 @@ class NodeUnavailableError(StudyError):
 
 class ClusterError(StudyError):
     """The given nodes are not one leader and all its followers."""
+
+
+class ResultsError(StudyError):
+    """The data of a study is missing or damaged."""
 
 
 class LoadError(StudyError):

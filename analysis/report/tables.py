@@ -1,112 +1,84 @@
-"""The results as tables: for the terminal, for the report, and as CSV."""
+"""The figures of a study as tables: for the terminal, for the report, and as CSV."""
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from analysis.study.results import CpuCost, FollowerResult, QuorumResult, StudyResult
+from analysis.study.results import Results
+from analysis.study.statistics import Interval
+from analysis.study.summary import (
+    QuorumFigures,
+    consistency_of,
+    copies_of,
+    figures_of,
+    littles_law,
+    parts_of,
+    theory_of,
+)
 
 UNKNOWN = "?"
 
-FIGURE_COLUMNS = (
-    "W",
-    "average",
-    "± 95 %",
-    "p50",
-    "p95",
-    "p99",
-    "max",
-    "writes/s",
-    "lag",
-    "converged",
-    "copies",
-)
-FOLLOWER_COLUMNS = ("W", "follower", "lag", "converged", "compared at index", "copy")
+REGIMES = {
+    "idle": "Idle: one client, at a low rate",
+    "idle_no_delay": "Idle, without a simulated delay",
+    "idle_wide": "Idle, with delays of 0 to 100 ms",
+    "loaded": "Loaded: many clients at full speed",
+    "slow_follower": "Loaded, with one follower's delay at 20 ms",
+    "follower_down": "Loaded, with one follower stopped",
+}
 
-# Column, unit and meaning of summary.csv.
-SUMMARY_COLUMNS = (
-    ("write_quorum", "followers", "followers that had to hold a write before it was answered"),
-    ("writes", "writes", "confirmed writes, over which everything below is computed"),
-    ("average_ms", "ms", "average time of a write, from sending it to having read its answer"),
-    ("average_ci95_ms", "ms", "half the width of its 95 % confidence interval, by batch means"),
-    ("p50_ms", "ms", "median: nearest-rank percentile of the exact times"),
-    ("p95_ms", "ms", "95th percentile, likewise"),
-    ("p99_ms", "ms", "99th percentile, likewise"),
-    ("max_ms", "ms", "the slowest write"),
-    ("duration_s", "s", "from sending the first write to having read the last answer"),
-    ("throughput_per_s", "writes/s", "writes / duration_s"),
-    ("max_lag_entries", "entries", "most any follower was behind at the last answer"),
-    ("converged_after_s", "s", "from the last answer until the leader knew that none was behind"),
-    ("copies_equal", "0 or 1", "1 = every follower's copy was compared and equal to the leader's"),
-    ("problems", "problems", "number of problems found"),
-    ("leader_cpu_s", "s", "processor time of the leader for each write; empty if not local"),
-    ("follower_cpu_s", "s", "processor time of one follower for each write, on average"),
-)
+Cell = Callable[[QuorumFigures], object]
 
 
-def text_table(result: StudyResult) -> str:
-    """The figures of all quorums, with the units above, for a terminal."""
-    rows = [FIGURE_COLUMNS, *(_figure_row(quorum) for quorum in result.quorums)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(FIGURE_COLUMNS))]
-    lines = [
-        "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
-        for row in rows
-    ]
-    rule = "-" * len(lines[0])
-    return "\n".join([lines[0], rule, *lines[1:]])
+# Column, unit, meaning and value of summary.csv.
+SUMMARY_COLUMNS: tuple[tuple[str, str, str, Cell], ...] = (
+    ("write_quorum", "followers", "that had to hold a write before it was answered",
+     lambda f: f.write_quorum),
+    ("repeats", "runs", "over which the means and intervals are taken", lambda f: len(f.runs)),
+    ("writes", "writes", "confirmed, in all repeats", lambda f: len(f.latency_ms)),
+    ("failed", "writes", "not confirmed; they are in no other figure",
+     lambda f: sum(f.failures.values())),
+    ("mean_ms", "ms", "mean time from sending a write (idle: its being due) to its answer",
+     lambda f: f.mean_ms.mean),
+    ("mean_low_ms", "ms", "lower end of its 95 % bootstrap interval over repeats",
+     lambda f: f.mean_ms.low),
+    ("mean_high_ms", "ms", "upper end", lambda f: f.mean_ms.high),
+    ("p50_ms", "ms", "median: nearest-rank percentile of the exact times", lambda f: f.p50_ms),
+    ("p95_ms", "ms", "95th percentile, likewise", lambda f: f.p95_ms),
+    ("p99_ms", "ms", "99th percentile, likewise", lambda f: f.p99_ms),
+    ("max_ms", "ms", "the slowest write", lambda f: float(f.latency_ms[-1])),
+    ("per_s", "writes/s", "confirmed writes per second; empty if idle: its rate is given",
+     lambda f: None if f.is_idle else f.per_s.mean),
+    ("leader_cpu_us", "µs", "processor time of the leader for each write; empty if not local",
+     lambda f: None if f.cpu is None else 1e6 * f.cpu.leader_s),
+    ("follower_cpu_us", "µs", "processor time of one follower for each write, likewise",
+     lambda f: None if f.cpu is None else 1e6 * f.cpu.follower_s),
+    ("generator_share", "cores", "the greatest share of a core that the load took",
+     lambda f: f.generator_share),
+    ("lag_entries", "entries", "a follower was behind at the last answer, on average",
+     lambda f: consistency_of(f).lag_entries),
+    ("lag_keys", "keys", "without their newest value then, on average",
+     lambda f: consistency_of(f).lag_keys),
+    ("converged_ms", "ms", "from the last answer until no follower was behind",
+     lambda f: c.mean if (c := consistency_of(f).converged_ms) else None),
+    ("reads", "reads", "from followers during the load", lambda f: consistency_of(f).reads),
+    ("stale_share", "1", "share of them that was older than what had been confirmed before",
+     lambda f: s.mean if (s := consistency_of(f).stale_share) else None),
+)  # fmt: skip
 
 
-def figure_markdown(result: StudyResult) -> str:
-    """The figures of all quorums as a Markdown table."""
-    return markdown_table(FIGURE_COLUMNS, [_figure_row(quorum) for quorum in result.quorums])
+@dataclass(frozen=True)
+class Table:
+    """A table of texts."""
 
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
 
-def follower_markdown(result: StudyResult) -> str:
-    """Every follower after every quorum as a Markdown table."""
-    rows = [
-        _follower_row(quorum.write_quorum, follower)
-        for quorum in result.quorums
-        for follower in quorum.followers
-    ]
-    return markdown_table(FOLLOWER_COLUMNS, rows)
-
-
-def delay_markdown(result: StudyResult) -> str:
-    """The simulated delay during each load as a Markdown table."""
-    rows = []
-    for quorum in result.quorums:
-        figures = [UNKNOWN] * 3
-        if quorum.delay is not None:
-            delay = quorum.delay
-            figures = [
-                f"{delay.requests:,}",
-                f"{delay.drawn_ms:.3f} ms",
-                f"{delay.happened_ms:.3f} ms",
-            ]
-        rows.append([str(quorum.write_quorum), *figures])
-    return markdown_table(("W", "replication requests", "mean drawn", "mean happened"), rows)
-
-
-def cpu_markdown(result: StudyResult) -> str:
-    """The processor time of a write at each quorum as a Markdown table."""
-    rows = []
-    for quorum in result.quorums:
-        figures = [UNKNOWN] * 2
-        if quorum.cpu is not None:
-            figures = [f"{1e6 * s:,.0f} µs" for s in (quorum.cpu.leader_s, quorum.cpu.follower_s)]
-        rows.append([str(quorum.write_quorum), *figures])
-    return markdown_table(("W", "leader", "one follower"), rows)
-
-
-def pair_markdown(pairs: Mapping[str, str]) -> str:
-    """Names and values as a Markdown table."""
-    return markdown_table(("", ""), list(pairs.items()))
-
-
-def column_markdown() -> str:
-    """What the columns of ``summary.csv`` mean, as a Markdown table."""
-    rows = [(f"`{name}`", unit, meaning) for name, unit, meaning in SUMMARY_COLUMNS]
-    return markdown_table(("column", "unit", "meaning"), rows)
+    @property
+    def markdown(self) -> str:
+        """The table in Markdown."""
+        return markdown_table(self.columns, self.rows)
 
 
 def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -118,85 +90,225 @@ def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str
     return "\n".join([line(columns), line(["---"] * len(columns)), *map(line, rows)])
 
 
-def write_summary(result: StudyResult, path: Path) -> None:
-    """Write one row for each quorum; an unknown value is left empty.
+def text_table(results: Results) -> str:
+    """The figures of every regime, for a terminal."""
+    parts = []
+    for regime, title in REGIMES.items():
+        table = latency_table(figures_of(results, regime))
+        if not table.rows:
+            continue
+        lines = [table.columns, *table.rows]
+        widths = [max(len(row[n]) for row in lines) for n in range(len(table.columns))]
+        text = [
+            "  ".join(c.rjust(width) for c, width in zip(row, widths, strict=True)) for row in lines
+        ]
+        parts.append("\n".join([title, text[0], "-" * len(text[0]), *text[1:]]))
+    return "\n\n".join(parts)
 
-    :param result: the study.
-    :param path: the CSV file, with the columns of :data:`SUMMARY_COLUMNS`.
+
+def latency_table(figures: dict[int, QuorumFigures]) -> Table:
+    """Latency by quorum, in milliseconds, and throughput unless the rate was given."""
+    is_idle = any(each.is_idle for each in figures.values())
+    rate = () if is_idle else ("writes/s",)
+    columns = ("W", "mean ms", "95 %", "p50", "p95", "p99", "max", *rate, "failed")
+    rows = [
+        (
+            str(w),
+            f"{f.mean_ms.mean:.2f}",
+            _ends(f.mean_ms, 2),
+            *(f"{ms:.2f}" for ms in (f.p50_ms, f.p95_ms, f.p99_ms)),
+            f"{f.latency_ms[-1]:.1f}",
+            *(() if is_idle else (f"{f.per_s.mean:,.0f}",)),
+            f"{sum(f.failures.values()):,}",
+        )
+        for w, f in sorted(figures.items())
+    ]
+    return Table(columns, rows)
+
+
+def theory_table(results: Results) -> Table:
+    """The law beside what happened, in milliseconds."""
+    columns = ("W", "law", "delays that happened", "error", "without delay", "end to end")
+    theory, idle = theory_of(results), figures_of(results, "idle")
+    without = figures_of(results, "idle_no_delay")
+    rows = []
+    for w, law in sorted(theory.law.items()) if theory else ():
+        happened = theory.delay_only.get(w) if theory else None
+        rows.append(
+            (
+                str(w),
+                f"{law:.3f}",
+                _mean_with_ends(happened, 3),
+                UNKNOWN if happened is None or not law else f"{happened.mean / law - 1:+.1%}",
+                _mean_with_ends(without[w].mean_ms if w in without else None, 2),
+                _mean_with_ends(idle[w].mean_ms if w in idle else None, 2),
+            )
+        )
+    return Table(columns, rows)
+
+
+def wide_table(results: Results) -> Table:
+    """The same for delays of 0 to 100 ms."""
+    theory, figures = theory_of(results, "idle_wide"), figures_of(results, "idle_wide")
+    rows = [
+        (
+            str(w),
+            f"{law:.2f}",
+            _mean_with_ends(theory.delay_only.get(w), 2),
+            _mean_with_ends(figures[w].mean_ms, 2),
+            f"{figures[w].mean_ms.mean - law:+.2f}",
+        )
+        for w, law in (sorted(theory.law.items()) if theory else ())
+        if w in figures and theory is not None
+    ]
+    return Table(("W", "law", "delays that happened", "end to end", "end to end - law"), rows)
+
+
+def parts_table(results: Results) -> Table:
+    """Where the time of an idle write goes, in milliseconds."""
+    rows = []
+    for w, each in sorted(figures_of(results, "idle").items()):
+        parts = parts_of(each) if w > 0 else None
+        if parts is not None:
+            known = parts.queue_ms, parts.delay_ms, parts.exchange_ms
+            rows.append(
+                (
+                    str(w),
+                    f"{each.mean_ms.mean - sum(known):.2f}",
+                    *(f"{ms:.2f}" for ms in known),
+                    f"{each.mean_ms.mean:.2f}",
+                )
+            )
+    columns = ("W", "client and leader", "the request before", "delay", "exchange", "in all")
+    return Table(columns, rows)
+
+
+def load_table(results: Results) -> Table:
+    """Little's law and what the load cost."""
+    clients = results.study.settings.users
+    rows = []
+    for w, each in sorted(figures_of(results, "loaded").items()):
+        law = littles_law(each, clients)
+        cost = each.cpu
+        rows.append(
+            (
+                str(w),
+                f"{each.per_s.mean:,.0f}",
+                f"{each.mean_ms.mean:.2f}",
+                f"{law.implied:.1f}",
+                f"{law.share:.0%}",
+                UNKNOWN if cost is None else f"{1e6 * cost.leader_s:,.0f}",
+                UNKNOWN if cost is None else f"{1e6 * cost.follower_s:,.0f}",
+                UNKNOWN if each.generator_share is None else f"{each.generator_share:.0%}",
+            )
+        )
+    columns = (
+        *("W", "writes/s", "mean ms", "their product", "of the clients"),
+        *("leader µs/write", "follower µs/write", "load, of a core"),
+    )
+    return Table(columns, rows)
+
+
+def consistency_table(results: Results) -> Table:
+    """Followers beside the leader, during the load and after it."""
+    rows = []
+    for regime in ("loaded", "slow_follower", "follower_down"):
+        for w, each in sorted(figures_of(results, regime).items()):
+            found = consistency_of(each)
+            share = found.stale_share
+            equal = all(f.problem is None for run in each.runs for f in run.result.followers)
+            rows.append(
+                (
+                    regime.replace("_", " "),
+                    str(w),
+                    _number(found.lag_entries, 1),
+                    _number(found.lag_keys, 1),
+                    _mean_with_ends(found.converged_ms, 1),
+                    f"{found.reads:,}",
+                    UNKNOWN if share is None else f"{share.mean:.1%}",
+                    _number(found.versions_behind, 1),
+                    _number(found.behind_ms, 1),
+                    "equal" if equal else "NOT EQUAL",
+                )
+            )
+    columns = (
+        *("regime", "W", "entries behind", "keys behind", "converged after ms", "reads", "stale"),
+        *("versions behind", "ms behind", "copies"),
+    )
+    return Table(columns, rows)
+
+
+def copies_table(results: Results) -> Table:
+    """How many followers hold a confirmed write."""
+    rows = []
+    for w, each in sorted(figures_of(results, "loaded").items()):
+        copies = copies_of(each)
+        if copies is not None:
+            held = (f"{number:.2f}" for number in copies.held)
+            rows.append((str(w), *held, f"{copies.alone_ms:.2f}", str(copies.most_at_risk)))
+    columns = (
+        *("W", "at once", "1 ms later", "10 ms later", "100 ms later"),
+        *("ms on no more than W", "most writes on no more than W"),
+    )
+    return Table(columns, rows)
+
+
+def faults_table(results: Results) -> Table:
+    """Loads with a slow and with a stopped follower."""
+    rows = []
+    for regime in ("slow_follower", "follower_down"):
+        for run in results.of(regime):
+            latency = run.log.latency_ms
+            rows.append(
+                (
+                    REGIMES[regime].partition("with ")[2],
+                    str(run.run.write_quorum),
+                    f"{len(latency):,}",
+                    f"{latency.mean():.2f}" if len(latency) else UNKNOWN,
+                    f"{run.throughput_per_s:,.0f}",
+                    f"{run.log.failed:,}",
+                    "; ".join(run.log.failures) or "-",
+                )
+            )
+    return Table(("fault", "W", "confirmed", "mean ms", "writes/s", "failed", "why"), rows)
+
+
+def column_table() -> Table:
+    """What the columns of ``summary.csv`` mean."""
+    rows = [(f"`{name}`", unit, meaning) for name, unit, meaning, _ in SUMMARY_COLUMNS]
+    return Table(("column", "unit", "meaning"), [("`regime`", "", "of the run"), *rows])
+
+
+def write_summary(results: Results, path: Path) -> None:
+    """Write one row for each regime and quorum; an unknown value is left empty.
+
+    :param path: the CSV file, with the columns of :data:`SUMMARY_COLUMNS` behind ``regime``.
     """
     with path.open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
-        rows.writerow(name for name, _, _ in SUMMARY_COLUMNS)
-        rows.writerows(_summary_row(quorum) for quorum in result.quorums)
+        rows.writerow(["regime", *(name for name, *_ in SUMMARY_COLUMNS)])
+        for regime in REGIMES:
+            for _, figures in sorted(figures_of(results, regime).items()):
+                values = (pick(figures) for *_, pick in SUMMARY_COLUMNS)
+                rows.writerow([regime, *(_rounded(value) for value in values)])
 
 
-def _figure_row(quorum: QuorumResult) -> Sequence[str]:
-    latency = quorum.latency
-    figures = [UNKNOWN] * 7
-    if latency is not None:
-        ci95_ms = latency.mean_ci95_ms
-        figures = [
-            f"{latency.mean_ms:.2f}",
-            UNKNOWN if ci95_ms is None else f"{ci95_ms:.2f}",
-            *(f"{ms:.2f}" for ms in (latency.p50_ms, latency.p95_ms, latency.p99_ms)),
-            f"{latency.max_ms:.1f}",
-            f"{latency.throughput_per_s:,.0f}",
-        ]
-    lag = quorum.max_lag_entries
-    return [
-        str(quorum.write_quorum),
-        *figures,
-        UNKNOWN if lag is None else str(lag),
-        _milliseconds(quorum.converged_after_s),
-        "equal" if quorum.copies_equal else "NOT EQUAL",
-    ]
+def _rounded(value: object) -> object:
+    return round(value, 4) if isinstance(value, float) else value
 
 
-def _follower_row(write_quorum: int, follower: FollowerResult) -> Sequence[str]:
-    check = follower.check
-    return [
-        str(write_quorum),
-        follower.name,
-        UNKNOWN if follower.lag_entries is None else str(follower.lag_entries),
-        _milliseconds(follower.caught_up_after_s),
-        UNKNOWN if check.index is None else str(check.index),
-        check.problem or "equal",
-    ]
+def _number(value: float | None, digits: int) -> str:
+    return UNKNOWN if value is None else f"{value:,.{digits}f}"
 
 
-def _summary_row(quorum: QuorumResult) -> list[object]:
-    latency = quorum.latency
-    figures: list[object] = [None] * 9
-    if latency is not None:
-        figures = [
-            latency.writes,
-            _rounded(latency.mean_ms),
-            _rounded(latency.mean_ci95_ms),
-            latency.p50_ms,
-            latency.p95_ms,
-            latency.p99_ms,
-            latency.max_ms,
-            _rounded(latency.duration_s),
-            _rounded(latency.throughput_per_s),
-        ]
-    return [
-        quorum.write_quorum,
-        *figures,
-        quorum.max_lag_entries,
-        _rounded(quorum.converged_after_s),
-        int(quorum.copies_equal),
-        len(quorum.problems),
-        *_rounded_cpu(quorum.cpu),
-    ]
+def _ends(interval: Interval, digits: int) -> str:
+    if interval.low is None or interval.high is None:
+        return UNKNOWN
+    return f"{interval.low:.{digits}f} to {interval.high:.{digits}f}"
 
 
-def _rounded_cpu(cpu: CpuCost | None) -> tuple[float | None, float | None]:
-    return (None, None) if cpu is None else (round(cpu.leader_s, 7), round(cpu.follower_s, 7))
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 4)
-
-
-def _milliseconds(seconds: float | None) -> str:
-    return UNKNOWN if seconds is None else f"{1000 * seconds:.1f} ms"
+def _mean_with_ends(interval: Interval | None, digits: int) -> str:
+    if interval is None:
+        return UNKNOWN
+    mean = f"{interval.mean:.{digits}f}"
+    return mean if interval.low is None else f"{mean} ({_ends(interval, digits)})"

@@ -33,7 +33,8 @@ class Cluster:
 
 @contextmanager
 def open_cluster(settings: StudySettings) -> Iterator[Cluster]:
-    """Start local nodes or connect to the given ones; leave the latter with the W they had.
+    """Start local nodes or connect to the given ones; leave the latter with the W they had, and
+    with the simulated delay of the settings, if those have one.
 
     :raises ClusterError: when the nodes are not what they should be.
     :raises NodeUnavailableError: when one of them does not answer.
@@ -43,8 +44,8 @@ def open_cluster(settings: StudySettings) -> Iterator[Cluster]:
         leader_url, follower_urls = settings.leader_url, settings.follower_urls
         local_nodes: tuple[Node, ...] = ()
         if leader_url is None:
-            settings.output.mkdir(parents=True, exist_ok=True)
-            data = stack.enter_context(TemporaryDirectory(dir=settings.output, prefix="data-"))
+            settings.folder.mkdir(parents=True, exist_ok=True)
+            data = stack.enter_context(TemporaryDirectory(dir=settings.folder, prefix="data-"))
             local = stack.enter_context(_local_cluster(settings, Path(data)))
             leader_url = local.leader.url
             follower_urls = tuple(node.url for node in local.followers)
@@ -56,8 +57,6 @@ def open_cluster(settings: StudySettings) -> Iterator[Cluster]:
         if settings.is_local:
             yield cluster
             return
-        if settings.delay_ms is not None:
-            leader.set_delay(*settings.delay_ms)
         write_quorum = leader.status().write_quorum
         assert write_quorum is not None, "a leader has one"
         try:
@@ -65,6 +64,8 @@ def open_cluster(settings: StudySettings) -> Iterator[Cluster]:
         finally:
             with suppress(NodeUnavailableError):
                 leader.set_quorum(write_quorum)
+                if settings.delay_ms is not None:
+                    leader.set_delay(*settings.delay_ms)
 
 
 def _local_cluster(settings: StudySettings, data_root: Path) -> LocalCluster:
@@ -72,7 +73,7 @@ def _local_cluster(settings: StudySettings, data_root: Path) -> LocalCluster:
     low, high = settings.delay_ms
     return LocalCluster(
         settings.follower_count,
-        settings.output / "nodes",
+        settings.folder / "nodes",
         settings={"MIN_DELAY": str(low), "MAX_DELAY": str(high)},
         data_root=data_root,
     )

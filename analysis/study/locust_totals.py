@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from analysis.nodes.errors import TotalsError
-from analysis.study.latency import RequestLog
+from analysis.study.request_log import RequestLog
 
-# Locust's log rounds every time to 0.01 ms, so the two averages may differ by half of that.
-_ROUNDING_MS = 0.006
+# The log rounds every time to 0.001 ms, so the two averages may differ by half of that.
+_ROUNDING_MS = 0.0006
 
 
 @dataclass(frozen=True)
@@ -49,15 +49,15 @@ def why_disagreeing(totals: LocustTotals, log: RequestLog) -> str | None:
 
     :return: ``None`` when they agree, else what differs.
     """
-    logged = len(log.response_ms) + log.failed
+    logged = len(log.latency_ms) + log.failed
     if (totals.requests, totals.failures) != (logged, log.failed):
         return (
             f"Locust counted {totals.requests} requests and {totals.failures} failures, "
             f"its log has {logged} and {log.failed}"
         )
-    if log.failed == 0 and abs(totals.average_ms - log.response_ms.mean()) > _ROUNDING_MS:
+    if log.failed == 0 and abs(totals.average_ms - log.latency_ms.mean()) > _ROUNDING_MS:
         return (
             f"Locust's average is {totals.average_ms:.3f} ms, "
-            f"that of its log {log.response_ms.mean():.3f} ms"
+            f"that of its log {log.latency_ms.mean():.3f} ms"
         )
     return None

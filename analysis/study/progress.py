@@ -1,57 +1,88 @@
-"""A progress bar over all quorums of a study."""
+"""How far a study is: a bar on a terminal, a line for each measurement elsewhere."""
 
 import sys
+import time
 from collections.abc import Sequence
 from typing import Never
 
 from tqdm import tqdm
 
-# A log file gets a line now and then, a terminal a bar that moves.
-_TERMINAL_INTERVAL_S = 0.1
-_LOG_INTERVAL_S = 5.0
+from analysis.study.runs import Measurement
+from analysis.study.settings import StudySettings
 
 
 class Progress:
-    """Shows the write quorum being measured, its writes, and the writes of the whole study.
+    """Shows regime, write quorum and repeat, the writes done and their rate, and the time left.
 
-    :param order: write quorums in the order in which they are measured.
-    :param writes: writes for each of them.
+    :param settings: the study.
+    :param order: its measurements.
     """
 
-    def __init__(self, order: Sequence[int], writes: int) -> None:
+    def __init__(self, settings: StudySettings, order: Sequence[Measurement]) -> None:
+        self._settings = settings
         self._order = list(order)
-        self._writes = writes
-        on_terminal = sys.stderr.isatty()
+        self._started_s = time.monotonic()
+        self._name = ""
+        self._writes = 0
+        self._per_s = 0.0
+        self._first: tuple[float, int] | None = None
+        # They are of very different kinds, in random order: the average tells the time left best.
         self._bar: tqdm[Never] = tqdm(
-            total=len(self._order) * writes,
-            unit=" writes",
-            dynamic_ncols=on_terminal,
-            mininterval=_TERMINAL_INTERVAL_S if on_terminal else _LOG_INTERVAL_S,
-            bar_format="{desc} {percentage:3.0f}%|{bar}| {n:,.0f}/{total:,.0f}{unit} "
-            "[{elapsed}<{remaining}]{postfix}",
+            total=len(order),
+            smoothing=0,
+            dynamic_ncols=True,
+            disable=not sys.stderr.isatty(),
+            bar_format="{percentage:3.0f}% |{bar:20}| {remaining} left; {desc}",
         )
 
     def say(self, text: str) -> None:
-        """Show what is being done besides writing."""
+        """Tell what is being done besides writing."""
         self._bar.set_description_str(text)
+        if self._bar.disable:
+            self._print(text)
 
-    def show(self, write_quorum: int, answered: int) -> None:
-        """Show how far the measurement of one quorum has got.
-
-        :param write_quorum: the quorum being measured.
-        :param answered: its writes answered so far.
-        """
-        position = self._order.index(write_quorum)
-        answered = min(answered, self._writes)
-        self._bar.set_description_str(
-            f"W={write_quorum} ({position + 1} of {len(self._order)}): "
-            f"{answered:,} of {self._writes:,}",
-            refresh=False,
+    def begin(self, measurement: Measurement) -> None:
+        """The next measurement begins."""
+        first, last = measurement[0], measurement[-1]
+        self._writes = sum(run.writes(self._settings) for run in measurement)
+        self._per_s, self._first = 0.0, None
+        regime = first.regime.replace("_", " ")
+        turns = "" if first == last else f" to {last.write_quorum} in turns"
+        self._name = (
+            f"{self._order.index(measurement) + 1} of {len(self._order)}: {regime}, "
+            f"W={first.write_quorum}{turns}, repeat {first.repeat}"
         )
-        self._bar.update(position * self._writes + answered - self._bar.n)
-        if answered in (0, self._writes):
-            self._bar.refresh()
+        self.show(0)
+
+    def show(self, answered: int) -> None:
+        """Show how many writes of this measurement have been answered."""
+        now_s = time.monotonic()
+        if answered > 0 and self._first is None:
+            self._first = (now_s, answered)
+        elif self._first is not None and now_s > self._first[0]:
+            self._per_s = (answered - self._first[1]) / (now_s - self._first[0])
+        if not self._bar.disable:
+            answered = min(answered, self._writes)
+            whole = int(self._bar.n)
+            self._bar.set_description_str(self._text(answered), refresh=False)
+            self._bar.update(whole + 0.999 * answered / self._writes - self._bar.n)
+
+    def end(self, measurement: Measurement) -> None:
+        """A measurement has ended, with all that follows its writes."""
+        number = self._order.index(measurement) + 1
+        self._bar.update(number - self._bar.n)
+        if self._bar.disable:
+            spent_s = time.monotonic() - self._started_s
+            left = tqdm.format_interval(spent_s / number * (len(self._order) - number))
+            self._print(f"{self._text(self._writes)}; {left} left")
 
     def close(self) -> None:
         """Leave the bar as it stands."""
         self._bar.close()
+
+    def _text(self, answered: int) -> str:
+        return f"{self._name}: {answered:,} of {self._writes:,} writes, {self._per_s:,.0f}/s"
+
+    @staticmethod
+    def _print(text: str) -> None:
+        print(text, file=sys.stderr, flush=True)

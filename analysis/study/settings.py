@@ -3,29 +3,53 @@
 import argparse
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
 
 from analysis.nodes.node import REPO_ROOT
 
+DelayRange = tuple[float, float]
+"""Shortest and longest simulated delay, in milliseconds."""
+
 LOCAL_FOLLOWERS = 5
-DEFAULT_DELAY_MS = (0.1, 1.0)
+DEFAULT_DELAY_MS: DelayRange = (0.1, 1.0)
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "default": {
+        "quorums": (1, 2, 3, 4, 5), "repeats": 5, "writes": 1000, "idle_writes": 150,
+        "warm_up_writes": 1000,
+    },
+    "quick": {
+        "quorums": (1, 3, 5), "repeats": 2, "writes": 300, "idle_writes": 80,
+        "warm_up_writes": 200,
+    },
+    "full": {
+        "quorums": (1, 2, 3, 4, 5), "repeats": 7, "writes": 10_000, "idle_writes": 400,
+        "warm_up_writes": 2000,
+    },
+}  # fmt: skip
+"""What is not given on the command line."""
 
 
-@dataclass(frozen=True)
-class StudySettings:
+class StudySettings(Struct, frozen=True, kw_only=True):
     """One study.
 
     :param leader_url: leader of a running cluster; ``None`` = start local nodes.
     :param follower_urls: all its followers; empty = start local nodes.
     :param quorums: write quorums to measure, distinct.
-    :param writes: measured writes for each quorum.
-    :param keys: keys they are spread over.
-    :param users: simultaneous clients.
-    :param warm_up_writes: writes to other keys before each measurement, not measured; 0 = none.
-    :param seed: seed of the order of keys and quorums.
-    :param delay_ms: range of the simulated delay in milliseconds; ``None`` = as the running cluster
-        has it.
+    :param repeats: measurements of each quorum in each regime.
+    :param writes: writes of each loaded run.
+    :param idle_writes: writes of each idle run.
+    :param fault_writes: writes of each run with a slow or stopped follower, at most.
+    :param keys: keys that a run's writes are spread over.
+    :param users: simultaneous clients of a loaded run.
+    :param workers: processes that these are divided among; 0 = one process without a master.
+    :param warm_up_writes: writes before all measurements; 0 = none.
+    :param seed: seed of the order of keys and runs.
+    :param delay_ms: range of the simulated delay; ``None`` = as the running cluster has it.
+    :param thorough: whether to measure delays of 0 to 100 ms and faults, too.
     :param converge_timeout_s: seconds the copies may take to become equal.
     :param output: folder for everything the study leaves behind.
     """
@@ -33,14 +57,19 @@ class StudySettings:
     leader_url: str | None
     follower_urls: tuple[str, ...]
     quorums: tuple[int, ...]
+    repeats: int
     writes: int
+    idle_writes: int
+    fault_writes: int = 1000
     keys: int
     users: int
+    workers: int
     warm_up_writes: int
     seed: int
-    delay_ms: tuple[float, float] | None
+    delay_ms: DelayRange | None
+    thorough: bool
     converge_timeout_s: float
-    output: Path
+    output: str
 
     @property
     def is_local(self) -> bool:
@@ -51,6 +80,11 @@ class StudySettings:
     def follower_count(self) -> int:
         """Number of followers in the study."""
         return LOCAL_FOLLOWERS if self.is_local else len(self.follower_urls)
+
+    @property
+    def folder(self) -> Path:
+        """Where everything goes that the study leaves behind."""
+        return Path(self.output)
 
 
 def parse_settings(arguments: Sequence[str] | None = None) -> StudySettings:
@@ -69,24 +103,31 @@ def parse_settings(arguments: Sequence[str] | None = None) -> StudySettings:
         delay_ms = (given.min_delay_ms, given.max_delay_ms)
         if not 0 <= delay_ms[0] <= delay_ms[1]:
             parser.error("the delay needs 0 <= min <= max")
+    chosen = PRESETS["full" if given.full else "quick" if given.quick else "default"]
+    values = {
+        name: value if (own := getattr(given, name)) is None else own
+        for name, value in chosen.items()
+    }
     settings = StudySettings(
         leader_url=given.leader,
         follower_urls=given.followers,
-        quorums=given.quorums,
-        writes=given.writes,
         keys=given.keys,
         users=given.users,
-        warm_up_writes=given.warm_up_writes,
+        workers=given.workers,
         seed=given.seed,
         delay_ms=delay_ms,
+        thorough=given.full,
         converge_timeout_s=given.converge_timeout_s,
-        output=given.output.resolve(),
+        output=str(given.output.resolve()),
+        **values,
     )
     if max(settings.quorums) > settings.follower_count:
         parser.error(
             f"write quorum {max(settings.quorums)} needs more followers than the "
             f"{settings.follower_count} there are"
         )
+    if settings.users < settings.workers:
+        parser.error("each of the --workers needs one of the --users at least")
     return settings
 
 
@@ -94,9 +135,20 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m analysis",
         description="Measure what each write quorum costs, check that all copies are equal, and "
-        "draw the plot. Starts six local nodes, unless a running cluster is given.",
+        "draw and report it. Starts six local nodes, unless a running cluster is given.",
+        epilog="python -m analysis plot FOLDER draws and reports again from the data that a study "
+        "has left; python -m analysis compare FOLDER FOLDER compares two studies.",
     )
     add = parser.add_argument
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument(
+        "--quick", action="store_true", help="within half a minute: W = 1, 3, 5, twice, few writes"
+    )
+    size.add_argument(
+        "--full",
+        action="store_true",
+        help="10,000 writes a run, delays of 0 to 100 ms, a slow and a stopped follower",
+    )
     add("--leader", type=_url, metavar="URL", help="the leader of a running cluster")
     add(
         "--followers",
@@ -105,24 +157,23 @@ def _parser() -> argparse.ArgumentParser:
         metavar="URL,...",
         help="all followers of that leader",
     )
-    add(
-        "--quorums",
-        type=_quorums,
-        default="1,2,3,4,5",
-        metavar="W,...",
-        help="write quorums to measure (default: %(default)s)",
-    )
+    add("--quorums", type=_quorums, metavar="W,...", help=f"to measure ({_presets('quorums')})")
 
-    def count(name: str, parse: Callable[[str], int], default: int, meaning: str) -> None:
-        add(name, type=parse, default=default, metavar="N", help=f"{meaning} (default: {default})")
+    def count(name: str, parse: Callable[[str], int], default: int | None, meaning: str) -> None:
+        shown = _presets(name) if default is None else f"default: {default}"
+        option = "--" + name.replace("_", "-")
+        add(option, type=parse, default=default, metavar="N", help=f"{meaning} ({shown})")
 
-    count("--writes", _positive, 10_000, "writes to measure for each quorum")
-    count("--keys", _positive, 100, "keys that the writes are spread over")
-    count("--users", _positive, 8, "simultaneous clients")
-    count("--warm-up-writes", _natural, 500, "writes to other keys before each measurement")
-    count("--seed", int, 1, "seed of the order of keys and quorums")
+    count("repeats", _positive, None, "measurements of each quorum in each regime")
+    count("writes", _positive, None, "writes of each loaded run")
+    count("idle_writes", _positive, None, "writes of each idle run")
+    count("keys", _positive, 100, "keys that they are spread over")
+    count("users", _positive, 15, "simultaneous clients of a loaded run")
+    count("workers", _natural, 0, "processes that make the load under a master; 0 = one alone")
+    count("warm_up_writes", _natural, None, "writes before all measurements")
+    count("seed", int, 1, "seed of the order of keys and runs")
     low, high = DEFAULT_DELAY_MS
-    unchanged = "a running cluster keeps its own"
+    unchanged = "a running cluster keeps its own, and is not compared with theory"
     add(
         "--min-delay-ms",
         type=float,
@@ -150,6 +201,14 @@ def _parser() -> argparse.ArgumentParser:
         help="where to write the results (default: results/)",
     )
     return parser
+
+
+def _presets(name: str) -> str:
+    def show(value: object) -> str:
+        return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+    values = {preset: show(chosen[name]) for preset, chosen in PRESETS.items()}
+    return f"default: {values['default']}; quick: {values['quick']}; full: {values['full']}"
 
 
 def _url(text: str) -> str:

@@ -2,10 +2,12 @@
 
 import random
 from dataclasses import dataclass
+from typing import NamedTuple, Self
 from urllib.parse import quote
 
 import msgspec
 
+from analysis.study.load import LoadSpec
 from kvstore.api_types import Store, Written
 
 
@@ -23,6 +25,20 @@ class Write:
     value: int
 
 
+class Share(NamedTuple):
+    """One of several equal shares of a load.
+
+    :param number: from 0.
+    :param of: how many there are.
+    """
+
+    number: int
+    of: int
+
+
+WHOLE = Share(0, 1)
+
+
 class WritePlan:
     """Exactly ``writes`` writes over ``keys`` keys, handed out one at a time to many users.
 
@@ -32,22 +48,36 @@ class WritePlan:
     :param keys: number of keys, 1 or more.
     :param key_prefix: what every key begins with.
     :param seed: the same seed gives the same order.
+    :param share: which of the writes to hand out: one of several processes has its share of them.
     :raises ValueError: when there is nothing to write or no key to write it to.
     """
 
-    def __init__(self, writes: int, keys: int, key_prefix: str, seed: int) -> None:
+    def __init__(
+        self, writes: int, keys: int, key_prefix: str, seed: int, share: Share = WHOLE
+    ) -> None:
         if writes < 1:
             raise ValueError(f"writes must be 1 or more, not {writes}")
         if keys < 1:
             raise ValueError(f"keys must be 1 or more, not {keys}")
-        self.writes = writes
+        self.writes = len(range(share.number, writes, share.of))
         self.answered = 0
+        self._share = share
         width = len(str(keys - 1))
         self._keys = [f"{key_prefix}{number:0{width}d}" for number in range(keys)]
         self._paths = [f"/put/{quote(key, safe='')}" for key in self._keys]
         self._order = [number % keys for number in range(writes)]
         random.Random(seed).shuffle(self._order)
         self._handed_out = 0
+
+    @classmethod
+    def of(cls, spec: LoadSpec) -> Self:
+        """The plan of a load."""
+        return cls(spec.writes, spec.keys, spec.key_prefix, spec.seed)
+
+    @property
+    def keys(self) -> list[str]:
+        """The keys that the writes are spread over."""
+        return self._keys
 
     def values_by_key(self) -> dict[str, set[int]]:
         """Every key of the plan that is written, with all values written to it."""
@@ -80,6 +110,11 @@ class WritePlan:
         return [f"{count} {what}" for what, count in problems.items() if count]
 
     @property
+    def is_handed_out(self) -> bool:
+        """Whether no write is left to take."""
+        return self._handed_out == self.writes
+
+    @property
     def is_complete(self) -> bool:
         """Whether every write was sent and has ended, well or badly."""
         return self.answered == self.writes
@@ -89,9 +124,9 @@ class WritePlan:
 
         :return: the write, or ``None`` when all are handed out.
         """
-        if self._handed_out == self.writes:
+        if self.is_handed_out:
             return None
-        value = self._handed_out
+        value = self._share.number + self._handed_out * self._share.of
         self._handed_out += 1
         key_number = self._order[value]
         return Write(self._keys[key_number], self._paths[key_number], value)

@@ -17,6 +17,7 @@ from kvstore.api_types import Store
 REPOSITORY = Path(__file__).resolve().parents[2]
 FOLLOWERS = tuple(f"follower{number}" for number in range(1, 6))
 NODES = ("leader", *FOLLOWERS)
+LOAD = "load"
 
 _COMMAND_TIMEOUT_S = 600.0
 _CATCH_UP_TIMEOUT_S = 60.0
@@ -30,7 +31,7 @@ class ComposeProject:
     """The services of ``docker-compose.yml`` under one project name.
 
     :param name: the project's name; also the first part of its images' names.
-    :param ports: each node's port on 127.0.0.1.
+    :param ports: each node's port on 127.0.0.1, and that of the load's page.
     :param directory: where the compose file lies; its relative paths start here.
     """
 
@@ -41,8 +42,9 @@ class ComposeProject:
     @classmethod
     def with_free_ports(cls) -> "ComposeProject":
         """A project that can run beside any other."""
-        ports = free_ports(len(NODES))
-        return cls(f"kvstore-test-{ports[0]}", dict(zip(NODES, ports, strict=True)))
+        services = (*NODES, LOAD)
+        ports = free_ports(len(services))
+        return cls(f"kvstore-test-{ports[0]}", dict(zip(services, ports, strict=True)))
 
     def compose(self, *arguments: str) -> str:
         """Run ``docker compose`` with these arguments.

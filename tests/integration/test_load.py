@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 
 from analysis.nodes.convergence import check_copies
@@ -14,9 +15,9 @@ from analysis.nodes.errors import LoadError
 from analysis.nodes.local_cluster import LocalCluster
 from analysis.nodes.node import REPO_ROOT, Node
 from analysis.study.follower_lag import FollowerLag
-from analysis.study.latency import read_request_log
 from analysis.study.load import LoadSpec, run_load
 from analysis.study.locust_totals import read_locust_totals, why_disagreeing
+from analysis.study.request_log import read_request_log
 from analysis.study.write_plan import WritePlan
 from tests.support.descriptors import descriptors
 from tests.support.inherited_signals import heeding_interrupts
@@ -60,7 +61,7 @@ def spec(cluster: LocalCluster, tmp_path: Path) -> LoadSpec:
 
 def run_locust(spec: LoadSpec, *options: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*spec.command(), *options],
+        [*spec.commands()[0], *options],
         cwd=REPO_ROOT,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -85,7 +86,7 @@ def test_exactly_the_writes_arrive_and_the_files_tell_of_them(
     assert ours == set(plan.values_by_key())
 
     log = read_request_log(spec.request_log)
-    assert len(log.response_ms) == spec.writes
+    assert len(log.latency_ms) == spec.writes
     assert log.failures == {}
     assert why_disagreeing(read_locust_totals(spec.stats_csv), log) is None
     names = {line.split(",")[1] for line in spec.stats_csv.read_text().splitlines()[1:]}
@@ -116,9 +117,7 @@ def test_more_users_than_writes_and_a_single_user_end_as_well(
         ("--keys=0", "keys must be 1 or more"),
         ("--host=http://127.0.0.1:1", "cannot start the load"),
         ("--users=100000000", "need more open files"),
-        ("--processes=2", "counts its writes in one process"),
-        ("--master", "counts its writes in one process"),
-        ("--worker", "counts its writes in one process"),
+        ("--processes=2", "needs --master and --worker processes, not --processes"),
     ],
 )
 def test_a_load_that_cannot_start_says_why_and_writes_nothing(
@@ -166,8 +165,48 @@ def test_run_load_tells_how_far_it_is(spec: LoadSpec) -> None:
 
 
 def test_run_load_fails_when_locust_does(spec: LoadSpec) -> None:
-    with pytest.raises(LoadError, match=r"Locust exited with code 1; see .*locust\.log"):
+    with pytest.raises(LoadError, match=r"code 1: .*refused write quorum 9: .*; see .*locust\.log"):
         run_load(replace(spec, write_quorum=9), lambda _: None)
+
+
+def test_a_master_and_two_workers_make_exactly_the_writes(
+    spec: LoadSpec, cluster: LocalCluster, leader: Node
+) -> None:
+    before = leader.status().last_index
+    shared = replace(spec, writes=501, workers=2)
+    seen: list[int] = []
+    run_load(shared, seen.append)
+    assert leader.status().last_index - before == 501
+    assert WritePlan.of(shared).why_not_in(leader.copy(), before) == []
+    assert leader.status().write_quorum == spec.write_quorum
+    log = read_request_log(spec.request_log)
+    assert len(log.latency_ms) == 501
+    assert why_disagreeing(read_locust_totals(spec.stats_csv), log) is None
+    assert seen[-1] == 501
+    assert set(FollowerLag.load(spec.lag_report).lag_entries) == {
+        follower.address for follower in cluster.followers
+    }
+
+
+@pytest.mark.parametrize("kill_signal", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_worker_that_is_lost_fails_the_load(spec: LoadSpec, kill_signal: signal.Signals) -> None:
+    """Its writes are missing, or their outcome is open; the other workers end, too."""
+    shared = replace(spec, writes=1_000_000, workers=2)
+
+    def workers() -> list[psutil.Process]:
+        return [
+            child
+            for child in psutil.Process().children()
+            if child.status() != psutil.STATUS_ZOMBIE and "--worker" in child.cmdline()
+        ]
+
+    def lose_a_worker(answered: int) -> None:
+        if answered > 0 and len(workers()) == 2:
+            workers()[0].send_signal(kill_signal)
+
+    with pytest.raises(LoadError, match="lost a worker in the middle of its share"):
+        run_load(shared, lose_a_worker)
+    assert workers() == []
 
 
 @pytest.mark.parametrize("stop_signal", [signal.SIGTERM, signal.SIGINT])
@@ -177,7 +216,7 @@ def test_a_load_that_is_stopped_early_ends_with_an_error(
     before = leader.status().last_index
     with heeding_interrupts():
         process = subprocess.Popen(
-            replace(spec, writes=1_000_000).command(),
+            replace(spec, writes=1_000_000).commands()[0],
             cwd=REPO_ROOT,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -222,4 +261,4 @@ def test_ten_thousand_users_with_one_write_each_lose_no_write(
         assert done.returncode == 0, done.stdout
         # The reign's first entry, and the writes.
         assert cluster.leader.status().last_index == 1 + users
-    assert len(read_request_log(many.request_log).response_ms) == users
+    assert len(read_request_log(many.request_log).latency_ms) == users

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urljoin
 
 import pytest
 import requests
@@ -17,6 +18,7 @@ from analysis.study.write_plan import WritePlan
 from tests.support.waiting import wait_until
 
 TIMEOUT_S = 60.0
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 CHROMIUM = next(
     (
         path
@@ -104,6 +106,16 @@ def expect_the_run_to_end(page: Page, requests_sent: int) -> None:
     expect(page.locator("header")).to_contain_text("STOPPED", ignore_case=True)
 
 
+def show_the_picture(page: Page) -> None:
+    """The link on the page leads to the picture of the runs."""
+    page.get_by_role("tab", name="Download Data").click()
+    link = page.get_by_role("link", name="Picture of the runs").get_attribute("href")
+    assert link is not None
+    answer = page.request.get(urljoin(page.url, link))
+    assert (answer.status, answer.headers["content-type"]) == (200, "image/png")
+    assert answer.body().startswith(PNG_SIGNATURE)
+
+
 def test_runs_started_in_the_form_do_what_headless_ones_do(
     page: Page, locust: tuple[subprocess.Popen[bytes], str], leader: Node
 ) -> None:
@@ -124,6 +136,7 @@ def test_runs_started_in_the_form_do_what_headless_ones_do(
         assert leader.status().last_index - before == writes
         assert leader.status().write_quorum == write_quorum
         assert WritePlan(writes, 10, prefix, seed=1).why_not_in(leader.copy(), before) == []
+        show_the_picture(page)
         page.get_by_role("button", name="New").click()
 
     before = leader.status().last_index

@@ -2,6 +2,7 @@
 
 import csv
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,11 +17,15 @@ import pytest
 from analysis.nodes.local_cluster import LocalCluster
 from analysis.nodes.node import REPO_ROOT
 from analysis.nodes.waiting import wait_until
-from analysis.study.latency import read_request_log
+from analysis.study.results import Results
+from analysis.study.summary import theory_of
 from tests.support.inherited_signals import heeding_interrupts
 
 TIMEOUT_S = 240.0
-SMALL = ["--writes=250", "--keys=10", "--warm-up-writes=20", "--users=5"]
+SMALL = [
+    *("--writes=250", "--idle-writes=20", "--keys=10", "--warm-up-writes=20", "--users=5"),
+    *("--repeats=1", "--quorums=1,5"),
+]
 LONG = "--writes=2000"
 """Something can be done to the nodes in the middle of so many."""
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -47,36 +52,84 @@ def summary_rows(output: Path) -> list[dict[str, str]]:
 
 
 def test_a_whole_study_on_local_nodes(tmp_path: Path) -> None:
-    """It measures every quorum, finds all copies equal, and clears away what was there."""
-    report = tmp_path / "report.md"
-    report.write_text("of an earlier study", encoding="utf-8")
-    (tmp_path / "quorum_9").mkdir()
-    done = run_study(tmp_path, "--warm-up-writes=0")
+    """It makes all runs, finds all copies equal, clears away what was there, and draws again."""
+    (tmp_path / "report.md").write_text("of an earlier study", encoding="utf-8")
+    (tmp_path / "runs" / "loaded-w9-r9").mkdir(parents=True)
+    done = run_study(tmp_path, "--repeats=2")
     assert done.returncode == 0, done.stdout + done.stderr
-    rows = summary_rows(tmp_path)
-    assert [row["write_quorum"] for row in rows] == ["1", "2", "3", "4", "5"]
-    assert {row["writes"] for row in rows} == {"250"}
-    assert {row["copies_equal"] for row in rows} == {"1"}
-    assert {row["problems"] for row in rows} == {"0"}
-    assert all(float(row["leader_cpu_s"]) > float(row["follower_cpu_s"]) > 0 for row in rows)
-    for quorum in range(1, 6):
-        folder = tmp_path / f"quorum_{quorum}"
-        assert len(read_request_log(folder / "requests.csv").response_ms) == 250
-        assert (folder / "locust_stats.csv").exists()
-        assert (folder / "lag.json").exists()
-    assert not (tmp_path / "quorum_9").exists()
+    results = Results.load(tmp_path)
+    assert results.passed
+    assert len(results.runs) == 2 * 2 * 3
+    for data in results.runs:
+        assert len(data.log.latency_ms) == data.run.writes(results.study.settings)
+        assert data.waits.complete.all()
+        assert len(data.result.followers) == 5
+        assert all(follower.problem is None for follower in data.result.followers)
+        assert data.result.cpu is not None
+        assert data.result.cpu.leader_s > data.result.cpu.follower_s > 0
+        assert (data.staleness.reads > 0) is not data.run.is_idle
+    assert not (tmp_path / "runs" / "loaded-w9-r9").exists()
+    delays = theory_of(results)
+    assert delays is not None
+    assert delays.delay_only[1].mean < delays.delay_only[5].mean
 
     assert "Check passed: all copies are equal, and every write is there." in done.stdout
-    header = next(line for line in done.stdout.splitlines() if "average" in line)
-    assert header.split()[:2] == ["W", "average"]
-    assert "1,250/1,250 writes" in done.stderr
-    assert "(5 of 5)" in done.stderr
-    assert (tmp_path / "quorum_latency.png").read_bytes().startswith(PNG_SIGNATURE)
-    assert "write quorum W" in (tmp_path / "quorum_latency.svg").read_text(encoding="utf-8")
-    text = report.read_text(encoding="utf-8")
+    ended = [line for line in done.stderr.splitlines() if " of 8: " in line]
+    assert len(ended) == 8, done.stderr
+    assert re.fullmatch(
+        r"8 of 8: [a-z ]+, W=[15a-z ]+, repeat 2: \d+ of \d+ writes, \d+/s; 00:00 left", ended[-1]
+    )
+    rows = summary_rows(tmp_path)
+    assert [row["write_quorum"] for row in rows if row["regime"] == "loaded"] == ["1", "5"]
+    picture = tmp_path / "pictures" / "quorum_latency.png"
+    assert picture.read_bytes().startswith(PNG_SIGNATURE)
+    text = (tmp_path / "report.md").read_text(encoding="utf-8")
     assert "**Check passed.**" in text
-    assert "](quorum_latency.png)" in text
     assert "of an earlier study" not in text
+
+    picture.unlink()
+    page = (tmp_path / "report.html").read_bytes()
+    again = analyse("plot", tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert picture.exists()
+    assert (tmp_path / "report.html").read_bytes() == page
+    compared = analyse("compare", tmp_path, tmp_path)
+    assert compared.returncode == 0, compared.stderr
+    assert "No figure differs for certain: every interval holds 1." in compared.stdout
+
+
+def analyse(*words: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "analysis", *map(str, words)]
+    return subprocess.run(command, cwd=REPO_ROOT, capture_output=True, text=True, check=False)
+
+
+def test_a_slow_and_a_stopped_follower(tmp_path: Path) -> None:
+    """The quorums that need the follower notice, and the cluster is whole again afterwards."""
+    done = run_study(tmp_path, "--full", "--idle-writes=5")
+    assert done.returncode == 0, done.stdout + done.stderr
+    results = Results.load(tmp_path)
+    (slow_one, slow_all), (down_one, down_all) = (
+        results.of(regime) for regime in ("slow_follower", "follower_down")
+    )
+    assert slow_one.log.latency_ms.mean() < slow_all.log.latency_ms.mean()
+    assert slow_all.log.latency_ms.min() > 20
+    assert (len(down_one.log.latency_ms), down_one.log.failed) == (250, 0)
+    assert down_all.log.failed > 0
+    assert all(f.problem is None for f in down_all.result.followers), "it has caught up"
+
+
+@pytest.mark.parametrize("words", [["plot"], ["plot", "a", "b"], ["compare", "a"]])
+def test_wrong_words_are_answered_with_the_usage(words: list[str]) -> None:
+    done = analyse(*words)
+    assert done.returncode == 2
+    assert f"usage: python -m analysis {words[0]} FOLDER" in done.stderr
+
+
+def test_a_folder_without_a_study_is_said_to_be_so(tmp_path: Path) -> None:
+    for words in (["plot"], ["compare", str(tmp_path)]):
+        done = analyse(*words, tmp_path)
+        assert done.returncode == 1
+        assert f"cannot read {tmp_path / 'study.json'}" in done.stderr
 
 
 @pytest.fixture
@@ -98,7 +151,7 @@ def test_a_running_cluster_is_studied_and_keeps_its_quorum(
     done = run_study(tmp_path / "out", *of_running(cluster), "--quorums=3")
     assert done.returncode == 0, done.stdout + done.stderr
     assert cluster.leader.status().write_quorum == 2
-    assert cluster.leader.status().last_index == 1 + 250 + 20
+    assert cluster.leader.status().last_index == 1 + 20 + 250 + 20
     assert all(node.is_running for node in cluster.nodes)
 
 
@@ -143,9 +196,9 @@ def test_a_follower_that_dies_during_the_study_fails_it(
     report = disturbed_study(cluster, output, follower.crash, *options)
     assert "**Check failed.**" in report
     assert f"{follower.url}: no copy" in report
-    # Writes go on at W=1 without it: there is a curve, and it is marked as that of a failed check.
-    assert [row["copies_equal"] for row in summary_rows(output)] == ["0"]
-    assert "not measured" in report
+    # Writes go on at W=1 without it: there are figures, and they are those of a failed check.
+    assert Results.load(output).runs
+    assert "runs were not made" in report
 
 
 def test_writes_of_somebody_else_are_noticed(cluster: LocalCluster, tmp_path: Path) -> None:
@@ -170,7 +223,7 @@ def test_a_study_that_is_stopped_leaves_no_process(
     try:
 
         def why_not() -> str | None:
-            logs = list(tmp_path.glob("quorum_*/requests.csv"))
+            logs = list(tmp_path.glob("runs/loaded-*/requests.csv"))
             return None if logs else "no load has begun"
 
         wait_until(why_not, TIMEOUT_S)

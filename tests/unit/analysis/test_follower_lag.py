@@ -1,15 +1,13 @@
-"""What the leader says of its followers: their lag after a load, and the delay during it."""
+"""What the leader says of its followers: their lag after a load."""
 
 from pathlib import Path
 
 import pytest
-from msgspec.structs import replace
 
 from analysis.nodes.errors import LagError
-from analysis.study.delay_report import LoadDelay, delay_between
 from analysis.study.follower_lag import FollowerLag, observe_lag
 from kvstore.api_types import Status
-from tests.support.statuses import NO_DELAY, follower_seen, node_status
+from tests.support.statuses import follower_seen, node_status
 
 
 def lags(**entries: int) -> Status:
@@ -39,24 +37,3 @@ def test_a_missing_or_damaged_file_is_refused(tmp_path: Path, text: str | None) 
         (tmp_path / "lag.json").write_text(text, encoding="utf-8")
     with pytest.raises(LagError):
         FollowerLag.load(tmp_path / "lag.json")
-
-
-def delays(*figures: tuple[int, float, float]) -> Status:
-    names = ("count", "mean_drawn_ms", "mean_happened_ms")
-    changed = [replace(NO_DELAY, **dict(zip(names, each, strict=True))) for each in figures]
-    return node_status(*(follower_seen("f", delay=delay) for delay in changed))
-
-
-def test_the_mean_delays_are_those_of_the_requests_between() -> None:
-    before = delays((100, 0.5, 1.0), (300, 0.7, 2.0))
-    # Follower 1: 100 requests, drawn 70 ms and happened 500 ms in all; follower 2: 100, 70, 400.
-    figures = delay_between(before, delays((200, 0.6, 3.0), (400, 0.7, 2.5)))
-    assert figures is not None
-    assert figures.requests == 200
-    assert (figures.drawn_ms, figures.happened_ms) == pytest.approx((0.7, 4.5))
-    from_nothing = delay_between(delays((0, 0, 0)), delays((4, 0.5, 0.6)))
-    assert from_nothing == LoadDelay(4, 0.5, 0.6)
-
-
-def test_without_requests_there_is_no_delay() -> None:
-    assert delay_between(delays((9, 1, 1)), delays((9, 1, 1))) is None

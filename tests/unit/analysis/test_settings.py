@@ -12,11 +12,20 @@ def test_the_default_is_a_study_of_six_local_nodes() -> None:
     assert settings.is_local
     assert settings.follower_count == 5
     assert settings.quorums == (1, 2, 3, 4, 5)
-    assert (settings.writes, settings.keys) == (10_000, 100)
+    # Five repeats: 5,000 writes for each write quorum.
+    assert (settings.repeats, settings.writes, settings.keys) == (5, 1000, 100)
+    assert (settings.users, settings.workers) == (15, 0)
     assert settings.delay_ms == (0.1, 1.0)
-    assert settings.output.name == "results"
-    assert settings.output.is_absolute()
-    assert parse_settings(["--output", "here"]).output == Path.cwd() / "here"
+    assert settings.folder.name == "results"
+    assert settings.folder.is_absolute()
+    assert parse_settings(["--output", "here"]).folder == Path.cwd() / "here"
+
+
+def test_a_size_sets_what_is_not_given() -> None:
+    assert parse_settings(["--quick"]).quorums == (1, 3, 5)
+    full = parse_settings(["--full", "--repeats=2"])
+    assert (full.writes, full.repeats, full.thorough) == (10_000, 2, True)
+    assert not parse_settings([]).thorough
 
 
 def test_a_running_cluster_keeps_its_delay_unless_one_is_given() -> None:
@@ -41,6 +50,8 @@ def test_a_running_cluster_keeps_its_delay_unless_one_is_given() -> None:
         (["--quorums", "1,x"], "not a whole number"),
         (["--quorums", "-1"], "not a whole number"),
         (["--quorums", ""], "not a whole number"),
+        (["--quick", "--full"], "not allowed with"),
+        (["--workers", "3", "--users", "2"], "each of the --workers needs one"),
         (["--writes", "0"], "must be 1 or more"),
         (["--users", "1.5"], "not a whole number"),
         (["--keys", "²"], "not a whole number"),
