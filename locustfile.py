@@ -99,7 +99,7 @@ class Load:
         self.plan = plan
         quorum = "" if self.write_quorum is None else f"W={self.write_quorum}, "
         users = runner.target_user_count if runner else 0
-        self.runs.append(LoadRun(f"run {len(self.runs) + 1}: {quorum}{users} users"))
+        self.runs.append(LoadRun(f"Run {len(self.runs) + 1}: {quorum}{users} users"))
 
     def record(self, request: Request) -> None:
         """Log a request, and keep its time for the picture of this run."""

@@ -85,7 +85,10 @@ def _curve(who: str, figures: dict[int, QuorumFigures]) -> Iterator[str]:
     elif whole.is_negative:
         yield f"{ends}: less, not more, by {interval_text(whole.times(-1))}."
     else:
-        yield f"{ends}; the difference, {interval_text(whole)}, may be chance: **no effect of W**."
+        yield (
+            f"{ends}; the difference, {interval_text(whole)}, may be chance: **no effect of W is "
+            "shown**."
+        )
     steps = steps_of(figures)
     rising = [step for step in steps if step.rise_ms.is_positive]
     others = [step for step in steps if not step.rise_ms.is_positive]

@@ -72,6 +72,6 @@ def _draw_rate(axes: Axes, label: str, answered_s: Floats) -> None:
     axes.stairs(counts / np.diff(edges), edges, color=BLUE, fill=True, alpha=0.85)
     axes.set_ylim(0)
     axes.set_xlim(0, edges[-1])
-    axes.set_title(f"Writes confirmed in a second, {label}")
+    axes.set_title(f"Writes confirmed in a second: {label}")
     axes.set_xlabel("seconds after the first write")
     axes.set_ylabel("writes per second")

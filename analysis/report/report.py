@@ -31,7 +31,8 @@ from analysis.study.summary import figures_of
 TITLE = "What a write quorum costs"
 _UNITS = (
     "Times in milliseconds. *mean*: over all confirmed writes of a repeat, then over the repeats; "
-    "*95 %*: its expanded percentile bootstrap interval over the repeats. *p50, p95, p99*: "
+    "*95 %*: its expanded percentile bootstrap interval over the repeats (below five repeats, "
+    "Student's t). *p50, p95, p99*: "
     "nearest-rank percentiles of the exact times of all repeats together. Failed writes are "
     "counted, and are in no other figure."
 )

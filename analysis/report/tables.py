@@ -41,7 +41,7 @@ SUMMARY_COLUMNS: tuple[tuple[str, str, str, Cell], ...] = (
      lambda f: sum(f.failures.values())),
     ("mean_ms", "ms", "mean time from sending a write (idle: its being due) to its answer",
      lambda f: f.mean_ms.mean),
-    ("mean_low_ms", "ms", "lower end of its 95 % bootstrap interval over repeats",
+    ("mean_low_ms", "ms", "lower end of its 95 % interval over repeats",
      lambda f: f.mean_ms.low),
     ("mean_high_ms", "ms", "upper end", lambda f: f.mean_ms.high),
     ("p50_ms", "ms", "median: nearest-rank percentile of the exact times", lambda f: f.p50_ms),

@@ -22,7 +22,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "warm_up_writes": 1000,
     },
     "quick": {
-        "quorums": (1, 3, 5), "repeats": 2, "writes": 300, "idle_writes": 80,
+        "quorums": (1, 3, 5), "repeats": 3, "writes": 200, "idle_writes": 40,
         "warm_up_writes": 200,
     },
     "full": {
@@ -142,7 +142,9 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     size = parser.add_mutually_exclusive_group()
     size.add_argument(
-        "--quick", action="store_true", help="within half a minute: W = 1, 3, 5, twice, few writes"
+        "--quick",
+        action="store_true",
+        help="within half a minute: W = 1, 3, 5, few writes and repeats",
     )
     size.add_argument(
         "--full",

@@ -233,6 +233,7 @@ def test_a_study_that_is_stopped_leaves_no_process(
         assert study.wait(TIMEOUT_S) == 128 + stop_signal
         _, alive = psutil.wait_procs(children, timeout=60)
         assert alive == []
+        assert "interrupted: only the runs that had ended" in Results.load(tmp_path).problems[-1]
     finally:
         study.kill()
         study.wait()
