@@ -135,7 +135,7 @@ class Entry(
     @property
     def size(self) -> int:
         """Approximate size in a message, in bytes; limits batches."""
-        value = 0 if self.value is UNSET else len(memoryview(self.value))
+        value = 0 if self.value is UNSET else len(self.value)
         request = 0 if self.idempotency_key is UNSET else 100 + len(self.idempotency_key)
         members = 0 if self.members is UNSET else 120 * (1 + len(self.members))
         return 110 + len(self.key) + value + request + members
@@ -159,7 +159,7 @@ class Item(Struct, frozen=True, array_like=True, gc=False):
     @property
     def size(self) -> int:
         """Bytes it takes in a message, roughly."""
-        return 24 + len(self.key) + len(memoryview(self.value))
+        return 24 + len(self.key) + len(self.value)
 
     def detached(self) -> "Item":
         """A copy that does not keep the whole message it came in in memory."""

@@ -60,7 +60,7 @@ def item_response(item: Item, headers: dict[str, str]) -> Response:
         found = api_types.Found(found=True, value=item.value, version=item.version)
         return json_response(found, 200, headers)
     head, tail = b'{"found":true,"value":', b',"version":%d}' % item.version
-    size = len(head) + len(memoryview(item.value)) + len(tail)
+    size = len(head) + len(item.value) + len(tail)
 
     def parts() -> Iterator[bytes]:
         yield head
@@ -73,7 +73,7 @@ def item_response(item: Item, headers: dict[str, str]) -> Response:
 
 def is_large(value: msgspec.Raw, limit: int = LARGE_VALUE_BYTES) -> bool:
     """Whether a value is too large to be handled in one piece."""
-    return len(memoryview(value)) > limit
+    return len(value) > limit
 
 
 def value_parts(value: msgspec.Raw, turn: Turn, part_bytes: int = PART_BYTES) -> Iterator[bytes]:
