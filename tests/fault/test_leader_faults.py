@@ -54,6 +54,7 @@ def test_second_leader_takes_over_while_the_first_is_frozen(start_cluster: Start
         answer = pending.result()
     assert left_open(answer).version == 52
     assert_deposed(first, second)
+    assert max(each.last_index for each in first.exchanges()) == 51, "refused is not acknowledged"
     assert decode(cluster.followers[0].put("key", 1), NotLeader).leader == second.url
     copy = cluster.assert_nothing_lost(record, second)
     assert "pending" not in copy.store
