@@ -187,7 +187,7 @@ def _draw_consistency(results: Results) -> Figure | None:
     converged = {w: each.converged_ms for w, each in found.items() if each.converged_ms is not None}
     figure, panels = _figure(results, title, 1 + bool(converged))
     _draw_bars(
-        panels[0], percent, "Stale reads", "reads older than what was confirmed before, %", "{:.1f}"
+        panels[0], percent, "Stale reads", "reads older than what was confirmed before, %", "{:.2f}"
     )
     if converged:
         _draw_bars(
@@ -360,7 +360,7 @@ def _draw_curves(
                     weight="bold",
                 )  # fmt: skip
     _finish(axes, quorums, title, unit)
-    ends = [(f" {c.name}", c.values[max(c.values)].mean, c.colour) for c in curves]
+    ends = [(c.name, c.values[max(c.values)].mean, c.colour) for c in curves]
     label_ends(axes, quorums[-1], ends)
 
 

@@ -81,7 +81,7 @@ _LOSS = (
     "confirmed writes are gone if, at the worst moment, those W followers are gone as well."
 )
 _FILES = (
-    "`study.json`: settings, machine and order. `runs/*/`: `requests*.csv` (exact time, key and "
+    "`study.json`: settings, machine and order. `runs/*/`: `requests.csv` (exact time, key and "
     "version of every write), `exchanges.json` (the leader's replication requests), "
     "`reads.csv`, `run.json`, Locust's own CSV files and log. `python -m analysis plot FOLDER` "
     "makes pictures and report again from these. `summary.csv`:"
@@ -240,7 +240,8 @@ def _method(results: Results) -> list[str]:
         "to warm up."
     )
     loads = (
-        f"Idle runs: {settings.idle_writes} writes each, from one client of this process. Loaded "
+        f"Idle runs: {settings.idle_writes} writes each, from one client of this process; those of "
+        "a repeat take turns, ten writes at a time. Loaded "
         f"runs: {settings.writes:,} writes over {settings.keys:,} keys, from {settings.users} "
         "clients of Locust, each of which sends a write, reads the answer and sends the next"
         + (f", in {settings.workers} processes." if settings.workers else ".")

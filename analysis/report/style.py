@@ -48,7 +48,7 @@ def label_ends(axes: Axes, x: float, labels: Sequence[tuple[str, float, str]]) -
     heights = spread(shares, _LABEL_GAP)
     for (text, value, colour), height in zip(labels, heights, strict=True):
         axes.annotate(
-            text, (x, value), xytext=(1.0, height), textcoords="axes fraction",
+            text, (x, value), xytext=(1.01, height), textcoords="axes fraction",
             color=colour, va="center", size=9.5, annotation_clip=False,
         )  # fmt: skip
 
