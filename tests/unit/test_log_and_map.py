@@ -1,5 +1,6 @@
 """The pure data structures: log, map, staging, table of requests, quorum, preconditions."""
 
+import gc
 from collections.abc import Iterator
 
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Raw
 
-from kvstore.core.entries import Entry, Item, RememberedRequest
+from kvstore.core.entries import START, Entry, Item, RememberedRequest
 from kvstore.core.errors import PreconditionFailed
 from kvstore.core.export import MAX_BYTES, MAX_ENTRIES, bounded
 from kvstore.core.idempotency_table import IdempotencyTable
@@ -153,6 +154,17 @@ def test_map_executes_entries_in_order_once() -> None:
     for wrong in (put(6), put(8)):
         with pytest.raises(AssertionError):
             kv_map.apply(wrong)
+
+
+def test_the_garbage_collector_does_not_look_through_a_long_copy() -> None:
+    items = [Item(f"key{number}", number + 1, Raw(b"0")) for number in range(10_000)]
+    kv_map = KeyValueMap(START, items)
+    try:
+        copy = kv_map.items()
+        assert copy == items
+        assert not any(each is copy for each in gc.get_objects())
+    finally:
+        gc.unfreeze()
 
 
 def test_digest_sees_key_value_version_and_index() -> None:
