@@ -273,12 +273,8 @@ def set_quorum(leader_url: str | None, write_quorum: int) -> None:
     :raises ValueError: when the leader refuses.
     :raises requests.RequestException: when it does not answer.
     """
-    with requests.Session() as session:
-        session.trust_env = False  # the load goes straight to the leader, without a proxy
-        session.headers.update(token_headers())
-        answer = session.post(
-            f"{leader_url}/admin/set_quorum", json={"quorum": write_quorum}, timeout=ADMIN_TIMEOUT_S
-        )
+    with NodeClient(leader_url or "", token_headers(), ADMIN_TIMEOUT_S) as leader:
+        answer = leader.request("POST", "/admin/set_quorum", json={"quorum": write_quorum})
     if answer.status_code != 200:
         raise ValueError(
             f"the leader refused write quorum {write_quorum}: "
@@ -331,12 +327,7 @@ def add_options(parser: LocustArgumentParser) -> None:
     add("--write-quorum", default="", help="Write quorum to set first; empty = leave it as it is")
     add("--key-prefix", default="load-", help="What every key begins with")
     add("--seed", type=int, default=1, help="Seed of the order of the keys")
-    add(
-        "--request-log",
-        default="",
-        include_in_web_ui=False,
-        help="CSV of every request",
-    )
+    add("--request-log", default="", include_in_web_ui=False, help="CSV of every request")
     add("--lag-report", default="", include_in_web_ui=False, help="JSON of the followers' lag")
     parser.set_defaults(num_users=USERS, spawn_rate=USERS)
     # A master that ends while workers that it has forked still start may wait for them forever.

@@ -36,8 +36,6 @@ from analysis.study.summary import (
     theory_of,
 )
 
-QUORUM_AXIS = "write quorum W: followers that must hold a write before it is answered"
-
 
 class Picture(NamedTuple):
     """One picture, as PNG and as SVG.

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import partial
 from itertools import count
 
 import numpy as np
@@ -73,16 +72,16 @@ def measure(
         if first.is_idle:
             made = _write_idle(settings, cluster, specs, progress)
         else:
-            load = partial(_write_loaded, settings, specs[first], cluster, readable, progress)
-            made = {first: load(may_fail=first.is_doomed(settings))}
+            made = {first: _write_loaded(settings, specs[first], cluster, readable, progress)}
         exchanges, after = leader.exchanges(after=newest), leader.status()
     logs = {run: read_request_log(spec.request_log) for run, spec in specs.items()}
     copy = leader.copy()
-    for run, spec in specs.items():
-        if not run.is_doomed(settings):
+    if first.is_doomed(settings):
+        made[first].problems.clear()  # Locust complains of the failed writes
+    else:
+        for run, spec in specs.items():
             made[run].problems += _why_unconfirmed(spec, run, logs[run])
             made[run].problems += WritePlan.of(spec).why_not_in(copy, before.last_index)
-    if not first.is_doomed(settings):
         made[first].problems += _why_not_grown(specs, after.last_index - before.last_index)
     checks = check_copies(leader, cluster.followers, settings.converge_timeout_s)
     made[first].problems += [f"{each.url}: {each.problem}" for each in checks if each.problem]
@@ -189,13 +188,8 @@ def _write_loaded(
     cluster: Cluster,
     readable: Sequence[NodeClient],
     progress: Progress,
-    *,
-    may_fail: bool,
 ) -> _Made:
-    """Make all writes of a run with Locust, and read from the followers meanwhile.
-
-    :param may_fail: whether Locust's complaints of failed writes are no problem.
-    """
+    """Make all writes of a run with Locust, and read from the followers meanwhile."""
     made = _Made([])
     before = _usage(cluster)
     urls = [follower.url for follower in readable]
@@ -203,8 +197,7 @@ def _write_loaded(
         try:
             made.generator_share = run_load(spec, progress.show)
         except LoadError as error:
-            if not may_fail:
-                made.problems.append(str(error))
+            made.problems.append(str(error))
     made.used = [now - then for now, then in zip(_usage(cluster), before, strict=True)]
     made.reads = tuple(readers.reads)
     return made
