@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from analysis.study.exchange_figures import NEAR_MS
 from analysis.study.results import Results
 from analysis.study.statistics import Interval
 from analysis.study.summary import (
@@ -13,6 +14,7 @@ from analysis.study.summary import (
     consistency_of,
     copies_of,
     figures_of,
+    idle_lateness,
     littles_law,
     parts_of,
     rise,
@@ -119,6 +121,8 @@ def _theory(results: Results, idle: dict[int, QuorumFigures]) -> Iterator[str]:
                 "The leader could not be given real-time priority (run the study as root for "
                 "that), so its timers also waited for processors that followers held."
             )
+        if error > CLOSE_TO_LAW:
+            yield from _lateness(results)
         yield from _beside_the_law(theory, idle)
     wide, figures = theory_of(results, "idle_wide"), figures_of(results, "idle_wide")
     if wide is not None and figures:
@@ -128,6 +132,28 @@ def _theory(results: Results, idle: dict[int, QuorumFigures]) -> Iterator[str]:
             f"With delays of 0 to 100 ms, a write takes {low:.1f} to {high:.1f} ms more than the "
             "law has for the delays alone."
         )
+
+
+def _lateness(results: Results) -> Iterator[str]:
+    found = idle_lateness(results)
+    if found is None:
+        return
+    lateness, more = found
+    verdict = (
+        "so the leader, which sends one request after the other, is what makes them long"
+        if more.is_positive
+        else "which may be chance: the leader's sending does not explain it"
+    )
+    yield (
+        f"{100 * lateness.share:.0f} % of these delays ended less than {NEAR_MS:g} ms after "
+        f"another request had been sent, and were {_off(lateness.close_ms)} on average; "
+        f"the others were {_off(lateness.alone_ms)}. The difference is "
+        f"{interval_text(more, 3)}, {verdict}."
+    )
+
+
+def _off(late_ms: float) -> str:
+    return f"{abs(late_ms):.3f} ms too {'long' if late_ms >= 0 else 'short'}"
 
 
 def _beside_the_law(theory: Theory, idle: dict[int, QuorumFigures]) -> Iterator[str]:

@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from analysis.study.statistics import Floats
 from kvstore.api_types import Exchange
 
+NEAR_MS = 0.3
+"""A delay that ends within this time after another request was sent ends *close behind* it."""
+
 LATER_MS = (0, 1, 10, 100)
 """How long after its confirmation the copies of a write are counted, in milliseconds."""
 
@@ -169,6 +172,41 @@ def _most_at_once(begin_s: Floats, end_s: Floats) -> int:
     # Where one ends and another begins at the same time, the end comes first.
     order = np.lexsort((steps, times))
     return int(np.cumsum(steps[order]).max(initial=0))
+
+
+@dataclass(frozen=True)
+class Lateness:
+    """By how much the delays became longer than they were drawn; means in milliseconds.
+
+    :param share: of the delays that ended close behind the sending of another request.
+    :param close_ms: of these.
+    :param alone_ms: of the others.
+    """
+
+    share: float
+    close_ms: float
+    alone_ms: float
+
+
+def lateness_of(exchanges: Sequence[Exchange]) -> Lateness | None:
+    """Whether delays last longer because the leader is still busy with another request.
+
+    :param exchanges: of a whole run.
+    :return: None unless some delays ended close behind another request, and some did not.
+    """
+    due_s = np.array([each.formed_s + each.drawn_ms / 1000 for each in exchanges])
+    sent_s = np.array([each.sent_s for each in exchanges])
+    order = np.argsort(due_s)  # by nothing that depends on how late they were
+    due_s, sent_s = due_s[order], sent_s[order]
+    late_ms = 1000 * (sent_s - due_s)[1:]
+    close = due_s[1:] - sent_s[:-1] < NEAR_MS / 1000
+    if close.all() or not close.any():
+        return None
+    return Lateness(
+        share=float(close.mean()),
+        close_ms=float(late_ms[close].mean()),
+        alone_ms=float(late_ms[~close].mean()),
+    )
 
 
 def predict_busy_streams(exchanges: Sequence[Exchange], samples: int, seed: int) -> list[float]:

@@ -7,7 +7,13 @@ from typing import TypeVar
 
 import numpy as np
 
-from analysis.study.exchange_figures import Copies, Parts, predict_busy_streams
+from analysis.study.exchange_figures import (
+    Copies,
+    Lateness,
+    Parts,
+    lateness_of,
+    predict_busy_streams,
+)
 from analysis.study.results import CpuCost, Results, RunData
 from analysis.study.statistics import (
     Floats,
@@ -169,6 +175,33 @@ def theory_of(results: Results, regime: str = "idle") -> Theory | None:
     happened = [np.mean(kths, axis=0) for kths in repeats.values()]
     delay_only = {w: mean_interval([float(each[w - 1]) for each in happened]) for w in quorums}
     return Theory({w: law[w - 1] for w in quorums}, delay_only if happened else {})
+
+
+def idle_lateness(results: Results) -> tuple[Lateness, Interval] | None:
+    """How late the simulated delays of the idle regime ended.
+
+    :return: the mean over the runs; and by how much more those were late that ended close behind
+        another request, with the interval over repeats. None when the record does not tell.
+    """
+    repeats: dict[int, list[Lateness]] = {}
+    for run in results.of("idle"):
+        if found := lateness_of(run.exchanges):
+            repeats.setdefault(run.run.repeat, []).append(found)
+    mean = _mean_of(
+        [each for found in repeats.values() for each in found],
+        lambda found: Lateness(
+            float(np.mean([each.share for each in found])),
+            float(np.mean([each.close_ms for each in found])),
+            float(np.mean([each.alone_ms for each in found])),
+        ),
+    )
+    if mean is None:
+        return None
+    more_ms = [
+        float(np.mean([each.close_ms - each.alone_ms for each in found]))
+        for found in repeats.values()
+    ]
+    return mean, mean_interval(more_ms)
 
 
 def parts_of(figures: QuorumFigures) -> Parts | None:

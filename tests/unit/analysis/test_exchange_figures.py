@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from analysis.study.exchange_figures import Waits, predict_busy_streams
+from analysis.study.exchange_figures import Waits, lateness_of, predict_busy_streams
 from kvstore.api_types import Exchange
 
 
@@ -83,6 +83,20 @@ def test_busy_streams_that_are_regular_predict_what_arithmetic_says() -> None:
     # Independent rests, uniform from 0 to 2 ms: their smaller one is 2/3 on average, the other 4/3.
     assert (first, second) == pytest.approx((2 + 2 / 3, 2 + 4 / 3), rel=0.02)
     assert predict_busy_streams(stream[:9], 100, seed=1) == []
+
+
+def test_delays_that_end_close_behind_another_request_are_told_from_the_others() -> None:
+    # All are drawn as 0.5 ms. The second was due 0.1 ms after the first was sent, the third 0.4 ms.
+    three = [
+        exchange("a", 1, 1, 1.0000, 1.0006, 1.002),
+        exchange("b", 1, 1, 1.0002, 1.0009, 1.002),
+        exchange("c", 1, 1, 1.0008, 1.0014, 1.002),
+    ]
+    found = lateness_of(three)
+    assert found is not None
+    assert (found.share, found.close_ms, found.alone_ms) == pytest.approx((0.5, 0.2, 0.1))
+    assert lateness_of(three[:2]) is None
+    assert lateness_of([]) is None
 
 
 def test_delays_of_a_real_distribution_follow_the_law() -> None:

@@ -1,7 +1,11 @@
 """The report, its pictures and findings, on synthetic studies whose answers are known."""
 
 import csv
+from dataclasses import replace
 from pathlib import Path
+
+import numpy as np
+from msgspec import structs
 
 from analysis.report.comparison import compare
 from analysis.report.findings import findings
@@ -9,6 +13,7 @@ from analysis.report.pictures import draw_pictures
 from analysis.report.report import render_failure, render_html, render_markdown
 from analysis.report.tables import SUMMARY_COLUMNS, text_table, write_summary
 from analysis.study.results import Results
+from kvstore.api_types import Exchange
 from tests.unit.analysis.sample import make_results, save_results
 
 
@@ -22,6 +27,35 @@ def test_a_study_in_which_it_makes_no_difference_says_so() -> None:
     found = "\n".join(findings(make_results(rise_ms=0.0, noise_ms=0.2, seed=2)))
     assert "**no effect of W is shown**" in found
     assert "the mean rises with each" not in found
+
+
+def test_delays_made_longer_by_the_sending_are_explained_and_others_are_not() -> None:
+    results, random = make_results(regimes=("idle",)), np.random.default_rng(1)
+    runs = {
+        cause: tuple(
+            replace(run, exchanges=_late(run.exchanges, cause, random)) for run in results.runs
+        )
+        for cause in ("sending", "chance")
+    }
+    by_sending, by_chance = (
+        "\n".join(findings(Results(results.study, runs[cause]))) for cause in runs
+    )
+    assert "what makes them long" in by_sending
+    assert "does not explain it" in by_chance
+    assert "had been sent" not in "\n".join(findings(results)), "these delays follow the law"
+
+
+def _late(
+    exchanges: tuple[Exchange, ...], cause: str, random: np.random.Generator
+) -> tuple[Exchange, ...]:
+    """The exchanges, with delays 0.1 ms too long on average."""
+    by_end = sorted(exchanges, key=lambda each: each.sent_s)
+    found = by_end[:1]
+    for each in by_end[1:]:
+        busy = each.sent_s - found[-1].sent_s < 0.2e-3
+        late_s = 0.2e-3 * busy if cause == "sending" else random.uniform(0, 0.2e-3)
+        found.append(structs.replace(each, sent_s=each.sent_s + late_s))
+    return tuple(found)
 
 
 def test_pictures_and_report_hold_what_was_measured(tmp_path: Path) -> None:
