@@ -43,12 +43,13 @@ format: setup ## format the code, and fix what the linter can fix
 	$(BIN)/ruff format .
 
 # Keeps every pinned version that still fits; ARGS=--upgrade takes the newest ones.
-lock: setup ## pin the packages again, after a change in requirements/*.in
-	@for name in node study dev; do \
-	  echo "requirements/$$name.txt"; \
+lock: setup ## pin the packages again, after a change in pyproject.toml or requirements/*.in
+	@pin() { \
+	  echo "requirements/$$1.txt"; \
 	  $(BIN)/uv pip compile --quiet --no-config --universal --python-version 3.11 --generate-hashes \
-	    --no-header --no-emit-index-url $(ARGS) requirements/$$name.in -o requirements/$$name.txt || exit 1; \
-	done
+	    --no-header --no-emit-index-url $(ARGS) -o "requirements/$$1.txt" pyproject.toml --extra node $$2; \
+	}; \
+	pin node && pin study requirements/study.in && pin dev requirements/dev.in
 
 clean: ## remove .venv, caches and results
 	rm -rf .venv results .pytest_cache .mypy_cache .ruff_cache .hypothesis

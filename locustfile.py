@@ -34,13 +34,13 @@ from locust.rpc import Message
 from locust.runners import MasterRunner, WorkerRunner
 
 from analysis.nodes.cluster_token import token_headers
-from analysis.nodes.errors import NodeUnavailableError
-from analysis.nodes.node_client import NodeClient
 from analysis.study.follower_lag import observe_lag
 from analysis.study.load_run import LoadRun
 from analysis.study.request_log import Request, RequestLogWriter
 from analysis.study.write_plan import WHOLE, Share, Write, WritePlan, why_not_confirmed
 from kvstore.api_types import Status, Written
+from kvstore.client.errors import NodeUnavailableError
+from kvstore.client.node_client import NodeClient
 
 logger = logging.getLogger("kvstore.load")
 

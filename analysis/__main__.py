@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from analysis.nodes.errors import StudyError
+from analysis.nodes.errors import FAILURES
 from analysis.report.comparison import compare
 from analysis.report.findings import findings
 from analysis.report.pictures import draw_pictures
@@ -45,7 +45,7 @@ def _study(settings: StudySettings) -> int:
     _clear(settings.folder)
     try:
         run_study(settings)
-    except StudyError:
+    except FAILURES:
         pass  # it is part of what was saved, and shown as a problem
     except KeyboardInterrupt:
         _report(settings.folder)
@@ -65,7 +65,7 @@ def _clear(output: Path) -> None:
 def _again(folder: Path) -> int:
     try:
         return _report(folder)
-    except StudyError as error:
+    except FAILURES as error:
         print(f"Nothing to draw: {error}", file=sys.stderr)
         return 1
 
@@ -104,7 +104,7 @@ def _print(results: Results, folder: Path) -> None:
 def _compare(first: Path, second: Path) -> int:
     try:
         table, sentences = compare(Results.load(first), Results.load(second))
-    except StudyError as error:
+    except FAILURES as error:
         print(f"Nothing to compare: {error}", file=sys.stderr)
         return 1
     print("How many times as much in the second study as in the first (95 % interval):\n")

@@ -16,6 +16,9 @@ Milliseconds = Annotated[float, Meta(ge=0)]
 Yes = Annotated[bool, Meta(extra_json_schema={"const": True})]
 No = Annotated[bool, Meta(extra_json_schema={"const": False})]
 
+APPLIED_INDEX = "Applied-Index"
+"""The header in which the answer to a read says what index the node had applied."""
+
 
 # Errors
 

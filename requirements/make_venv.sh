@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes .venv and installs requirements/dev.txt into it. Does nothing if that is done already;
+# Makes .venv and installs requirements/dev.txt and this package into it. Does nothing if that is done already;
 # starts over if the lock, the interpreter or the path changed, or an earlier run was interrupted.
 #
 #   PYTHON=python3.12 sh requirements/make_venv.sh
@@ -56,6 +56,8 @@ make_venv() {
   "$python" -m venv "$venv"
   "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-input \
     --require-hashes --only-binary :all: -r "$lock"
+  "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-input \
+    --no-deps --no-build-isolation --editable .
   identity >"$stamp"
 }
 

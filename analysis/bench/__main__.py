@@ -12,7 +12,7 @@ from analysis.bench.settings import BenchSettings, parse_settings
 from analysis.bench.summary import summarise
 from analysis.bench.targets import judge
 from analysis.bench.wrk import require_wrk
-from analysis.nodes.errors import StudyError
+from analysis.nodes.errors import FAILURES
 from analysis.study.machine import Machine, describe_machine
 
 PLOT = "bench.png"
@@ -31,7 +31,7 @@ def main() -> int:
     try:
         require_wrk()
         measurements = run_bench(settings, lambda text: print(text, file=sys.stderr, flush=True))
-    except StudyError as error:
+    except FAILURES as error:
         print(f"The benchmark failed: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

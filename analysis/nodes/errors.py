@@ -4,7 +4,6 @@ It is in the lowest room, because every room raises from it::
 
     StudyError
     ├── NodeError               a local node did not do what was asked of it
-    ├── NodeUnavailableError    a node gave no usable answer
     ├── ClusterError            the given nodes are not one leader and all its followers
     ├── ResultsError            the data of a study is missing or damaged
     └── LoadError               a load did not end well
@@ -13,6 +12,8 @@ It is in the lowest room, because every room raises from it::
         └── TotalsError         ... or no totals of Locust's own
 """
 
+from kvstore.client.errors import NodeUnavailableError
+
 
 class StudyError(Exception):
     """A study, or a part of it, has failed; the message says how, for people."""
@@ -20,10 +21,6 @@ class StudyError(Exception):
 
 class NodeError(StudyError):
     """A local node did not do what was asked of it; the message holds the tail of its log."""
-
-
-class NodeUnavailableError(StudyError):
-    """A node gave no usable answer: none at all, an error, or an unexpected one."""
 
 
 class ClusterError(StudyError):
@@ -48,3 +45,7 @@ class RequestLogError(LoadError):
 
 class TotalsError(LoadError):
     """Locust's CSV of totals is missing or damaged."""
+
+
+FAILURES = (StudyError, NodeUnavailableError)
+"""What ends a study, a benchmark, or a part of them."""

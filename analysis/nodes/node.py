@@ -13,8 +13,8 @@ from typing import Literal
 import psutil
 
 from analysis.nodes.errors import NodeError
-from analysis.nodes.node_client import NodeClient
 from analysis.nodes.waiting import wait_until
+from kvstore.client.node_client import NodeClient
 
 REPO_ROOT = Path(__file__).resolve().parents[2]
 Role = Literal["leader", "follower"]

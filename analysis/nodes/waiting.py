@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import requests
 
-from analysis.nodes.errors import NodeUnavailableError
+from kvstore.client.errors import NodeUnavailableError
 
 _POLL_INTERVAL_S = 0.02
 

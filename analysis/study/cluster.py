@@ -7,11 +7,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from analysis.nodes.cluster_token import token_headers
-from analysis.nodes.errors import ClusterError, NodeUnavailableError
+from analysis.nodes.errors import ClusterError
 from analysis.nodes.local_cluster import LocalCluster
 from analysis.nodes.node import Node
-from analysis.nodes.node_client import NodeClient
 from analysis.study.settings import StudySettings
+from kvstore.client.errors import NodeUnavailableError
+from kvstore.client.node_client import NodeClient
 
 
 @dataclass(frozen=True)

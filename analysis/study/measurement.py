@@ -8,9 +8,7 @@ from itertools import count
 
 import numpy as np
 
-from analysis.nodes.convergence import CopyCheck, check_copies
 from analysis.nodes.errors import LoadError
-from analysis.nodes.node_client import NodeClient
 from analysis.nodes.real_time import real_time
 from analysis.nodes.usage import Usage, usage_of
 from analysis.study.cluster import Cluster
@@ -26,6 +24,8 @@ from analysis.study.settings import StudySettings
 from analysis.study.stale_reads import Read, Readers, connect
 from analysis.study.write_plan import WritePlan
 from kvstore.api_types import Exchange
+from kvstore.client.convergence import CopyCheck, check_copies
+from kvstore.client.node_client import NodeClient
 
 _LAG_TIMEOUT_S = 5.0
 

@@ -17,9 +17,9 @@ import numpy as np
 from geventhttpclient import HTTPClient
 from geventhttpclient.response import HTTPParseError
 
-from analysis.nodes.node_client import key_path
 from analysis.study.request_log import RequestLog
 from kvstore.api_types import Found
+from kvstore.client.node_client import key_path
 
 READS_PER_S = 20.0
 """From each follower: enough to see, too few to slow the load down."""

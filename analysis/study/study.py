@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from analysis.nodes.errors import StudyError
+from analysis.nodes.errors import FAILURES
 from analysis.study.cluster import Cluster, open_cluster
 from analysis.study.load import run_load
 from analysis.study.machine import describe_machine
@@ -52,7 +52,7 @@ def run_study(settings: StudySettings) -> None:
                         break
                 progress.say("stopping the nodes")
             progress.say("done")
-    except StudyError as error:
+    except FAILURES as error:
         msgspec.structs.replace(study, failure=str(error)).save(settings.folder)
         raise
     took_s = time.monotonic() - started_s

@@ -4,7 +4,7 @@ from flask import Blueprint, Response, request
 from gevent.hub import get_hub
 from msgspec import Raw
 
-from kvstore.api_types import NotFound
+from kvstore.api_types import APPLIED_INDEX, NotFound
 from kvstore.core.entries import Operation
 from kvstore.core.errors import OutcomeUnknown, WriteRefused
 from kvstore.core.leader_log import Write
@@ -71,13 +71,14 @@ def client_routes(node: Node, max_key_bytes: int, max_value_bytes: int) -> Bluep
         wanted = Precondition.of(version_tags(request.environ, "If-Match", weak=False), None)
         known = version_tags(request.environ, "If-None-Match", weak=True)
         item = node.read(key, query_number(request.environ, "min_version"))
+        headers = {APPLIED_INDEX: str(node.map.position.index)}
         if item is None:
-            return json_response(NotFound(found=False), 404)
+            return json_response(NotFound(found=False), 404, headers)
         wanted.check(item.version)
-        etag = {"ETag": f'"{item.version}"'}
+        headers["ETag"] = f'"{item.version}"'
         if known == "*" or (known is not None and item.version in known):
-            return Response(status=304, headers=etag)
-        return item_response(item, etag)
+            return Response(status=304, headers=headers)
+        return item_response(item, headers)
 
     return routes
 

@@ -130,10 +130,17 @@ EVERYWHERE = (400, 408, 414, 417, 431)
 
 _ETAG = {"ETag": {"description": "The key's version, in quotes", "schema": {"type": "string"}}}
 _RETRY_AFTER = {"Retry-After": {"description": "Seconds", "schema": {"type": "integer"}}}
+_APPLIED = {
+    api.APPLIED_INDEX: {
+        "description": "What index the node had applied",
+        "schema": {"type": "integer"},
+    }
+}
 HEADERS: dict[type[Struct] | int | None, Json] = {
     api.Written: _ETAG,
-    api.Found: _ETAG,
-    None: _ETAG,
+    api.Found: _ETAG | _APPLIED,
+    api.NotFound: _APPLIED,
+    None: _ETAG | _APPLIED,
     api.Refused: _RETRY_AFTER,
     api.OutcomeOpen: _RETRY_AFTER,
     401: {"WWW-Authenticate": {"schema": {"type": "string"}}},

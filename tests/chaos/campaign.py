@@ -9,7 +9,8 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from analysis.nodes.errors import NodeError, NodeUnavailableError
+from analysis.nodes.errors import NodeError
+from kvstore.client.errors import NodeUnavailableError
 from tests.chaos.client import Client, Write
 from tests.chaos.cluster import ChaosCluster
 from tests.chaos.history import Campaign, History, brief, describe_outcomes

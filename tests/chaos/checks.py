@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from analysis.nodes.copies import compare_copies
 from kvstore.api_types import Store
+from kvstore.client.copies import compare_copies
 from tests.chaos.fault import LEADER
 from tests.chaos.history import History, Operation
 

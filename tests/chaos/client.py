@@ -12,7 +12,7 @@ import requests
 from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NewConnectionError
 
 from analysis.nodes.node import Node
-from analysis.nodes.node_client import key_path
+from kvstore.client.node_client import key_path
 from tests.chaos.history import Operation, Outcome, Precondition, brief
 from tests.chaos.recorder import Recorder
 

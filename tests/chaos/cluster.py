@@ -4,8 +4,8 @@ import threading
 from pathlib import Path
 from typing import Self
 
-from analysis.nodes.errors import NodeUnavailableError
 from analysis.nodes.node import Node
+from kvstore.client.errors import NodeUnavailableError
 from tests.chaos.history import Campaign
 from tests.chaos.losses import Losses
 from tests.chaos.recorder import Recorder

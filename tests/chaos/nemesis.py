@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 
-from analysis.nodes.errors import NodeUnavailableError
 from analysis.nodes.node import Node
+from kvstore.client.errors import NodeUnavailableError
 from tests.chaos.cluster import ChaosCluster
 from tests.chaos.fault import Action, Fault, Way
 from tests.support.tcp_proxy import BOTH, Direction

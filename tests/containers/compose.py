@@ -8,11 +8,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from analysis.nodes.convergence import check_copies
 from analysis.nodes.free_ports import free_ports
-from analysis.nodes.node_client import NodeClient
 from analysis.nodes.waiting import wait_until
 from kvstore.api_types import Store
+from kvstore.client.convergence import check_copies
+from kvstore.client.node_client import NodeClient
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 FOLLOWERS = tuple(f"follower{number}" for number in range(1, 6))

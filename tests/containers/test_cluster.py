@@ -3,8 +3,8 @@
 import pytest
 import requests
 
-from analysis.nodes.node_client import decode
 from kvstore.api_types import NotLeader
+from kvstore.client.node_client import decode
 from tests.containers.compose import FOLLOWERS, NODES, ComposeProject
 from tests.support.answers import found
 

@@ -1,7 +1,7 @@
 """Followers are killed, frozen, cut off and emptied; they catch up by themselves."""
 
-from analysis.nodes.node_client import decode
 from kvstore.api_types import Error
+from kvstore.client.node_client import decode
 from tests.conftest import StartCluster
 from tests.support.answers import found, refused
 from tests.support.background_load import BackgroundLoad

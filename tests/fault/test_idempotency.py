@@ -9,8 +9,8 @@ import pytest
 import requests
 
 from analysis.nodes.node import Node
-from analysis.nodes.node_client import decode
 from kvstore.api_types import Error
+from kvstore.client.node_client import decode
 from tests.conftest import StartCluster
 from tests.support import answers
 from tests.support.cluster import PATIENT, Cluster

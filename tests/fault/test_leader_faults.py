@@ -5,8 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from analysis.nodes.node import Node
-from analysis.nodes.node_client import decode
 from kvstore.api_types import NotLeader
+from kvstore.client.node_client import decode
 from tests.conftest import StartCluster
 from tests.support.answers import left_open, refused
 from tests.support.background_load import BackgroundLoad

@@ -12,8 +12,8 @@ import msgspec
 import pytest
 
 from analysis.nodes.node import Node
-from analysis.nodes.node_client import key_path
 from kvstore.api_types import Status
+from kvstore.client.node_client import key_path
 from kvstore.http.http_transport import PATHS
 from tests.conftest import StartCluster
 from tests.support.answers import found

@@ -8,8 +8,8 @@ import pytest
 import requests
 
 from analysis.nodes.node import Node
-from analysis.nodes.node_client import decode
 from kvstore.api_types import BatchRefused, BatchWritten, Error, Found, Judged, NotLeader, Result
+from kvstore.client.node_client import decode
 from kvstore.http.batch_body import MAX_OPERATIONS, MIN_LIMIT_BYTES
 from tests.conftest import StartCluster
 from tests.support.answers import found, is_absent, left_open, open_version, refused

@@ -7,8 +7,8 @@ from itertools import product
 import pytest
 import requests
 
-from analysis.nodes.node_client import decode
 from kvstore.api_types import Found, PreconditionFailed
+from kvstore.client.node_client import decode
 from tests.conftest import StartCluster
 from tests.support.answers import confirmed, found, is_absent
 from tests.support.cluster import PATIENT, Cluster

@@ -10,7 +10,6 @@ from pathlib import Path
 import psutil
 import pytest
 
-from analysis.nodes.convergence import check_copies
 from analysis.nodes.errors import LoadError
 from analysis.nodes.local_cluster import LocalCluster
 from analysis.nodes.node import REPO_ROOT, Node
@@ -19,6 +18,7 @@ from analysis.study.load import LoadSpec, run_load
 from analysis.study.locust_totals import read_locust_totals, why_disagreeing
 from analysis.study.request_log import read_request_log
 from analysis.study.write_plan import WritePlan
+from kvstore.client.convergence import check_copies
 from tests.support.descriptors import descriptors
 from tests.support.inherited_signals import heeding_interrupts
 from tests.support.scripted_server import HANG_UP, Answer, ScriptedServer

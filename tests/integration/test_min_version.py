@@ -7,8 +7,8 @@ from functools import partial
 import pytest
 import requests
 
-from analysis.nodes.node_client import decode
 from kvstore.api_types import Found, NotApplied
+from kvstore.client.node_client import decode
 from tests.conftest import StartCluster
 from tests.support.answers import confirmed, found, is_absent, open_version
 from tests.support.cluster import Cluster

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from analysis.nodes.node import Node
-from analysis.nodes.node_client import decode
 from kvstore.api_types import NotLeader
+from kvstore.client.node_client import decode
 from tests.conftest import StartCluster
 from tests.support.cluster import PATIENT, Cluster
 

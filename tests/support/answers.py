@@ -2,8 +2,8 @@
 
 import requests
 
-from analysis.nodes.node_client import Body, decode
 from kvstore.api_types import Found, NotFound, OutcomeOpen, Refused, Written
+from kvstore.client.node_client import Body, decode
 
 
 def confirmed(answer: requests.Response) -> Written:

@@ -4,7 +4,7 @@ import itertools
 import threading
 from typing import Self
 
-from analysis.nodes.node_client import NodeClient
+from kvstore.client.node_client import NodeClient
 from tests.support.waiting import wait_until
 from tests.support.write_record import WriteRecord
 

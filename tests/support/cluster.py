@@ -11,12 +11,12 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from analysis.nodes.copies import compare_copies
 from analysis.nodes.free_ports import free_ports
 from analysis.nodes.local_cluster import LocalCluster
 from analysis.nodes.node import Node
-from analysis.nodes.node_client import decode
 from kvstore.api_types import FollowerStatus, Forced, Store
+from kvstore.client.copies import compare_copies
+from kvstore.client.node_client import decode
 from tests.support.tcp_proxy import TcpProxy
 from tests.support.waiting import wait_until, why_different
 from tests.support.write_record import WriteRecord

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
-from analysis.nodes.node_client import NodeClient
 from analysis.nodes.waiting import wait_until
 from kvstore.api_types import FollowerStatus, Status
+from kvstore.client.node_client import NodeClient
 
 __all__ = ["at_least", "containing", "wait_for_status", "wait_until", "why_different"]
 

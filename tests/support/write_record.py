@@ -10,8 +10,8 @@ from typing import Any
 
 import requests
 
-from analysis.nodes.node_client import NodeClient, decode
 from kvstore.api_types import Store, Written
+from kvstore.client.node_client import NodeClient, decode
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """The direction of imports: the folders are the rooms, and imports run one way between them."""
 
 import ast
+import sys
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -9,10 +10,20 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 
-ROOMS = {"kvstore": ["core", "node", "http"], "analysis": ["nodes", "study", "report", "bench"]}
+ROOMS = {
+    "kvstore": ["client", "cli", "core", "node", "http"],
+    "analysis": ["nodes", "study", "report", "bench"],
+}
 """Each imports from those before it and from itself; what lies above all of them may use them."""
 WIRE = "kvstore.api_types"
 """The bodies of the API: they lie below every room, and clients may use them."""
+OUTSIDE = {"client", "cli"}
+"""The rooms that are no part of a node."""
+OF_CLIENTS = {
+    *sys.stdlib_module_names,
+    *("analysis", "click", "kvstore", "msgspec", "requests", "rich", "urllib3"),
+}
+"""What these may import: the package's own dependencies, and the study where it is there."""
 PURE = {
     *("abc", "collections", "dataclasses", "enum", "functools", "hashlib", "itertools", "typing"),
     *("gc", "urllib.parse", "zlib", "msgspec", "kvstore"),
@@ -92,7 +103,21 @@ def test_the_bodies_of_the_api_need_nothing_of_the_package() -> None:
     assert set(imports(ROOT / f"{WIRE.replace('.', '/')}.py")) == {"msgspec", "typing"}
 
 
-def test_the_analysis_knows_the_nodes_by_http_only() -> None:
+def test_the_client_needs_nothing_that_only_a_node_has() -> None:
+    paths = [path for room in OUTSIDE for path in (ROOT / "kvstore" / room).rglob("*.py")]
+    needed = {name for path in paths for name in imports(path)} - {WIRE}
+    assert {name for name in needed if name.split(".")[0] not in OF_CLIENTS} == set()
+
+
+def test_the_nodes_and_their_clients_meet_over_http_only() -> None:
     for path in [*(ROOT / "analysis").rglob("*.py"), ROOT / "locustfile.py"]:
-        known = {name for name in imports(path) if name.split(".")[0] == "kvstore"}
-        assert known <= {WIRE}, path
+        assert known_rooms(path) <= {"client"}, path
+    for room in ("core", "node", "http"):
+        for path in (ROOT / "kvstore" / room).rglob("*.py"):
+            assert not known_rooms(path) & OUTSIDE, path
+
+
+def known_rooms(path: Path) -> set[str]:
+    """The rooms of the package that a file imports from."""
+    names = {name for name in imports(path) if name.startswith("kvstore.")} - {WIRE}
+    return {name.split(".")[1] for name in names}

@@ -21,7 +21,7 @@ from analysis.bench.scale import (
 )
 from analysis.bench.scale.options import Options
 from analysis.bench.wrk import require_wrk
-from analysis.nodes.errors import LoadError, StudyError
+from analysis.nodes.errors import FAILURES, LoadError
 from analysis.nodes.node import REPO_ROOT
 from analysis.study.machine import describe_machine
 
@@ -73,7 +73,7 @@ def _measure(names: Sequence[str], options: Options) -> list[Finding]:
         print(f"measuring {name}", file=sys.stderr, flush=True)
         try:
             found += MEASUREMENTS[name](options)
-        except (StudyError, TimeoutError, OSError) as error:
+        except (*FAILURES, TimeoutError, OSError) as error:
             found.append(Finding(name, math.nan, note=f"failed: {str(error).splitlines()[0]}"))
     return found
 

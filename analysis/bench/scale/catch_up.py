@@ -5,9 +5,9 @@ import time
 from analysis.bench.findings import Finding
 from analysis.bench.scale.keys import fill
 from analysis.bench.scale.options import Options
-from analysis.nodes.errors import NodeUnavailableError
 from analysis.nodes.local_cluster import LocalCluster
 from kvstore.api_types import FollowerStatus
+from kvstore.client.errors import NodeUnavailableError
 
 _ENTRIES_PER_S = 50_000
 _PATIENCE_S = 300.0

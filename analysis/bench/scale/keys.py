@@ -2,7 +2,7 @@
 
 from analysis.bench.wrk import Requests, run_wrk
 from analysis.nodes.errors import LoadError
-from analysis.nodes.node_client import NodeClient
+from kvstore.client.node_client import NodeClient
 
 BATCH = 1000
 _CONNECTIONS = 64

@@ -7,11 +7,11 @@ from analysis.bench.findings import Finding
 from analysis.bench.scale.keys import fill
 from analysis.bench.scale.options import Options
 from analysis.bench.wrk import PUTS, Load, run_wrk
-from analysis.nodes.errors import NodeUnavailableError
 from analysis.nodes.local_cluster import LocalCluster
 from analysis.nodes.node import Node
 from analysis.nodes.usage import resident_bytes
 from analysis.nodes.waiting import wait_until
+from kvstore.client.errors import NodeUnavailableError
 
 _VALUE_BYTES = 10
 _BYTES_PER_KEY = 400

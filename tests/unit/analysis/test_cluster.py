@@ -3,11 +3,12 @@ from contextlib import ExitStack
 
 import pytest
 
-from analysis.nodes.errors import ClusterError, NodeUnavailableError
+from analysis.nodes.errors import ClusterError
 from analysis.nodes.free_ports import free_ports
-from analysis.nodes.node_client import NodeClient
 from analysis.study.cluster import Cluster, recognise
 from kvstore.api_types import Status
+from kvstore.client.errors import NodeUnavailableError
+from kvstore.client.node_client import NodeClient
 from tests.support.statuses import follower_seen, node_status
 from tests.unit.analysis.conftest import Serve
 

@@ -3,8 +3,8 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from analysis.nodes.copies import CopyDifference, compare_copies
 from kvstore.api_types import Store
+from kvstore.client.copies import CopyDifference, compare_copies
 
 STORE = {"a": 1, "b": {"x": [1, 2], "y": 2}, "c": None}
 VERSIONS = {"a": 1, "b": 2, "c": 3}

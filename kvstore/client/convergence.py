@@ -4,10 +4,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from analysis.nodes.copies import CopyDifference, compare_copies
-from analysis.nodes.errors import NodeUnavailableError
-from analysis.nodes.node_client import NodeClient
 from kvstore.api_types import Store
+from kvstore.client.copies import CopyDifference, compare_copies
+from kvstore.client.errors import NodeUnavailableError
+from kvstore.client.node_client import NodeClient
 
 _POLL_INTERVAL_S = 0.05
 

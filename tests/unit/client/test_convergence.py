@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from analysis.nodes.convergence import CopyCheck, check_copies
-from analysis.nodes.copies import CopyDifference
 from analysis.nodes.free_ports import free_ports
-from analysis.nodes.node_client import NodeClient
+from kvstore.client.convergence import CopyCheck, check_copies
+from kvstore.client.copies import CopyDifference
+from kvstore.client.node_client import NodeClient
 from tests.unit.analysis.conftest import Serve
 
 PATH = "/admin/store"

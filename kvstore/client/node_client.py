@@ -1,4 +1,4 @@
-"""The HTTP API of a node, as the study, the tests and the fault campaign use it."""
+"""The HTTP API of one node, route by route."""
 
 import threading
 from collections.abc import Mapping
@@ -8,8 +8,8 @@ from urllib.parse import quote
 import msgspec
 import requests
 
-from analysis.nodes.errors import NodeUnavailableError
 from kvstore.api_types import Delay, Exchange, Exchanges, Quorum, Status, Store, Written
+from kvstore.client.errors import NodeUnavailableError
 
 Body = TypeVar("Body", bound=msgspec.Struct)
 
@@ -48,15 +48,13 @@ class NodeClient:
         :param timeout_s: how long to wait for the answer; ``None`` = as long as usual.
         :raises requests.RequestException: there is no answer; whether something happened is open.
         """
-        return self._session().request(
-            method,
-            self.url + path,
-            json=json,
-            data=body,
-            headers=headers,
-            timeout=timeout_s or self._timeout_s,
-            allow_redirects=False,
+        session = self._session()
+        request = session.prepare_request(
+            requests.Request(method, self.url, json=json, data=body, headers=headers)
         )
+        # Set afterwards: a key "." or ".." would be taken for a step in the path, and removed.
+        request.url = self.url + path
+        return session.send(request, timeout=timeout_s or self._timeout_s, allow_redirects=False)
 
     # Keys
 

@@ -1,0 +1,31 @@
+"""A client of the cluster: ``Client("http://127.0.0.1:5000").put("colour", "green")``.
+
+It needs nothing of the package but ``api_types``.
+"""
+
+from kvstore.api_types import BatchWritten, DeleteOperation, PutOperation, Written
+from kvstore.client.client import Client, Item, Session
+from kvstore.client.errors import (
+    BatchRefusedError,
+    ClientError,
+    IndefiniteError,
+    NodeUnavailableError,
+    PreconditionFailedError,
+    RefusedError,
+)
+
+__all__ = [
+    "BatchRefusedError",
+    "BatchWritten",
+    "Client",
+    "ClientError",
+    "DeleteOperation",
+    "IndefiniteError",
+    "Item",
+    "NodeUnavailableError",
+    "PreconditionFailedError",
+    "PutOperation",
+    "RefusedError",
+    "Session",
+    "Written",
+]
