@@ -221,6 +221,29 @@ class NotFound(Struct, frozen=True):
     found: No
 
 
+class Change(Struct, frozen=True, kw_only=True):
+    """A confirmed entry, as ``/watch`` sends it: the data of an event whose id is the index.
+
+    :param index: of the entry, and so the version that it gave the key.
+    :param value: what was put; null for a delete.
+    """
+
+    index: Index
+    operation: Literal["put", "delete"]
+    key: str
+    value: Any
+
+
+class EntriesCut(Error, frozen=True):
+    """The log no longer reaches back to the entry asked for.
+
+    :param index: of a copy of the store that holds what is missing: read one, and watch from its
+        index on.
+    """
+
+    index: Index
+
+
 class Store(Struct, frozen=True, kw_only=True):
     """Everything a node serves, at one index. It is sent in parts while it is made.
 

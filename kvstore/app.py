@@ -23,6 +23,7 @@ from kvstore.http.replication_routes import ReplicationRoutes
 from kvstore.http.request_parts import KeyConverter, check_target
 from kvstore.http.responses import error_response, http_error_response, internal_error_response
 from kvstore.http.status_routes import status_routes
+from kvstore.http.watch_routes import watch_routes
 from kvstore.node.delay import DelayRange
 from kvstore.node.follower_node import FollowerNode
 from kvstore.node.leader_node import LeaderNode
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("kvstore")
 
-TAKE_A_QUERY = ("client.get", "admin.exchanges")
+TAKE_A_QUERY = ("client.get", "admin.exchanges", "watch.watch")
 """The endpoints that take a query."""
 
 
@@ -84,6 +85,7 @@ def create_app(settings: Settings, node: Node) -> Flask:
     app.register_blueprint(client_routes(node, settings.max_key_bytes, settings.max_value_bytes))
     app.register_blueprint(admin_routes(node, check_access))
     app.register_blueprint(status_routes(node, settings.max_key_bytes))
+    app.register_blueprint(watch_routes(node))
     app.extensions["kvstore"] = node
     app.wsgi_app = _fair(  # type: ignore[assignment,method-assign]
         ReplicationRoutes(app.wsgi_app, node, check_access)

@@ -7,6 +7,7 @@ from kvstore.cli.copies import dump, load
 from kvstore.cli.keys import batch, delete, get, put
 from kvstore.cli.measurement import bench, study
 from kvstore.cli.operators import delay, quorum, status, verify
+from kvstore.cli.watch import watch
 
 EXIT_CODES = """\b
 Exit codes: 0 confirmed, found or equal
@@ -50,7 +51,7 @@ def main(**_options: object) -> None:
 
 
 for _command in (
-    *(put, get, delete, batch),
+    *(put, get, delete, batch, watch),
     *(status, quorum, delay, verify),
     *(dump, load, bench, study),
 ):

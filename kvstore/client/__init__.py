@@ -3,11 +3,12 @@
 It needs nothing of the package but ``api_types``.
 """
 
-from kvstore.api_types import BatchWritten, DeleteOperation, PutOperation, Written
+from kvstore.api_types import BatchWritten, Change, DeleteOperation, PutOperation, Written
 from kvstore.client.client import Client, Item, Session
 from kvstore.client.errors import (
     BatchRefusedError,
     ClientError,
+    EntriesCutError,
     IndefiniteError,
     NodeUnavailableError,
     PreconditionFailedError,
@@ -17,9 +18,11 @@ from kvstore.client.errors import (
 __all__ = [
     "BatchRefusedError",
     "BatchWritten",
+    "Change",
     "Client",
     "ClientError",
     "DeleteOperation",
+    "EntriesCutError",
     "IndefiniteError",
     "Item",
     "NodeUnavailableError",

@@ -2,19 +2,19 @@
 
 import time
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from json import dumps
 from typing import Any, Literal, NamedTuple, Self, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
 import requests
-from urllib3.exceptions import NewConnectionError
 
 from kvstore.api_types import (
     APPLIED_INDEX,
     BatchRefused,
     BatchWritten,
+    Change,
     Delay,
     DeleteOperation,
     Found,
@@ -26,6 +26,7 @@ from kvstore.api_types import (
     Status,
     Written,
 )
+from kvstore.client.answers import decode, explain, is_never_sent, maybe, why_unanswered
 from kvstore.client.errors import (
     BatchRefusedError,
     ClientError,
@@ -34,6 +35,7 @@ from kvstore.client.errors import (
     PreconditionFailedError,
     RefusedError,
 )
+from kvstore.client.event_stream import watch
 from kvstore.client.node_client import NodeClient, key_path
 from kvstore.client.routing import Router
 
@@ -113,17 +115,17 @@ class Client:
                 answer = node.request("GET", path, timeout_s=_attempt_s(deadline_s))
             except requests.RequestException as error:
                 self._router.forget(node)
-                reason = _why_unanswered(node, error)
+                reason = why_unanswered(node, error)
                 continue
             if answer.status_code == 200:
-                found = _decode(answer, Found)
+                found = decode(answer, Found)
                 return Item(found.value, found.version), _applied_index(answer)
             if answer.status_code == 404:
                 return None, _applied_index(answer)
             if answer.status_code < 500:
-                raise RefusedError(_reason(answer), answer.status_code)
+                raise RefusedError(explain(answer), answer.status_code)
             self._router.forget(node)
-            reason = f"{node.url}: {_reason(answer)}"
+            reason = f"{node.url}: {explain(answer)}"
         raise NodeUnavailableError(f"no node could answer within {self._timeout_s:g} s ({reason})")
 
     # Writes
@@ -188,6 +190,18 @@ class Client:
         body = _json({"operations": [msgspec.to_builtins(each) for each in operations]})
         return self._write(_Request("POST", "/batch", body, {}), idempotency_key, BatchWritten)
 
+    def watch(self, from_index: int | None = None) -> Iterator[Change]:
+        """Follow the confirmed changes, in order: nothing is left out, and nothing comes twice.
+
+        When a node fails, or falls silent, it goes on with another one.
+
+        :param from_index: the index behind which to begin; None = now.
+        :return: without end.
+        :raises EntriesCutError: the log no longer reaches back to where it has to go on.
+        :raises NodeUnavailableError: no node has answered for ``timeout_s``.
+        """
+        return watch(self._router, from_index, self._timeout_s)
+
     def session(self) -> "Session":
         """A session: its reads show its own writes, and never an older state than before."""
         return Session(self)
@@ -244,7 +258,7 @@ class Client:
             answer = leader.request("POST", f"/admin/{route}", json=json)
         except requests.RequestException as error:
             self._router.forget(leader)
-            raise NodeUnavailableError(_why_unanswered(leader, error)) from error
+            raise NodeUnavailableError(why_unanswered(leader, error)) from error
         if answer.status_code != 200:
             self._router.forget(leader)
             raise _refused(answer)
@@ -283,7 +297,7 @@ class Client:
                 self._router.forget(node)
                 attempts.unanswered(node, error)
                 continue
-            if answer.status_code == 200 and (written := _maybe(answer, kind)) is not None:
+            if answer.status_code == 200 and (written := maybe(answer, kind)) is not None:
                 self._router.learn(node.url)
                 return written
             self._router.forget(node)
@@ -362,8 +376,8 @@ class _Attempts:
         self._reason = "no node could be asked"
 
     def unanswered(self, node: NodeClient, error: requests.RequestException) -> None:
-        self._reason = _why_unanswered(node, error)
-        self._is_open = self._is_open or not _was_never_sent(error)
+        self._reason = why_unanswered(node, error)
+        self._is_open = self._is_open or not is_never_sent(error)
 
     def answered(self, node: NodeClient, answer: requests.Response) -> None:
         """Take an answer that is not a confirmation.
@@ -371,11 +385,11 @@ class _Attempts:
         :raises RefusedError: it is final.
         :raises IndefiniteError: it refuses, but an earlier attempt may still be made.
         """
-        status, text = answer.status_code, _reason(answer)
+        status, text = answer.status_code, explain(answer)
         self._reason = f"{node.url}: {text}"
         if status in _OPEN:
             self._is_open = True
-            if (found := _maybe(answer, OutcomeOpen)) is not None and found.version is not None:
+            if (found := maybe(answer, OutcomeOpen)) is not None and found.version is not None:
                 self._version = found.version
         elif status == 503:
             self._refusal = RefusedError(text, status)
@@ -398,59 +412,17 @@ class _Attempts:
 
 
 def _refused(answer: requests.Response) -> RefusedError:
-    text = _reason(answer)
+    text = explain(answer)
     if answer.status_code == 412:
-        if (batch := _maybe(answer, BatchRefused)) is not None:
+        if (batch := maybe(answer, BatchRefused)) is not None:
             return BatchRefusedError(text, batch.results)
-        if (one := _maybe(answer, PreconditionFailed)) is not None:
+        if (one := maybe(answer, PreconditionFailed)) is not None:
             return PreconditionFailedError(text, one.version)
     return RefusedError(text, answer.status_code)
 
 
 def _not_leader(answer: requests.Response) -> NotLeader | None:
-    return _maybe(answer, NotLeader) if answer.status_code == 403 else None
-
-
-def _was_never_sent(error: requests.RequestException) -> bool:
-    """Whether there was no connection: nothing can have happened then."""
-    cause = getattr(error.args[0] if error.args else None, "reason", None)
-    return isinstance(error, requests.ConnectTimeout) or isinstance(cause, NewConnectionError)
-
-
-def _why_unanswered(node: NodeClient, error: requests.RequestException) -> str:
-    if _was_never_sent(error):
-        return f"{node.url} cannot be reached"
-    if isinstance(error, requests.Timeout):
-        return f"{node.url} does not answer"
-    return f"{node.url}: the connection was lost"
-
-
-Body = TypeVar("Body", bound=msgspec.Struct)
-
-
-def _decode(answer: requests.Response, kind: type[Body]) -> Body:
-    """:raises NodeUnavailableError: it is not the answer of a node."""
-    found = _maybe(answer, kind)
-    if found is None:
-        raise NodeUnavailableError(f"{answer.url} gave an answer that is not a node's")
-    return found
-
-
-def _maybe(answer: requests.Response, kind: type[Body]) -> Body | None:
-    try:
-        return msgspec.json.decode(answer.content, type=kind)
-    except ValueError:
-        return None
-
-
-def _reason(answer: requests.Response) -> str:
-    """What an answer says about itself, for people."""
-    try:
-        body = answer.json()
-    except ValueError:
-        body = None
-    text = (body.get("reason") or body.get("error")) if isinstance(body, dict) else None
-    return str(text or f"HTTP {answer.status_code}")
+    return maybe(answer, NotLeader) if answer.status_code == 403 else None
 
 
 def _applied_index(answer: requests.Response) -> int:

@@ -6,6 +6,7 @@
     ├── RefusedError                the nodes refused it: nothing happened, and nothing will
     │   ├── PreconditionFailedError the key has another version
     │   └── BatchRefusedError       a key of a batch has another version
+    ├── EntriesCutError             the nodes no longer have the entries to watch
     ├── IndefiniteError             whether a write happens is open
     └── NodeUnavailableError        no node gave a usable answer; a write was not even sent
 
@@ -53,6 +54,18 @@ class BatchRefusedError(RefusedError):
     def __init__(self, reason: str, results: Sequence[Judged]) -> None:
         super().__init__(reason, 412)
         self.results = results
+
+
+class EntriesCutError(ClientError):
+    """No node's log reaches back to the entries to watch.
+
+    :param index: a copy of the store (:meth:`.NodeClient.copy`) has at least this index: read one,
+        and watch from the copy's index on.
+    """
+
+    def __init__(self, reason: str, index: int) -> None:
+        super().__init__(reason)
+        self.index = index
 
 
 class IndefiniteError(ClientError):

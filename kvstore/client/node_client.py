@@ -39,6 +39,7 @@ class NodeClient:
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
         timeout_s: float | None = None,
+        stream: bool = False,
     ) -> requests.Response:
         """Send a request, and return its answer whatever that is.
 
@@ -46,6 +47,7 @@ class NodeClient:
         :param json: a body to send as JSON; ``None`` for none.
         :param body: a body to send as it is, instead of ``json``.
         :param timeout_s: how long to wait for the answer; ``None`` = as long as usual.
+        :param stream: whether the caller reads the body, part by part, and closes it.
         :raises requests.RequestException: there is no answer; whether something happened is open.
         """
         session = self._session()
@@ -54,7 +56,8 @@ class NodeClient:
         )
         # Set afterwards: a key "." or ".." would be taken for a step in the path, and removed.
         request.url = self.url + path
-        return session.send(request, timeout=timeout_s or self._timeout_s, allow_redirects=False)
+        timeout_s = timeout_s or self._timeout_s
+        return session.send(request, timeout=timeout_s, allow_redirects=False, stream=stream)
 
     # Keys
 

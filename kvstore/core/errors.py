@@ -19,6 +19,7 @@ one it must check first, or repeat the write under the same idempotency key.
     │   ├── BatchRefused            the precondition of an operation of a batch does not hold
     │   ├── KeyReused               an idempotency key was reused with another payload
     │   ├── NothingToForce          force_start has nothing to decide
+    │   ├── EntriesCut              the log no longer reaches back that far
     │   ├── NotReady                this node cannot serve reads now
     │   └── WriteRefused            this leader takes no writes now
     │       ├── NotEnoughFollowers  fewer followers than the write quorum are reachable
@@ -114,6 +115,17 @@ class KeyReused(DefiniteError):
 
 class NothingToForce(DefiniteError):
     """There is nothing for force_start to decide; the text says why."""
+
+
+class EntriesCut(DefiniteError):
+    """The log no longer reaches back to the entries asked for.
+
+    :param index: up to where the node's map holds what they did.
+    """
+
+    def __init__(self, index: int) -> None:
+        super().__init__("the log no longer reaches back to this index: read a copy of the store")
+        self.index = index
 
 
 class NotReady(DefiniteError):

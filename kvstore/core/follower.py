@@ -6,7 +6,7 @@ the node only when every record of the changes has been saved: it confirms what 
 
 import msgspec
 
-from kvstore.core.entries import MAX_EPOCH, MAX_EPOCH_JUMP, START, Members, ReignId
+from kvstore.core.entries import MAX_EPOCH, MAX_EPOCH_JUMP, START, Entry, Members, ReignId
 from kvstore.core.errors import InvalidRequest, NotReady
 from kvstore.core.export import MAX_ENTRIES, Export
 from kvstore.core.key_value_map import KeyValueMap
@@ -111,6 +111,22 @@ class Follower:
         """
         if not (self._caught_up or self._kept_state):
             raise NotReady("this follower has not caught up with its leader yet")
+
+    @property
+    def confirmed_index(self) -> int:
+        """Up to where entries may be shown as confirmed: served, and known to be confirmed."""
+        return min(self.commit_index, self.applied_index)
+
+    def confirmed_after(self, index: int) -> list[Entry]:
+        """The next entries behind an index that are confirmed, at most a message full of them.
+
+        :raises NotReady: this follower cannot tell now what is confirmed.
+        :raises EntriesCut: the log no longer reaches back to the index.
+        """
+        self.check_readable()
+        if self.commit_index == 0:
+            raise NotReady("this follower does not know yet what is confirmed")
+        return self.log.confirmed_after(index, self.confirmed_index)
 
     # Messages
 

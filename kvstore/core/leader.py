@@ -6,7 +6,7 @@ is durable. Only entries that are durable here are sent, so no follower is ever 
 that kept its disk.
 """
 
-from kvstore.core.entries import ReignId
+from kvstore.core.entries import Entry, ReignId
 from kvstore.core.errors import (
     KeyReused,
     KvstoreError,
@@ -110,6 +110,20 @@ class Leader(Leadership):
         """
         if self.state is not LeaderState.LEADING:
             raise NotReady(self._not_ready_reason)
+
+    @property
+    def confirmed_index(self) -> int:
+        """Up to where entries may be shown as confirmed."""
+        return self.log.commit_index
+
+    def confirmed_after(self, index: int) -> list[Entry]:
+        """The next entries behind an index that are confirmed, at most a message full of them.
+
+        :raises NotReady: this leader cannot tell now what is confirmed.
+        :raises EntriesCut: the log no longer reaches back to the index.
+        """
+        self.check_readable()
+        return self.log.replication_log.confirmed_after(index, self.confirmed_index)
 
     # The write quorum, and figures
 

@@ -11,6 +11,7 @@ from itertools import islice
 from msgspec import UNSET
 
 from kvstore.core.entries import START, Entry, Members, Position
+from kvstore.core.errors import EntriesCut
 from kvstore.core.export import MAX_ENTRIES, bounded
 from kvstore.core.lineage import Lineage
 
@@ -106,6 +107,17 @@ class ReplicationLog:
         while self._entries[end].continues:
             end += 1
         return self._entries[start : end + 1]
+
+    def confirmed_after(self, index: int, confirmed: int) -> list[Entry]:
+        """The next entries that are known to be confirmed, a message full of them.
+
+        :param index: what the reader has; it may be more than this node has.
+        :param confirmed: the greatest index that is known to be confirmed.
+        :raises EntriesCut: the log no longer reaches back to it.
+        """
+        if index < self.base.index:
+            raise EntriesCut(max(confirmed, self.base.index))
+        return self.after(index, confirmed) if index < confirmed else []
 
     def entries(self, behind: int = 0) -> list[Entry]:
         """All entries kept after an index, oldest first."""

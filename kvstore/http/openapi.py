@@ -14,6 +14,8 @@ from kvstore.http.operations import ERRORS, EVERYWHERE, HEADERS, OPERATIONS, Ope
 
 Json = dict[str, Any]
 
+_JSON = "application/json"
+
 
 def openapi_document(max_key_bytes: int) -> Document:
     """The whole document.
@@ -56,7 +58,8 @@ def _described(operation: Operation) -> Json:
     answers = {status: _ref("responses", str(status)) for status in EVERYWHERE + operation.errors}
     for status, kind in operation.answers.items():
         text, kinds = ("Not changed", ()) if kind is None else (_first_sentence(kind), (kind,))
-        answers[status] = _answer(text, kinds, HEADERS.get(kind))
+        media = operation.media if status == 200 else _JSON
+        answers[status] = _answer(text, kinds, HEADERS.get(kind), media)
     described: Json = {
         "summary": operation.summary,
         "parameters": [_ref("parameters", name) for name in operation.parameters],
@@ -70,14 +73,16 @@ def _described(operation: Operation) -> Json:
     return described
 
 
-def _answer(text: str, kinds: tuple[type[Struct], ...], headers: Json | None) -> Json:
-    content = {"content": _content(kinds)} if kinds else {}
+def _answer(
+    text: str, kinds: tuple[type[Struct], ...], headers: Json | None, media: str = _JSON
+) -> Json:
+    content = {"content": _content(kinds, media)} if kinds else {}
     return {"description": text, **content, **({"headers": headers} if headers else {})}
 
 
-def _content(kinds: tuple[type[Struct], ...]) -> Json:
+def _content(kinds: tuple[type[Struct], ...], media: str = _JSON) -> Json:
     refs = [_ref("schemas", kind.__name__) for kind in kinds]
-    return {"application/json": {"schema": refs[0] if len(refs) == 1 else {"anyOf": refs}}}
+    return {media: {"schema": refs[0] if len(refs) == 1 else {"anyOf": refs}}}
 
 
 def _ref(group: str, name: str) -> Json:

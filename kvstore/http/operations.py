@@ -22,6 +22,7 @@ class Operation(NamedTuple):
     :param errors: further statuses, of those in ``ERRORS``.
     :param parameters: names of those in :func:`parameters`.
     :param body: what the request holds; None = nothing.
+    :param media: what its answer 200 is.
     """
 
     summary: str
@@ -29,6 +30,7 @@ class Operation(NamedTuple):
     errors: tuple[int, ...] = ()
     parameters: tuple[str, ...] = ()
     body: type[Struct] | None = None
+    media: str = "application/json"
 
 
 _WRITE: dict[int, type[Struct] | None] = {200: api.Written, 503: api.Refused, 504: api.OutcomeOpen}
@@ -73,6 +75,14 @@ _FORCE_START = Operation(
     (*_PROTECTED, 409, 413),
     body=api.ForceStart,
 )
+_WATCH = Operation(
+    "Watch the confirmed entries, as server-sent events: the id of each is its index, its data a "
+    "Change. They begin behind Last-Event-ID, else behind from, else now",
+    {200: api.Change, 410: api.EntriesCut},
+    (503,),
+    ("from", "last_event_id"),
+    media="text/event-stream",
+)
 _STORE = Operation("Copy everything that this node serves", {200: api.Store}, (*_PROTECTED, 503))
 
 OPERATIONS: dict[str, dict[str, Operation]] = {
@@ -81,6 +91,7 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
     "/delete/{key}": {"delete": _DELETE},
     "/kv/{key}": {"get": _GET, "put": _PUT, "delete": _DELETE},
     "/batch": {"post": _BATCH},
+    "/watch": {"get": _WATCH},
     "/admin/set_quorum": {"post": _SET_QUORUM},
     "/admin/set_delay": {"post": _SET_DELAY},
     "/admin/exchanges": {"get": _EXCHANGES},
@@ -176,6 +187,20 @@ def parameters(max_key_bytes: int) -> Json:
             "Only exchanges with a greater number",
             {"type": "integer", "minimum": 0, "exclusiveMaximum": 10**18},
             0,
+        ),
+        "from": (
+            "query",
+            "from",
+            "The index behind which to begin",
+            {"type": "integer", "minimum": 0, "exclusiveMaximum": 10**18},
+            0,
+        ),
+        "last_event_id": (
+            "header",
+            "Last-Event-ID",
+            "The index behind which to resume, instead of from",
+            {"type": "string", "pattern": "^[0-9]{0,18}$"},
+            "0",
         ),
         "if_match": ("header", "If-Match", "The versions the key may have; * = any", tags, '"7"'),
         "if_none_match": (

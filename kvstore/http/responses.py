@@ -20,6 +20,7 @@ STATUS: dict[type[errors.KvstoreError], int] = {
     errors.NotFollower: 403,
     errors.RequestTimeout: 408,
     errors.NothingToForce: 409,
+    errors.EntriesCut: 410,
     errors.PreconditionFailed: 412,
     errors.BatchRefused: 412,
     errors.TooLarge: 413,
@@ -100,6 +101,8 @@ def _error_body(error: errors.KvstoreError) -> msgspec.Struct:
     match error:
         case errors.NotLeader():
             body = api_types.NotLeader(text, error.leader_url)
+        case errors.EntriesCut():
+            body = api_types.EntriesCut(text, error.index)
         case errors.PreconditionFailed():
             body = api_types.PreconditionFailed(text, error.version)
         case errors.BatchRefused():

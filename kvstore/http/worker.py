@@ -29,6 +29,7 @@ from kvstore.http.parser_pool import SMALL_BYTES
 from kvstore.http.plain_exchange import PlainExchange, connection_environ, is_enough
 from kvstore.http.plain_head import read_plain_head
 from kvstore.http.responses import STATUS
+from kvstore.http.watch_routes import end_streams
 
 HEAD_TIMEOUT_S = 10.0
 """How long a client may take to send a request's head, from its first byte on."""
@@ -154,8 +155,9 @@ class NodeWorker(GeventWorker):
         client.end_with(head.encode() + body)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """SIGTERM: requests in flight are finished, idle connections end now."""
+        """SIGTERM: requests in flight are finished, idle connections and streams end now."""
         super().handle_exit(sig, frame)
+        end_streams()
         for waiting in list(self.idle):
             gevent.spawn(waiting.end)
 

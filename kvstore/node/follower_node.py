@@ -4,7 +4,7 @@ import logging
 from typing import NoReturn
 
 from kvstore.api_types import Status
-from kvstore.core.entries import Item
+from kvstore.core.entries import Entry, Item
 from kvstore.core.errors import NotLeader
 from kvstore.core.follower import Follower
 from kvstore.core.key_value_map import KeyValueMap
@@ -67,6 +67,13 @@ class FollowerNode(Node):
 
     def read(self, key: str, min_version: int | None) -> Item | None:
         return self._copy.read(key, min_version)
+
+    @property
+    def confirmed_index(self) -> int:
+        return self._copy.confirmed_index
+
+    def confirmed_after(self, index: int, timeout_s: float) -> list[Entry]:
+        return self._copy.confirmed_after(index, timeout_s)
 
     def receive(self, message: Message) -> Answer:
         reign = self._follower.promise.reign

@@ -17,7 +17,7 @@ from kvstore.api_types import (
     Written,
 )
 from kvstore.core.changes import LeaderWatch
-from kvstore.core.entries import Item
+from kvstore.core.entries import Entry, Item
 from kvstore.core.errors import NotFollower, QuorumNotReached
 from kvstore.core.key_value_map import KeyValueMap
 from kvstore.core.leader import Leader
@@ -101,6 +101,13 @@ class LeaderNode(Node):
 
     def read(self, key: str, min_version: int | None) -> Item | None:
         return self._copy.read(key, min_version)
+
+    @property
+    def confirmed_index(self) -> int:
+        return self._copy.confirmed_index
+
+    def confirmed_after(self, index: int, timeout_s: float) -> list[Entry]:
+        return self._copy.confirmed_after(index, timeout_s)
 
     def check_leads(self) -> None:
         pass

@@ -6,7 +6,7 @@ from typing import Protocol
 
 import gevent
 
-from kvstore.core.entries import Item
+from kvstore.core.entries import Entry, Item
 from kvstore.core.errors import NotApplied
 from kvstore.core.key_value_map import KeyValueMap
 from kvstore.core.records import Record, ReplaceState
@@ -28,6 +28,13 @@ class Rules(Protocol):
     def check_readable(self) -> None:
         """:raises NotReady: the map must not be served now."""
 
+    @property
+    def confirmed_index(self) -> int:
+        """Up to where entries may be shown as confirmed."""
+
+    def confirmed_after(self, index: int) -> list[Entry]:
+        """The next confirmed entries behind an index; see :meth:`Node.confirmed_after`."""
+
     def take_unsaved(self) -> list[Record]:
         """The records since the last call, for the storage."""
 
@@ -46,6 +53,7 @@ class LocalCopy:
         self._storage = storage
         self._timeout_s = timeout_s
         self._applied_waiters = IndexWaiters()
+        self._confirmed_waiters = IndexWaiters()
 
     def start(self, after_batch: Callable[[], None]) -> None:
         """Begin to save.
@@ -81,11 +89,28 @@ class LocalCopy:
                 raise NotApplied(self.map.position.index)
         return self.map.get(key)
 
+    def confirmed_after(self, index: int, timeout_s: float) -> list[Entry]:
+        """See :meth:`Node.confirmed_after`."""
+        found = self._rules.confirmed_after(index)
+        if not found:
+            self._confirmed_waiters.wait(index + 1, timeout_s)
+            found = self._rules.confirmed_after(index)
+        return found
+
+    @property
+    def confirmed_index(self) -> int:
+        """See :attr:`Node.confirmed_index`."""
+        if self._rules.confirmed_index == 0:
+            self._confirmed_waiters.wait(1, self._timeout_s)
+        self._rules.confirmed_after(self._rules.confirmed_index)
+        return self._rules.confirmed_index
+
     def follow(self) -> None:
         """Act on the rules' new state: save, and answer requests that wait for an index."""
         while records := self._rules.take_unsaved():
             self._storage.save(records)
         self._applied_waiters.release(self._rules.map.position.index)
+        self._confirmed_waiters.release(self._rules.confirmed_index)
 
     def flush(self) -> None:
         """Wait until everything that the rules have handed out is durable."""

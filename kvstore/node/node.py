@@ -6,7 +6,7 @@ A node itself refuses what only the other role does, so no route has to know the
 from abc import ABC, abstractmethod
 
 from kvstore.api_types import BatchWritten, Exchange, Forced, Status, Written
-from kvstore.core.entries import Item
+from kvstore.core.entries import Entry, Item
 from kvstore.core.key_value_map import KeyValueMap
 from kvstore.core.leader_log import Batch, Write
 from kvstore.core.messages import Answer, Message
@@ -51,6 +51,24 @@ class Node(ABC):
         :return: None when the key does not exist.
         :raises NotReady: the node must not serve reads now.
         :raises NotApplied: it did not reach the index in time.
+        """
+
+    @property
+    @abstractmethod
+    def confirmed_index(self) -> int:
+        """Up to where this node knows the log to be confirmed; it waits until it knows of any.
+
+        :raises NotReady: it cannot tell.
+        """
+
+    @abstractmethod
+    def confirmed_after(self, index: int, timeout_s: float) -> list[Entry]:
+        """The next confirmed entries behind an index, in order, at most a message full of them.
+
+        :param timeout_s: how long to wait for the first one.
+        :return: none, when there was none in time.
+        :raises NotReady: the node cannot tell now what is confirmed.
+        :raises EntriesCut: the log no longer reaches back to the index.
         """
 
     # What only a leader does

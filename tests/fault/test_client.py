@@ -116,7 +116,7 @@ def test_an_open_write_says_so_and_is_made_once_when_it_is_repeated(
     start_cluster: StartCluster,
 ) -> None:
     cluster = start_cluster(1, WRITE_QUORUM=1, REPL_TIMEOUT=1)
-    with Client(urls(*cluster.nodes), timeout_s=3) as client, cluster.frozen(*cluster.followers):
+    with Client(urls(*cluster.nodes), timeout_s=6) as client, cluster.frozen(*cluster.followers):
         with pytest.raises(IndefiniteError) as left_open:
             client.put("k", "once")
         assert left_open.value.version is not None
@@ -162,6 +162,10 @@ def test_a_new_leader_is_found_while_the_old_one_is_frozen(start_cluster: StartC
             other.wait_until_ready()
             written = client.put("k", "new")
             assert client.leader().url == other.url
+            assert client.get("k") == Item("new", written.version)
+    wait_until(lambda: None if cluster.leader.status().state == "deposed" else "not deposed")
+    for given in (urls(*cluster.nodes), urls(cluster.leader, other)):
+        with Client(given, timeout_s=5) as client:
             assert client.get("k") == Item("new", written.version)
 
 

@@ -169,7 +169,7 @@ def test_exit_codes_while_nodes_are_frozen_and_killed(start_cluster: StartCluste
 def test_an_open_write_can_be_brought_to_its_end(start_cluster: StartCluster) -> None:
     cluster = start_cluster(1, WRITE_QUORUM=1, REPL_TIMEOUT=1)
     with cluster.frozen(*cluster.followers):
-        done = kvstore("--timeout", "2", "put", "k", "1", "--json", nodes=cluster.nodes)
+        done = kvstore("--timeout", "6", "put", "k", "1", "--json", nodes=cluster.nodes)
     assert done.returncode == OPEN
     left_open = json.loads(done.stdout)
     name = left_open["idempotency_key"]

@@ -3,12 +3,15 @@
 import importlib
 import json
 import pkgutil
+from types import ModuleType
 from typing import Any
 
 import pytest
 from msgspec import Raw
 
 import kvstore
+from kvstore.client import errors as client_errors
+from kvstore.client.errors import ClientError
 from kvstore.core import errors
 from kvstore.core.entries import Item
 from kvstore.core.errors import KvstoreError
@@ -31,9 +34,11 @@ def test_every_exception_of_the_package_is_in_the_tree_that_is_drawn() -> None:
     for module in pkgutil.walk_packages(kvstore.__path__, "kvstore."):
         importlib.import_module(module.name)
     own = {each for each in below(BaseException) if each.__module__.split(".")[0] == "kvstore"}
-    assert own - {KvstoreError} == below(KvstoreError)
-    drawn = {line.strip("│├└─ ").split(" ")[0] for line in (errors.__doc__ or "").splitlines()}
-    assert {each.__name__ for each in own} <= drawn
+    trees: dict[type[Exception], ModuleType] = {KvstoreError: errors, ClientError: client_errors}
+    assert own == {*trees} | {each for root in trees for each in below(root)}
+    for root, tree in trees.items():
+        drawn = {line.strip("│├└─ ").split(" ")[0] for line in (tree.__doc__ or "").splitlines()}
+        assert {each.__name__ for each in (root, *below(root))} <= drawn
 
 
 def test_every_error_that_is_raised_as_it_is_has_a_status() -> None:

@@ -10,7 +10,7 @@ from kvstore.api_types import Status
 from kvstore.client.errors import NodeUnavailableError
 from kvstore.client.node_client import NodeClient
 from tests.support.statuses import follower_seen, node_status
-from tests.unit.analysis.conftest import Serve
+from tests.unit.conftest import Serve
 
 
 def leader_of(*nodes: str) -> Status:

@@ -8,7 +8,7 @@ from analysis.nodes.free_ports import free_ports
 from kvstore.client.convergence import CopyCheck, check_copies
 from kvstore.client.copies import CopyDifference
 from kvstore.client.node_client import NodeClient
-from tests.unit.analysis.conftest import Serve
+from tests.unit.conftest import Serve
 
 PATH = "/admin/store"
 

@@ -1,0 +1,56 @@
+"""What an answer, or the lack of one, means."""
+
+from typing import TypeVar
+
+import msgspec
+import requests
+from urllib3.exceptions import NewConnectionError
+
+from kvstore.client.errors import NodeUnavailableError
+from kvstore.client.node_client import NodeClient
+
+Body = TypeVar("Body", bound=msgspec.Struct)
+
+
+def is_never_sent(error: requests.RequestException) -> bool:
+    """Whether there was no connection: nothing can have happened then."""
+    cause = getattr(error.args[0] if error.args else None, "reason", None)
+    return isinstance(error, requests.ConnectTimeout) or isinstance(cause, NewConnectionError)
+
+
+def why_unanswered(node: NodeClient, error: requests.RequestException) -> str:
+    """Why there is no answer, for people."""
+    if is_never_sent(error):
+        return f"{node.url} cannot be reached"
+    if isinstance(error, requests.Timeout):
+        return f"{node.url} does not answer"
+    return f"{node.url}: the connection was lost"
+
+
+def explain(answer: requests.Response) -> str:
+    """What an answer that is no success says about itself, for people."""
+    try:
+        body = answer.json()
+    except ValueError:
+        body = None
+    text = (body.get("reason") or body.get("error")) if isinstance(body, dict) else None
+    return str(text or f"HTTP {answer.status_code}")
+
+
+def decode(answer: requests.Response, kind: type[Body]) -> Body:
+    """The body of an answer.
+
+    :raises NodeUnavailableError: it is not the answer of a node.
+    """
+    found = maybe(answer, kind)
+    if found is None:
+        raise NodeUnavailableError(f"{answer.url} gave an answer that is not a node's")
+    return found
+
+
+def maybe(answer: requests.Response, kind: type[Body]) -> Body | None:
+    """The body of an answer, if it is of this kind."""
+    try:
+        return msgspec.json.decode(answer.content, type=kind)
+    except ValueError:
+        return None
