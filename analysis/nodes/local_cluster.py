@@ -1,12 +1,13 @@
 """One leader and its followers on this machine, on free ports."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
 from analysis.nodes.free_ports import free_ports
 from analysis.nodes.node import Node, Role
+from analysis.nodes.tcp_proxy import TcpProxy
 
 _STOP_TIMEOUT_S = 15.0
 """For the leader, and then for all followers together."""
@@ -22,6 +23,7 @@ class LocalCluster:
     :param settings: settings of every node, as in the environment.
     :param data_root: when given, every node gets ``DATA_DIR=<data_root>/<name>``.
     :param kind: what the nodes are: a class of the same constructor may run another program.
+    :param proxied: whether a :class:`TcpProxy` stands between the leader and each follower.
     """
 
     def __init__(
@@ -31,23 +33,63 @@ class LocalCluster:
         settings: Mapping[str, str] | None = None,
         data_root: Path | None = None,
         kind: type[Node] = Node,
+        *,
+        proxied: bool = False,
     ) -> None:
         def make_node(name: str, role: Role, port: int) -> Node:
             data = {} if data_root is None else {"DATA_DIR": str(data_root / name)}
             return kind(name, role, port, {**(settings or {}), **data}, working_dir / f"{name}.log")
 
+        self._working_dir = working_dir
         leader_port, *follower_ports = free_ports(1 + followers)
         self.leader = make_node("leader", "leader", leader_port)
         self.followers = [
             make_node(f"follower{number}", "follower", port)
             for number, port in enumerate(follower_ports, start=1)
         ]
-        self.leader.settings["FOLLOWERS"] = ",".join(node.address for node in self.followers)
+        self.every_node = self.nodes
+        """Every node that was ever made, whatever becomes of ``leader`` and ``followers``."""
+        self._proxies = {node: TcpProxy(node.address) for node in self.followers if proxied}
+        self.set_followers(self.leader, self.followers)
 
     @property
     def nodes(self) -> list[Node]:
         """The leader, then the followers."""
         return [self.leader, *self.followers]
+
+    def address(self, follower: Node) -> str:
+        """What the leader calls a follower: the proxy's address where there is one."""
+        proxy = self._proxies.get(follower)
+        return follower.address if proxy is None else proxy.address
+
+    def set_followers(self, leader: Node, followers: Sequence[Node]) -> None:
+        """Set what a leader gets as FOLLOWERS when it is started the next time."""
+        leader.settings["FOLLOWERS"] = ",".join(map(self.address, followers))
+
+    def add_leader(self, name: str, **settings: object) -> Node:
+        """Make another leader of the same followers, past the proxies; it is not started.
+
+        :param settings: over those of the first leader. A durable one has a directory of its own.
+        """
+        followers = ",".join(node.address for node in self.followers)
+        merged = {**self.leader.settings, "FOLLOWERS": followers}
+        if "DATA_DIR" in merged:
+            merged["DATA_DIR"] = str(self.leader.directory.with_name(name))
+        merged |= {name: str(value) for name, value in settings.items()}
+        node = type(self.leader)(
+            name, "leader", free_ports(1)[0], merged, self._working_dir / f"{name}.log"
+        )
+        self.every_node.append(node)
+        return node
+
+    def link(self, follower: Node) -> TcpProxy:
+        """The proxy between the leader and a follower; only in a proxied cluster."""
+        return self._proxies[follower]
+
+    def heal(self, *followers: Node) -> None:
+        """End every fault between the leader and some followers."""
+        for follower in followers:
+            self.link(follower).heal()
 
     def start(self) -> None:
         """Start every node, and wait until all are ready.
@@ -66,7 +108,8 @@ class LocalCluster:
         it can drain its senders.
         """
         try:
-            for group in ([self.leader], self.followers):
+            leaders = [node for node in self.every_node if node not in self.followers]
+            for group in (leaders, self.followers):
                 running = [node for node in group if node.is_running]
                 for node in running:
                     node.terminate()
@@ -75,8 +118,10 @@ class LocalCluster:
                     node.wait_for_exit(max(0.0, deadline_s - time.monotonic()))
         finally:
             # Reached with running nodes only when the wait was interrupted, as by Ctrl-C.
-            for node in self.nodes:
+            for node in self.every_node:
                 node.crash()
+            for proxy in self._proxies.values():
+                proxy.stop()
 
     def __enter__(self) -> Self:
         try:

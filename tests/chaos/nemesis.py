@@ -9,10 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 
 from analysis.nodes.node import Node
+from analysis.nodes.tcp_proxy import BOTH, Direction
 from kvstore.client.errors import NodeUnavailableError
 from tests.chaos.cluster import ChaosCluster
 from tests.chaos.fault import Action, Fault, Way
-from tests.support.tcp_proxy import BOTH, Direction
 
 _ENTRIES_PATH = "/replicate"
 _REPLAYED_PATHS = (_ENTRIES_PATH, "/replicate/claim", "/replicate/snapshot", "/replicate/hello")

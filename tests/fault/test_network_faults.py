@@ -8,13 +8,13 @@ import msgspec
 import pytest
 
 from analysis.nodes.node import Node
+from analysis.nodes.tcp_proxy import Direction
 from kvstore.api_types import Found, Status, Store
 from tests.conftest import StartCluster
 from tests.support.answers import found, left_open, open_version
 from tests.support.background_load import BackgroundLoad
 from tests.support.cluster import Cluster
 from tests.support.open_writes import write_unnoticed
-from tests.support.tcp_proxy import Direction
 from tests.support.write_record import WriteRecord
 
 PATHS = ("/replicate", "/replicate/hello", "/replicate/claim", "/replicate/snapshot")

@@ -13,11 +13,13 @@ from tests.support.write_record import WriteRecord
 
 
 def back_up(node: Node, backup: Path) -> Path:
-    """Copy the data of a node, running or not, with the README's own command.
+    """Copy the data of a node, running or not, with the command of docs/OPERATIONS.md.
 
     :param backup: a new directory for the copy.
     """
-    [command] = re.findall(r"^python3 -c '.*$", (REPO_ROOT / "README.md").read_text(), re.MULTILINE)
+    [command] = re.findall(
+        r"^python3 -c '.*$", (REPO_ROOT / "docs" / "OPERATIONS.md").read_text("utf-8"), re.MULTILINE
+    )
     backup.mkdir()
     copy, data = backup / "kvstore.db", node.directory / "kvstore.db"
     command = command.replace("data/leader/kvstore.db", str(data)).replace("backup.db", str(copy))

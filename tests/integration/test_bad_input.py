@@ -11,6 +11,13 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 
+from analysis.nodes.http_stream import (
+    TIMEOUT_S,
+    HttpResponse,
+    exchange,
+    read_response,
+    request,
+)
 from analysis.nodes.node import Node
 from kvstore.api_types import Status
 from kvstore.client.node_client import key_path
@@ -28,13 +35,6 @@ from tests.support.bad_requests import (
     put,
 )
 from tests.support.cluster import PATIENT, Cluster
-from tests.support.http_stream import (
-    TIMEOUT_S,
-    HttpResponse,
-    exchange,
-    read_response,
-    request,
-)
 
 
 @pytest.fixture(scope="module")

@@ -5,10 +5,10 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
+from analysis.nodes.http_stream import ask, open_connections, read_response, request
 from tests.conftest import StartCluster
 from tests.support.cluster import PATIENT
 from tests.support.descriptors import descriptors
-from tests.support.http_stream import ask, open_connections, read_response, request
 
 CONNECTIONS = 12_000
 LIVEZ = request("GET", "/livez")

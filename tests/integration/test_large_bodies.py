@@ -6,13 +6,13 @@ from concurrent.futures import ThreadPoolExecutor
 import psutil
 import pytest
 
+from analysis.nodes.http_stream import TIMEOUT_S, open_connections, read_response, request
 from analysis.nodes.node import Node
 from kvstore.api_types import Found
 from kvstore.http.admin_routes import COPIES
 from tests.conftest import StartCluster
 from tests.support.answers import found
 from tests.support.cluster import Cluster
-from tests.support.http_stream import TIMEOUT_S, open_connections, read_response, request
 from tests.support.waiting import wait_until
 
 MEBIBYTE = 1 << 20

@@ -9,15 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from analysis.nodes.node import Node
-from kvstore.core.leader_log import LogLimits
-from kvstore.http.parser_pool import SMALL_BYTES
-from kvstore.http.request_parts import BODY_TIMEOUT_S, LARGE_BODIES
-from kvstore.http.worker import HEAD_TIMEOUT_S
-from tests.conftest import StartCluster
-from tests.support.cluster import PATIENT
-from tests.support.descriptors import descriptors
-from tests.support.http_stream import (
+from analysis.nodes.http_stream import (
     TIMEOUT_S,
     HttpResponse,
     ask,
@@ -26,6 +18,14 @@ from tests.support.http_stream import (
     read_response,
     request,
 )
+from analysis.nodes.node import Node
+from kvstore.core.leader_log import LogLimits
+from kvstore.http.parser_pool import SMALL_BYTES
+from kvstore.http.request_parts import BODY_TIMEOUT_S, LARGE_BODIES
+from kvstore.http.worker import HEAD_TIMEOUT_S
+from tests.conftest import StartCluster
+from tests.support.cluster import PATIENT
+from tests.support.descriptors import descriptors
 from tests.support.waiting import wait_until, why_different
 
 MAX_PENDING = 12_000

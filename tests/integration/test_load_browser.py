@@ -1,6 +1,5 @@
 """The load started in Locust's browser UI, in a real headless Chromium."""
 
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,31 +14,13 @@ from analysis.nodes.free_ports import free_ports
 from analysis.nodes.local_cluster import LocalCluster
 from analysis.nodes.node import REPO_ROOT, Node
 from analysis.study.write_plan import WritePlan
+from tests.support.chromium import ARGUMENTS, CHROMIUM, needs_chromium
 from tests.support.waiting import wait_until
 
 TIMEOUT_S = 60.0
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-CHROMIUM = next(
-    (
-        path
-        for name in ("chromium", "chromium-browser", "google-chrome")
-        if (path := shutil.which(name))
-    ),
-    None,
-)
-CHROMIUM_ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="no chromium binary is installed (on Debian: apt-get install chromium)"
-)
+pytestmark = needs_chromium
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +61,7 @@ def page(locust: tuple[subprocess.Popen[bytes], str], tmp_path: Path) -> Iterato
     expect.set_options(timeout=1_000 * TIMEOUT_S)
     with sync_playwright() as playwright:
         context = playwright.chromium.launch_persistent_context(
-            tmp_path, executable_path=CHROMIUM, headless=True, args=CHROMIUM_ARGUMENTS
+            tmp_path, executable_path=CHROMIUM, headless=True, args=ARGUMENTS
         )
         page = context.pages[0]
         page.goto(locust[1])

@@ -6,9 +6,9 @@ import time
 
 import pytest
 
+from analysis.nodes.http_stream import TIMEOUT_S, request
 from tests.conftest import StartCluster
 from tests.support.cluster import Cluster
-from tests.support.http_stream import TIMEOUT_S, request
 
 PUT = request("PUT", "/put/a%2Fb", b'{"value": [1, "\xc3\xa9"]}')
 GET = request("GET", "/get/a%2Fb")

@@ -6,11 +6,7 @@ from typing import Any
 
 import pytest
 
-from kvstore.api_types import Found
-from tests.conftest import StartCluster
-from tests.support.answers import confirmed, found, is_absent
-from tests.support.cluster import PATIENT, Cluster
-from tests.support.http_stream import (
+from analysis.nodes.http_stream import (
     HttpResponse,
     HttpSplitter,
     ask,
@@ -18,6 +14,10 @@ from tests.support.http_stream import (
     open_connections,
     request,
 )
+from kvstore.api_types import Found
+from tests.conftest import StartCluster
+from tests.support.answers import confirmed, found, is_absent
+from tests.support.cluster import PATIENT, Cluster
 
 VALUES: list[Any] = [
     None,

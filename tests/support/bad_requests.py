@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
+from analysis.nodes.http_stream import request
 from analysis.nodes.node import Node
-from tests.support.http_stream import request
 
 BODY = b'{"value": 1}'
 MAX_KEY_BYTES = 1024

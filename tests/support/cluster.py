@@ -7,17 +7,15 @@ The words: ``crash`` (kill -9 of the whole node), ``restart``, ``freeze`` (SIGST
 """
 
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from analysis.nodes.free_ports import free_ports
 from analysis.nodes.local_cluster import LocalCluster
 from analysis.nodes.node import Node
 from kvstore.api_types import FollowerStatus, Forced, Store
 from kvstore.client.copies import compare_copies
 from kvstore.client.node_client import decode
-from tests.support.tcp_proxy import TcpProxy
 from tests.support.waiting import wait_until, why_different
 from tests.support.write_record import WriteRecord
 
@@ -51,41 +49,8 @@ class Cluster(LocalCluster):
         **settings: object,
     ) -> None:
         texts = {name: str(value) for name, value in settings.items()}
-        super().__init__(followers, directory, texts, directory / "data" if durable else None)
-        self._directory = directory
-        self._proxies: dict[Node, TcpProxy] = {}
-        self._all_nodes = self.nodes
-        """Every node, whatever becomes of ``leader`` and ``followers``."""
-        self._stack = ExitStack()
-        if proxied:
-            for follower in self.followers:
-                proxy = self._stack.enter_context(TcpProxy(follower.address))
-                self._proxies[follower] = proxy
-            self.set_followers(self.leader, self.followers)
-
-    def address(self, follower: Node) -> str:
-        """What the leader calls a follower: the proxy's address where there is one."""
-        proxy = self._proxies.get(follower)
-        return follower.address if proxy is None else proxy.address
-
-    def set_followers(self, leader: Node, followers: list[Node]) -> None:
-        """Set what a leader gets as FOLLOWERS when it is started the next time."""
-        leader.settings["FOLLOWERS"] = ",".join(map(self.address, followers))
-
-    def add_leader(self, name: str, **settings: object) -> Node:
-        """Make another leader of the same followers, past the proxies; it is not started.
-
-        :param settings: over those of the first leader. A durable one has a directory of its own.
-        """
-        followers = ",".join(node.address for node in self.followers)
-        merged = {**self.leader.settings, "FOLLOWERS": followers}
-        if "DATA_DIR" in merged:
-            merged["DATA_DIR"] = str(self.leader.directory.with_name(name))
-        merged |= {name: str(value) for name, value in settings.items()}
-        log_path = self._directory / f"{name}.log"
-        node = Node(name, "leader", free_ports(1)[0], merged, log_path)
-        self._all_nodes.append(node)
-        return node
+        data_root = directory / "data" if durable else None
+        super().__init__(followers, directory, texts, data_root, proxied=proxied)
 
     def restart(self, *nodes: Node) -> None:
         """Kill nodes at the same time, or all of the first ones, and start them again."""
@@ -133,17 +98,6 @@ class Cluster(LocalCluster):
 
         wait_until(why_not)
         return risks[-1]
-
-    # The network
-
-    def link(self, follower: Node) -> TcpProxy:
-        """The proxy between the leader and a follower; only in a proxied cluster."""
-        return self._proxies[follower]
-
-    def heal(self, *followers: Node) -> None:
-        """End every fault between the leader and some followers."""
-        for follower in followers:
-            self.link(follower).heal()
 
     # What the nodes say
 
@@ -215,13 +169,13 @@ class Cluster(LocalCluster):
 
     def stop(self) -> None:
         """Kill every node, frozen ones too, and close the proxies."""
-        for node in self._all_nodes:
+        for node in self.every_node:
             node.crash()
-        self._stack.close()
+        super().stop()
 
     def internal_errors(self) -> dict[str, str]:
         """By name, what nodes have logged from their first stack trace on."""
-        logs = {node.name: node.log() for node in self._all_nodes}
+        logs = {node.name: node.log() for node in self.every_node}
         return {
             name: log[at : at + _EXCERPT]
             for name, log in logs.items()

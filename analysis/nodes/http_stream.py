@@ -26,6 +26,8 @@ class HttpMessage:
 
 
 class HttpRequest(HttpMessage):
+    """A request."""
+
     @property
     def path(self) -> str:
         """The request target, with its query."""
@@ -33,6 +35,8 @@ class HttpRequest(HttpMessage):
 
 
 class HttpResponse(HttpMessage):
+    """A response."""
+
     @property
     def status(self) -> int:
         return int(self.raw.split(b" ", 2)[1])

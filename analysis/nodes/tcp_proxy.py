@@ -13,8 +13,8 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Self
 
-from tests.support.http_stream import HttpRequest, HttpResponse, HttpSplitter, exchange
-from tests.support.network_faults import BOTH, Direction, NetworkFaults
+from analysis.nodes.http_stream import HttpRequest, HttpResponse, HttpSplitter, exchange
+from analysis.nodes.network_faults import BOTH, Direction, NetworkFaults
 
 __all__ = ["BOTH", "Direction", "TcpProxy"]
 
