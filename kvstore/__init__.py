@@ -4,3 +4,5 @@ Three rooms, from below: ``core`` (the rules), ``node`` (greenlets, time and dis
 (routes and transport). Above them ``app`` puts a node together from its settings. Below them all
 are the bodies of the HTTP API, ``api_types``, which a client may import too.
 """
+
+__version__ = "0.1.0"

@@ -19,7 +19,9 @@ from kvstore.http.access import access_check
 from kvstore.http.admin_routes import admin_routes
 from kvstore.http.client_routes import client_routes
 from kvstore.http.http_transport import HttpTransport
+from kvstore.http.metrics_routes import metrics_routes
 from kvstore.http.replication_routes import ReplicationRoutes
+from kvstore.http.request_figures import RequestFigures
 from kvstore.http.request_parts import KeyConverter, check_target
 from kvstore.http.responses import error_response, http_error_response, internal_error_response
 from kvstore.http.status_routes import status_routes
@@ -87,9 +89,9 @@ def create_app(settings: Settings, node: Node) -> Flask:
     app.register_blueprint(status_routes(node, settings.max_key_bytes))
     app.register_blueprint(watch_routes(node))
     app.extensions["kvstore"] = node
-    app.wsgi_app = _fair(  # type: ignore[assignment,method-assign]
-        ReplicationRoutes(app.wsgi_app, node, check_access)
-    )
+    figures = RequestFigures(_fair(ReplicationRoutes(app.wsgi_app, node, check_access)))
+    app.register_blueprint(metrics_routes(node, figures, check_access))
+    app.wsgi_app = figures  # type: ignore[method-assign]
     return app
 
 

@@ -2,9 +2,8 @@
 
 import json
 import sys
-from collections.abc import Callable
 from enum import IntEnum
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn
 
 import click
 import msgspec
@@ -18,8 +17,6 @@ from kvstore.client import (
     PreconditionFailedError,
     RefusedError,
 )
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Exit(IntEnum):
@@ -116,7 +113,7 @@ class Output:
 def _why_refused(error: RefusedError) -> tuple[str, dict[str, Any]]:
     text = f"refused: {error}"
     if isinstance(error, PreconditionFailedError):
-        has = "does not exist" if error.version is None else f"has version {error.version}"
+        has = _version_text(error.version)
         return f"{text}: the key {has}", {"version": error.version}
     if isinstance(error, BatchRefusedError):
         failed = [

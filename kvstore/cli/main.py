@@ -3,9 +3,11 @@
 import click
 from click.shell_completion import get_completion_class
 
+from kvstore import __version__
+from kvstore.cli.bench import bench
+from kvstore.cli.clone import play, study
 from kvstore.cli.copies import dump, load
 from kvstore.cli.keys import batch, delete, get, put
-from kvstore.cli.measurement import bench, study
 from kvstore.cli.operators import delay, quorum, status, verify
 from kvstore.cli.watch import watch
 
@@ -45,7 +47,7 @@ class _InOrder(click.Group):
     show_default=True,
     help="Seconds that a command may take, repetitions included.",
 )
-@click.version_option(package_name="kvstore")
+@click.version_option(__version__, prog_name="kvstore")
 def main(**_options: object) -> None:
     """A replicated key-value store with a single leader and a write quorum."""
 
@@ -53,7 +55,7 @@ def main(**_options: object) -> None:
 for _command in (
     *(put, get, delete, batch, watch),
     *(status, quorum, delay, verify),
-    *(dump, load, bench, study),
+    *(dump, load, bench, play, study),
 ):
     main.add_command(_command)
 

@@ -149,7 +149,10 @@ def verify(ctx: click.Context) -> None:
         raise NodeUnavailableError("no node that leads answers")
     gone = [each.node.url for each in members.others if each.status is None]
     if gone:
-        raise NodeUnavailableError(f"not every copy can be read: {', '.join(gone)}: no answer")
+        raise NodeUnavailableError(
+            f"not every copy can be read; no answer from {', '.join(gone)} (if you reach it under "
+            "another address, name that in KVSTORE_URL)"
+        )
     followers = [each.node for each in members.others]
     checks = check_copies(members.leader.node, followers, ctx.find_root().params["timeout"])
     document = [

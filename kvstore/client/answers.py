@@ -1,15 +1,10 @@
 """What an answer, or the lack of one, means."""
 
-from typing import TypeVar
-
 import msgspec
 import requests
 from urllib3.exceptions import NewConnectionError
 
-from kvstore.client.errors import NodeUnavailableError
-from kvstore.client.node_client import NodeClient
-
-Body = TypeVar("Body", bound=msgspec.Struct)
+from kvstore.client.node_client import Body, NodeClient
 
 
 def is_never_sent(error: requests.RequestException) -> bool:
@@ -35,17 +30,6 @@ def explain(answer: requests.Response) -> str:
         body = None
     text = (body.get("reason") or body.get("error")) if isinstance(body, dict) else None
     return str(text or f"HTTP {answer.status_code}")
-
-
-def decode(answer: requests.Response, kind: type[Body]) -> Body:
-    """The body of an answer.
-
-    :raises NodeUnavailableError: it is not the answer of a node.
-    """
-    found = maybe(answer, kind)
-    if found is None:
-        raise NodeUnavailableError(f"{answer.url} gave an answer that is not a node's")
-    return found
 
 
 def maybe(answer: requests.Response, kind: type[Body]) -> Body | None:

@@ -26,7 +26,7 @@ from kvstore.api_types import (
     Status,
     Written,
 )
-from kvstore.client.answers import decode, explain, is_never_sent, maybe, why_unanswered
+from kvstore.client.answers import explain, is_never_sent, maybe, why_unanswered
 from kvstore.client.errors import (
     BatchRefusedError,
     ClientError,
@@ -36,7 +36,7 @@ from kvstore.client.errors import (
     RefusedError,
 )
 from kvstore.client.event_stream import watch
-from kvstore.client.node_client import NodeClient, key_path
+from kvstore.client.node_client import NodeClient, decode, key_path
 from kvstore.client.routing import Router
 
 Condition = int | Literal["*"]

@@ -8,9 +8,9 @@ import msgspec
 import requests
 
 from kvstore.api_types import Change, EntriesCut
-from kvstore.client.answers import decode, explain, why_unanswered
+from kvstore.client.answers import explain, why_unanswered
 from kvstore.client.errors import EntriesCutError, NodeUnavailableError, RefusedError
-from kvstore.client.node_client import NodeClient
+from kvstore.client.node_client import NodeClient, decode
 from kvstore.client.routing import Router
 
 SILENCE_S = 7.0

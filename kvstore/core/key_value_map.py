@@ -35,6 +35,8 @@ class KeyValueMap:
         self.position = position
         self.requests = IdempotencyTable(requests, remembered_entries)
         self._items = {item.key: item for item in items}
+        self.size = sum(item.size for item in self._items.values())
+        """Approximate size of keys and values, in bytes."""
 
     def __len__(self) -> int:
         return len(self._items)
@@ -59,10 +61,11 @@ class KeyValueMap:
         """
         assert entry.index == self.position.index + 1, "entries are applied in order, once"
         if entry.operation == "delete":
-            self._items.pop(entry.key, None)
+            if (old := self._items.pop(entry.key, None)) is not None:
+                self.size -= old.size
         elif entry.operation == "put":
             assert isinstance(entry.value, msgspec.Raw), "a put has a value"
-            self._items[entry.key] = Item(entry.key, entry.index, entry.value)
+            self._put(Item(entry.key, entry.index, entry.value))
         self.requests.apply(entry)
         self.position = entry.position
 
@@ -72,9 +75,15 @@ class KeyValueMap:
         :param requests: newer than those already there.
         """
         for item in items:
-            self._items[item.key] = item
+            self._put(item)
         for request in requests:
             self.requests.add(request)
+
+    def _put(self, item: Item) -> None:
+        if (old := self._items.get(item.key)) is not None:
+            self.size -= old.size
+        self._items[item.key] = item
+        self.size += item.size
 
     def shrink(self, count: int) -> bool:
         """Free some items of a map that is no longer needed.

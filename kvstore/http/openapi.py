@@ -57,8 +57,12 @@ def _methods(operations: dict[str, Operation]) -> Json:
 def _described(operation: Operation) -> Json:
     answers = {status: _ref("responses", str(status)) for status in EVERYWHERE + operation.errors}
     for status, kind in operation.answers.items():
-        text, kinds = ("Not changed", ()) if kind is None else (_first_sentence(kind), (kind,))
         media = operation.media if status == 200 else _JSON
+        if kind is None and status == 200:
+            content = {media: {"schema": {"type": "string"}}}
+            answers[status] = {"description": operation.summary, "content": content}
+            continue
+        text, kinds = ("Not changed", ()) if kind is None else (_first_sentence(kind), (kind,))
         answers[status] = _answer(text, kinds, HEADERS.get(kind), media)
     described: Json = {
         "summary": operation.summary,

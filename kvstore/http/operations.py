@@ -83,6 +83,12 @@ _WATCH = Operation(
     ("from", "last_event_id"),
     media="text/event-stream",
 )
+_METRICS = Operation(
+    "What the node counts, in the text format of Prometheus",
+    {200: None},
+    _PROTECTED,
+    media="text/plain",
+)
 _STORE = Operation("Copy everything that this node serves", {200: api.Store}, (*_PROTECTED, 503))
 
 OPERATIONS: dict[str, dict[str, Operation]] = {
@@ -103,6 +109,7 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
             "Whether the node may serve its role", {200: api.Readiness, 503: api.Readiness}
         )
     },
+    "/metrics": {"get": _METRICS},
     "/status": {"get": Operation("What the node is and does", {200: api.Status})},
     "/openapi.json": {"get": Operation("This document", {200: api.Document})},
     **{

@@ -46,6 +46,11 @@ def end_streams() -> None:
         gevent.kill(each)
 
 
+def open_streams() -> int:
+    """How many clients watch now."""
+    return len(_streams)
+
+
 def watch_routes(node: Node) -> Blueprint:
     """Build the route.
 

@@ -1,11 +1,12 @@
 """The newest exchanges with the followers: which entries went where, and when."""
 
-from collections import deque
+from collections import defaultdict, deque
 from itertools import islice
 
 from kvstore.api_types import Exchange
 from kvstore.core.messages import Append
 from kvstore.node.delay import HeldBack
+from kvstore.node.figures import ExchangeFigures
 
 KEPT = 20_000
 
@@ -16,6 +17,8 @@ class ExchangeLog:
     def __init__(self) -> None:
         self._kept: deque[Exchange] = deque(maxlen=KEPT)
         self._count = 0
+        self.figures: defaultdict[str, ExchangeFigures] = defaultdict(ExchangeFigures)
+        """What was counted, by the follower's address."""
 
     def add(
         self, follower: str, message: Append, held_back: HeldBack, acknowledged_s: float
@@ -27,6 +30,9 @@ class ExchangeLog:
         :param acknowledged_s: monotonic time.
         """
         self._count += 1
+        figures = self.figures[follower]
+        figures.seconds.add(acknowledged_s - held_back.ended_s)
+        figures.entries.add(len(message.entries))
         self._kept.append(
             Exchange(
                 number=self._count,
@@ -39,6 +45,10 @@ class ExchangeLog:
                 acknowledged_s=acknowledged_s,
             )
         )
+
+    def lost(self, follower: str) -> None:
+        """Count a message that got no usable answer."""
+        self.figures[follower].lost += 1
 
     def after(self, number: int) -> list[Exchange]:
         """Those that are still kept, from the one behind a number; oldest first."""

@@ -4,13 +4,12 @@ import logging
 from typing import NoReturn
 
 from kvstore.api_types import Status
-from kvstore.core.entries import Entry, Item
 from kvstore.core.errors import NotLeader
 from kvstore.core.follower import Follower
-from kvstore.core.key_value_map import KeyValueMap
 from kvstore.core.leader_log import Batch, Write
 from kvstore.core.messages import Answer, Append, Claim, Fetch, Hello, Message, SnapshotChunk
 from kvstore.core.preconditions import Precondition
+from kvstore.node.figures import NodeFigures
 from kvstore.node.local_copy import LocalCopy
 from kvstore.node.node import Node
 from kvstore.node.storage import Storage
@@ -27,8 +26,8 @@ class FollowerNode(Node):
     """
 
     def __init__(self, follower: Follower, storage: Storage, timeout_s: float) -> None:
+        super().__init__(LocalCopy(follower, storage, timeout_s))
         self._follower = follower
-        self._copy = LocalCopy(follower, storage, timeout_s)
 
     def start(self) -> None:
         """It starts no greenlet but the storage's: the leader calls it."""
@@ -61,19 +60,9 @@ class FollowerNode(Node):
             followers=[],
         )
 
-    @property
-    def map(self) -> KeyValueMap:
-        return self._copy.map
-
-    def read(self, key: str, min_version: int | None) -> Item | None:
-        return self._copy.read(key, min_version)
-
-    @property
-    def confirmed_index(self) -> int:
-        return self._copy.confirmed_index
-
-    def confirmed_after(self, index: int, timeout_s: float) -> list[Entry]:
-        return self._copy.confirmed_after(index, timeout_s)
+    def figures(self) -> NodeFigures:
+        follower = self._follower
+        return self._figures_of(follower.log, follower.map, follower.applied_index)
 
     def receive(self, message: Message) -> Answer:
         reign = self._follower.promise.reign

@@ -4,6 +4,7 @@ import logging
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import replace
 from typing import NoReturn
 
 from kvstore.api_types import (
@@ -17,9 +18,7 @@ from kvstore.api_types import (
     Written,
 )
 from kvstore.core.changes import LeaderWatch
-from kvstore.core.entries import Entry, Item
 from kvstore.core.errors import NotFollower, QuorumNotReached
-from kvstore.core.key_value_map import KeyValueMap
 from kvstore.core.leader import Leader
 from kvstore.core.leader_log import Batch, Write
 from kvstore.core.leadership import LeaderState
@@ -27,6 +26,7 @@ from kvstore.core.messages import Message
 from kvstore.core.preconditions import Precondition
 from kvstore.core.takeover import Phase
 from kvstore.node.delay import DelayRange, SimulatedDelay
+from kvstore.node.figures import NodeFigures, durations
 from kvstore.node.local_copy import LocalCopy
 from kvstore.node.node import Node
 from kvstore.node.replicator import Replicator
@@ -67,8 +67,8 @@ class LeaderNode(Node):
         delay_range: DelayRange,
         timeout_s: float,
     ) -> None:
+        super().__init__(LocalCopy(leader, storage, timeout_s))
         self._leader = leader
-        self._copy = LocalCopy(leader, storage, timeout_s)
         self._timeout_s = timeout_s
         self._started_s = time.monotonic()
         self._delay_range = delay_range
@@ -76,6 +76,7 @@ class LeaderNode(Node):
             lambda: SimulatedDelay(self._delay_range)
         )
         self._commit_waiters = IndexWaiters()
+        self._quorum_waits = durations()
         self._watch = LeaderWatch(leader)
         self._replicator = Replicator(
             leader, connect, self._delays.__getitem__, self._after_change, spawn_vital
@@ -94,20 +95,6 @@ class LeaderNode(Node):
     @property
     def ready(self) -> bool:
         return self._leader.ready
-
-    @property
-    def map(self) -> KeyValueMap:
-        return self._copy.map
-
-    def read(self, key: str, min_version: int | None) -> Item | None:
-        return self._copy.read(key, min_version)
-
-    @property
-    def confirmed_index(self) -> int:
-        return self._copy.confirmed_index
-
-    def confirmed_after(self, index: int, timeout_s: float) -> list[Entry]:
-        return self._copy.confirmed_after(index, timeout_s)
 
     def check_leads(self) -> None:
         pass
@@ -135,9 +122,11 @@ class LeaderNode(Node):
         """
         leader = self._leader
         reign = leader.reign
+        begin_s = time.monotonic()
         self._after_change()
         if leader.reign is not None and leader.log.commit_index < index:
             self._commit_waiters.wait(index, self._timeout_s)
+        self._quorum_waits.add(time.monotonic() - begin_s)
         # What another reign confirms at this index may be another entry.
         if reign is None or leader.reign != reign:
             raise QuorumNotReached(index, 0)
@@ -199,6 +188,14 @@ class LeaderNode(Node):
             problem=leader.problem,
             discarded=leader.discarded,
             followers=[self._follower_status(each, now_s) for each in leader.followers],
+        )
+
+    def figures(self) -> NodeFigures:
+        log = self._leader.log
+        return replace(
+            self._figures_of(log.replication_log, self._leader.map, log.durable_index),
+            quorum_waits=self._quorum_waits,
+            exchanges=self._replicator.exchanges.figures,
         )
 
     def _follower_status(self, address: str, now_s: float) -> FollowerStatus:

@@ -10,6 +10,7 @@ from kvstore.core.entries import Entry, Item
 from kvstore.core.errors import NotApplied
 from kvstore.core.key_value_map import KeyValueMap
 from kvstore.core.records import Record, ReplaceState
+from kvstore.node.figures import Distribution
 from kvstore.node.storage import Storage
 from kvstore.node.turn import Turn
 from kvstore.node.vital import spawn_vital
@@ -104,6 +105,11 @@ class LocalCopy:
             self._confirmed_waiters.wait(1, self._timeout_s)
         self._rules.confirmed_after(self._rules.confirmed_index)
         return self._rules.confirmed_index
+
+    @property
+    def commits(self) -> Distribution | None:
+        """See :attr:`Storage.commits`."""
+        return self._storage.commits
 
     def follow(self) -> None:
         """Act on the rules' new state: save, and answer requests that wait for an index."""

@@ -11,10 +11,19 @@ from kvstore.core.key_value_map import KeyValueMap
 from kvstore.core.leader_log import Batch, Write
 from kvstore.core.messages import Answer, Message
 from kvstore.core.preconditions import Precondition
+from kvstore.core.replication_log import ReplicationLog
+from kvstore.node.figures import NodeFigures
+from kvstore.node.local_copy import LocalCopy
 
 
 class Node(ABC):
-    """One node, running."""
+    """One node, running.
+
+    :param copy: its own copy of the data.
+    """
+
+    def __init__(self, copy: LocalCopy) -> None:
+        self._copy = copy
 
     @abstractmethod
     def start(self) -> None:
@@ -33,17 +42,35 @@ class Node(ABC):
     def status(self) -> Status:
         """What ``/status`` shows."""
 
+    @abstractmethod
+    def figures(self) -> NodeFigures:
+        """What ``/metrics`` shows."""
+
+    def _figures_of(
+        self, log: ReplicationLog, kv_map: KeyValueMap, durable_index: int
+    ) -> NodeFigures:
+        """What is counted on a node of either role."""
+        return NodeFigures(
+            ready=self.ready,
+            status=self.status(),
+            durable_index=durable_index,
+            log_entries=log.last.index - log.base.index,
+            log_bytes=log.size,
+            map_keys=len(kv_map),
+            map_bytes=kv_map.size,
+            commits=self._copy.commits,
+        )
+
     # What it serves
 
     @property
-    @abstractmethod
     def map(self) -> KeyValueMap:
         """What this node serves.
 
         :raises NotReady: it must not serve anything now.
         """
+        return self._copy.map
 
-    @abstractmethod
     def read(self, key: str, min_version: int | None) -> Item | None:
         """Look a key up.
 
@@ -52,16 +79,16 @@ class Node(ABC):
         :raises NotReady: the node must not serve reads now.
         :raises NotApplied: it did not reach the index in time.
         """
+        return self._copy.read(key, min_version)
 
     @property
-    @abstractmethod
     def confirmed_index(self) -> int:
         """Up to where this node knows the log to be confirmed; it waits until it knows of any.
 
         :raises NotReady: it cannot tell.
         """
+        return self._copy.confirmed_index
 
-    @abstractmethod
     def confirmed_after(self, index: int, timeout_s: float) -> list[Entry]:
         """The next confirmed entries behind an index, in order, at most a message full of them.
 
@@ -70,6 +97,7 @@ class Node(ABC):
         :raises NotReady: the node cannot tell now what is confirmed.
         :raises EntriesCut: the log no longer reaches back to the index.
         """
+        return self._copy.confirmed_after(index, timeout_s)
 
     # What only a leader does
 

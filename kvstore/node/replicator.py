@@ -30,7 +30,7 @@ class Sender:
     """Executes the conversation with one follower.
 
     :param delay: simulated before every replication request.
-    :param exchanges: where acknowledged requests are recorded.
+    :param exchanges: where acknowledged requests are recorded, and lost ones counted.
     :param after_change: called whenever an answer, or the lack of one, may have changed the
         leader's state.
     """
@@ -99,6 +99,7 @@ class Sender:
         self._after_change()
 
     def _lost(self, reason: str) -> None:
+        self._exchanges.lost(self._conversation.address)
         if self._conversation.lost(reason):
             logger.warning("follower %s is not reachable: %s", self._conversation.address, reason)
         self._after_change()

@@ -25,6 +25,7 @@ from kvstore.core.errors import StorageError
 from kvstore.core.node_state import NodeState
 from kvstore.core.records import Record
 from kvstore.node.database import DEFAULT_LIMITS, Database, DatabaseLimits
+from kvstore.node.figures import Distribution, durations
 from kvstore.node.storage import Spawn, Storage
 from kvstore.node.waiters import IndexWaiters
 
@@ -55,6 +56,7 @@ class SqliteStorage(Storage):
         self._saved = 0
         self._waiters = IndexWaiters()
         self._gathered = 1
+        self._commits = durations()
         # A disk has to show that it is fast.
         self._last_commits_s = deque([math.inf] * LAST_COMMITS, LAST_COMMITS)
         try:
@@ -63,6 +65,10 @@ class SqliteStorage(Storage):
             self._thread.kill()
             self._lock.close()
             raise StorageError(f"{directory}: {error}") from None
+
+    @property
+    def commits(self) -> Distribution:
+        return self._commits
 
     def load(self) -> NodeState:
         return self._in_thread(self._database.load)
@@ -112,6 +118,11 @@ class SqliteStorage(Storage):
         self._gathered = len(self._queue)
 
     def _commit(self, batch: list[Record]) -> None:
+        begin_s = time.monotonic()
+        self._commit_where_it_fits(batch)
+        self._commits.add(time.monotonic() - begin_s)
+
+    def _commit_where_it_fits(self, batch: list[Record]) -> None:
         database = self._database
         if not database.is_light(batch):
             self._in_thread(database.commit_and_execute, batch)

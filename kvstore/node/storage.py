@@ -11,6 +11,7 @@ from gevent import Greenlet
 
 from kvstore.core.node_state import NodeState
 from kvstore.core.records import Record
+from kvstore.node.figures import Distribution
 
 Spawn = Callable[[Callable[[], None]], "Greenlet[[], None]"]
 """Starts a greenlet without which the node cannot work."""
@@ -18,6 +19,11 @@ Spawn = Callable[[Callable[[], None]], "Greenlet[[], None]"]
 
 class Storage(ABC):
     """The interface between the rules and the disk."""
+
+    @property
+    def commits(self) -> Distribution | None:
+        """How long each transaction on the disk took, in seconds; None = there is no disk."""
+        return None
 
     @abstractmethod
     def load(self) -> NodeState:

@@ -1,5 +1,6 @@
 """``GET /watch`` and ``Client.watch``: nothing missing, nothing twice, nothing unconfirmed."""
 
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -176,6 +177,30 @@ def test_a_node_that_stops_ends_its_streams_in_good_order(start_cluster: StartCl
         rest = list(stream.lines)  # raises where the answer is cut short
         assert all(line == b"" or line.startswith(b"id: ") for line in rest)
     assert cluster.leader.wait_for_exit(30) == 0
+
+
+def test_a_client_that_does_not_read_is_cut_off_and_resumes(start_cluster: StartCluster) -> None:
+    cluster = start_cluster(0)
+    leader = cluster.leader
+    values = [str(number) * 500_000 for number in range(8)]
+    with socket.socket() as slow:
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        slow.connect(leader.endpoint)
+        slow.sendall(b"GET /watch?from=0 HTTP/1.1\r\nHost: node\r\n\r\n")
+        wait_until(lambda: None if _open_streams(leader) == 1 else "not open")
+        versions = [leader.put_confirmed("k", value) for value in values]
+        wait_until(lambda: None if _open_streams(leader) == 0 else "not cut off", timeout_s=60)
+    with Stream(leader, f"?from={versions[2]}") as resumed:
+        expected = [put(*each) for each in zip(versions[3:], "k" * 5, values[3:], strict=True)]
+        assert resumed.changes(5) == expected
+
+
+def _open_streams(node: Node) -> int:
+    found = re.search(
+        r"^kvstore_watch_streams (\d+)", node.request("GET", "/metrics").text, re.MULTILINE
+    )
+    assert found
+    return int(found[1])
 
 
 def test_the_number_of_streams_is_bounded(start_cluster: StartCluster) -> None:

@@ -7,13 +7,13 @@ from itertools import product
 
 import pytest
 
+from analysis.nodes.http_stream import TIMEOUT_S, HttpResponse, exchange, request
 from analysis.nodes.node import Node
 from kvstore.app import create_app, create_node
 from kvstore.config import load_settings
 from kvstore.http.http_transport import PATHS
 from tests.conftest import StartCluster
 from tests.support.cluster import PATIENT, Cluster
-from tests.support.http_stream import TIMEOUT_S, HttpResponse, exchange, request
 from tests.support.waiting import containing
 
 TOKEN = "s3cret-of-the-test-cluster"

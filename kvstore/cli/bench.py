@@ -1,11 +1,9 @@
-"""Commands that measure: bench, and the study where this is a clone of the repository."""
+"""The command bench."""
 
 import statistics
-import sys
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from importlib.util import find_spec
 
 import click
 
@@ -74,23 +72,3 @@ def _write(client: Client, prefix: str, until_s: float) -> tuple[list[float], in
             failed += 1
         number += 1
     return times_ms, failed
-
-
-@click.command(
-    context_settings={"ignore_unknown_options": True, "help_option_names": []},
-    add_help_option=False,
-)
-@click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[OPTIONS]")
-def study(words: tuple[str, ...]) -> None:
-    """Make the whole study (kvstore study --help).
-
-    It needs a clone of the repository, and what `make setup` installs there.
-    """
-    if find_spec("analysis") is None or find_spec("matplotlib") is None:
-        raise click.UsageError(
-            "the study is no part of the installed package: clone the repository, and run "
-            "`make study` there"
-        )
-    from analysis.__main__ import main  # noqa: PLC0415 (only in a clone)
-
-    sys.exit(main(words))
