@@ -29,6 +29,7 @@ ENV MPLCONFIGDIR=/tmp/matplotlib
 COPY --from=study-packages /opt/venv /opt/venv
 COPY kvstore kvstore
 COPY analysis analysis
+COPY playground playground
 COPY wsgi.py gunicorn.conf.py locustfile.py ./
 CMD ["python", "-m", "analysis"]
 

@@ -6,7 +6,7 @@ ARGS ?=
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup study bench scale test chaos check containers format lock clean
+.PHONY: help setup study play bench scale test chaos check containers format lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -16,6 +16,9 @@ setup: ## install the pinned packages into .venv (again only when they change)
 
 study: setup ## measure each write quorum on local nodes, check the copies, report (options: ARGS="--help")
 	@$(BIN)/python -m analysis $(ARGS)
+
+play: setup ## a live page on a real cluster: see it, and break it (options: ARGS="--leader URL")
+	@exec $(BIN)/python -m playground $(ARGS)
 
 bench: setup ## measure the service beside a bare Flask view; needs wrk (options: ARGS="--quick")
 	@$(BIN)/python -m analysis.bench $(ARGS)

@@ -1,0 +1,1 @@
+"""A live page on a real cluster: see it, and break it."""

@@ -1,0 +1,341 @@
+"""The cluster on the page: six durable nodes of its own, or one that runs elsewhere.
+
+Everything that can be done to it has the command beside it that does the same in a terminal.
+"""
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from analysis.nodes.local_cluster import LocalCluster
+from analysis.nodes.node import Node
+from analysis.nodes.waiting import wait_until
+from kvstore.client import Client, ClientError
+from kvstore.client.node_client import NodeClient
+
+FOLLOWERS = 5
+WRITE_QUORUM = 2
+DELAY_MS = (0.1, 1.0)
+SETTINGS = {"WRITE_QUORUM": str(WRITE_QUORUM), "REPL_TIMEOUT": "2"}
+_PATIENCE_S = 30.0
+_KEEPS_UP_S = 1.0
+
+
+class StageError(Exception):
+    """It cannot be done now; the text says why, for people."""
+
+
+@dataclass
+class Actor:
+    """One node on the stage.
+
+    :param address: what the leader calls it; None of a leader.
+    :param faults: what was done to it and not undone: frozen, stopped, cut off.
+    """
+
+    name: str
+    node: NodeClient
+    role: str
+    address: str | None
+    faults: set[str] = field(default_factory=set)
+
+
+class Stage(ABC):
+    """What the page acts on.
+
+    :ivar actors: all nodes, the leader first.
+    """
+
+    actors: list[Actor]
+    owns_processes: bool
+
+    @property
+    def leader(self) -> Actor:
+        """The node that is meant to lead."""
+        return next(each for each in self.actors if each.role == "leader")
+
+    @property
+    def followers(self) -> list[Actor]:
+        """The others."""
+        return [each for each in self.actors if each.role == "follower"]
+
+    def actor(self, name: str) -> Actor:
+        """:raises StageError: there is no such node."""
+        for each in self.actors:
+            if each.name == name:
+                return each
+        raise StageError(f"there is no node {name!r}")
+
+    def client(self, timeout_s: float = 5.0) -> Client:
+        """A client of all nodes."""
+        return Client(
+            [each.node.url for each in self.actors], token=self.token, timeout_s=timeout_s
+        )
+
+    @property
+    def token(self) -> str | None:
+        """The cluster's secret."""
+        return None
+
+    @abstractmethod
+    def do(self, what: str, name: str) -> str:
+        """Do something to a node.
+
+        :return: the command that does the same.
+        :raises StageError: it cannot be done now.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of everything."""
+
+    @abstractmethod
+    def calm(self) -> None:
+        """Undo all faults, set W and delay as they were, and wait until all is well."""
+
+    def set_quorum(self, size: int) -> str:
+        """Set W."""
+        with self.client() as client:
+            client.set_quorum(size)
+        return f"kvstore --url {self.leader.node.url} quorum {size}"
+
+    def set_delay(self, low_ms: float, high_ms: float, name: str | None = None) -> str:
+        """Set the simulated delay, to all followers or to one."""
+        address = self.actor(name).address if name else None
+        with self.client() as client:
+            client.set_delay(low_ms, high_ms, address)
+        only = f" --follower {address}" if address else ""
+        return f"kvstore --url {self.leader.node.url} delay {low_ms:g} {high_ms:g}{only}"
+
+
+class LocalStage(Stage):
+    """Nodes of its own, which end with it, and whose data are removed then."""
+
+    owns_processes = True
+
+    def __init__(self) -> None:
+        self._folder = TemporaryDirectory(prefix="kvstore-play-")
+        self._runs = 0
+        self._open()
+
+    def _open(self) -> None:
+        self._runs += 1
+        own = Path(self._folder.name) / f"cluster{self._runs}"
+        self._cluster = LocalCluster(FOLLOWERS, own / "logs", SETTINGS, own / "data", proxied=True)
+        cluster = self._cluster
+        cluster.start()
+        self.actors = [
+            Actor("leader", cluster.leader, "leader", None),
+            *(
+                Actor(node.name, node, "follower", cluster.address(node))
+                for node in cluster.followers
+            ),
+        ]
+
+    def close(self) -> None:
+        self._stop()
+        self._folder.cleanup()
+
+    def reset(self) -> None:
+        """Begin anew, with empty nodes."""
+        self._stop()
+        self._open()
+
+    def _stop(self) -> None:
+        for each in self.actors:
+            if "frozen" in each.faults:
+                self._node(each).thaw()
+        self._cluster.stop()
+
+    @staticmethod
+    def _node(actor: Actor) -> Node:
+        assert isinstance(actor.node, Node), "the stage has started it"
+        return actor.node
+
+    def do(self, what: str, name: str) -> str:
+        deeds: dict[str, Callable[[Actor], str]] = {
+            "freeze": self._freeze,
+            "thaw": self._thaw,
+            "kill": self._kill,
+            "start": self._start,
+            "cut": self._cut,
+            "heal": self._heal,
+            "empty": self._empty,
+            "restart": self._restart,
+            "replace": self._replace,
+        }
+        if what not in deeds:
+            raise StageError(f"nobody knows how to {what!r} a node")
+        return deeds[what](self.actor(name))
+
+    def _freeze(self, actor: Actor) -> str:
+        self._must_not(actor, "stopped", "frozen")
+        self._node(actor).freeze()
+        actor.faults.add("frozen")
+        return f"kill -STOP -- -{self._node(actor).pid}"
+
+    def _thaw(self, actor: Actor) -> str:
+        self._must(actor, "frozen")
+        self._node(actor).thaw()
+        actor.faults.discard("frozen")
+        return f"kill -CONT -- -{self._node(actor).pid}"
+
+    def _kill(self, actor: Actor) -> str:
+        self._must_not(actor, "stopped")
+        self._node(actor).crash()
+        self._note_stopped(actor)
+        return f"kill -9 -- -{self._node(actor).pid}"
+
+    def _start(self, actor: Actor) -> str:
+        self._must(actor, "stopped")
+        self._node(actor).start()
+        actor.faults.discard("stopped")
+        return self._command(actor)
+
+    def _restart(self, actor: Actor) -> str:
+        node = self._node(actor)
+        node.restart()
+        actor.faults -= {"stopped", "frozen"}
+        return f"kill -9 -- -{node.pid}; {self._command(actor)}"
+
+    def _empty(self, actor: Actor) -> str:
+        self._node(actor).empty()
+        self._note_stopped(actor)
+        return f"rm -r {self._node(actor).directory}"
+
+    @staticmethod
+    def _note_stopped(actor: Actor) -> None:
+        actor.faults = actor.faults - {"frozen"} | {"stopped"}
+
+    def _cut(self, actor: Actor) -> str:
+        self._must_not(actor, "cut off")
+        self._cluster.link(self._follower(actor)).cut()
+        actor.faults.add("cut off")
+        return f"# the network between the leader and {actor.name} loses everything"
+
+    def _heal(self, actor: Actor) -> str:
+        self._must(actor, "cut off")
+        self._cluster.heal(self._follower(actor))
+        actor.faults.discard("cut off")
+        return f"# the network between the leader and {actor.name} works again"
+
+    def _replace(self, actor: Actor) -> str:
+        """Start another leader of the same followers; the first one may still run."""
+        if actor is not self.leader:
+            raise StageError("only a leader can be replaced")
+        number = sum(each.role != "follower" for each in self.actors) + 1
+        node = self._cluster.add_leader(f"leader{number}")
+        # Past the cut links: the new leader is on another machine.
+        node.start()
+        actor.role = "former leader"
+        self.actors.insert(0, Actor(node.name, node, "leader", None))
+        for each in self.followers:
+            each.address = self._node(each).address
+        return self._command(self.actors[0])
+
+    def _follower(self, actor: Actor) -> Node:
+        if actor.role != "follower":
+            raise StageError("only a follower can be cut off: to cut off a leader, cut off all")
+        return self._node(actor)
+
+    def _command(self, actor: Actor) -> str:
+        node = self._node(actor)
+        settings = " ".join(f"{name}={value}" for name, value in sorted(node.settings.items()))
+        return f"ROLE={node.role} PORT={node.port} {settings} gunicorn wsgi:app"
+
+    def _must(self, actor: Actor, fault: str) -> None:
+        if fault not in actor.faults:
+            raise StageError(f"{actor.name} is not {fault}")
+
+    def _must_not(self, actor: Actor, *faults: str) -> None:
+        for fault in faults:
+            if fault in actor.faults:
+                raise StageError(f"{actor.name} is {fault}")
+
+    def calm(self) -> None:
+        if self.leader.name != "leader":
+            self.reset()  # the former leader would have to become a follower
+        for actor in self.actors:
+            for fault, cure in (("cut off", "heal"), ("frozen", "thaw"), ("stopped", "start")):
+                if fault in actor.faults:
+                    self.do(cure, actor.name)
+        wait_for(self._why_not_set)
+        wait_for(self._why_not_calm)
+
+    def _why_not_set(self) -> str | None:
+        self.set_quorum(WRITE_QUORUM)
+        self.set_delay(*DELAY_MS)
+        return None
+
+    def _why_not_calm(self) -> str | None:
+        """Why not every follower keeps up; None when each does."""
+        status = self.leader.node.status()
+        if status.state != "leading":
+            return f"the leader is {status.state}"
+        for each in status.followers:
+            # Clients may be writing: something is always on its way.
+            if each.state != "streaming" or each.lag_s > _KEEPS_UP_S:
+                return f"{each.address} has not caught up"
+        return None
+
+
+class AttachedStage(Stage):
+    """A cluster that runs elsewhere.
+
+    :param leader_url: of its leader.
+    :raises StageError: there is no leader.
+    """
+
+    owns_processes = False
+
+    def __init__(self, leader_url: str, token: str | None) -> None:
+        self._token = token
+        self._write_quorum = WRITE_QUORUM
+        with Client(leader_url, token=token) as client:
+            try:
+                status = client.status()
+                leader = client.leader()
+            except ClientError as error:
+                raise StageError(str(error)) from error
+            self._write_quorum = status.write_quorum or 0
+            nodes: Sequence[NodeClient] = [
+                client.node(f"http://{each.address}") for each in status.followers
+            ]
+        self.actors = [
+            Actor("leader", leader, "leader", None),
+            *(
+                Actor(each.address, node, "follower", each.address)
+                for each, node in zip(status.followers, nodes, strict=True)
+            ),
+        ]
+
+    @property
+    def token(self) -> str | None:
+        return self._token
+
+    def do(self, what: str, name: str) -> str:
+        raise StageError(f"nobody can {what} {name} from here: these nodes run elsewhere")
+
+    def close(self) -> None:
+        pass
+
+    def calm(self) -> None:
+        self.set_quorum(self._write_quorum)
+        self.set_delay(*DELAY_MS)
+
+
+def wait_for(why_not: Callable[[], str | None], timeout_s: float = _PATIENCE_S) -> float:
+    """Wait until something holds.
+
+    :return: how long it took, in seconds.
+    :raises StageError: it did not, in time; with the last reason.
+    """
+    begin_s = time.monotonic()
+    try:
+        wait_until(why_not, timeout_s)
+    except TimeoutError as error:
+        raise StageError(str(error)) from error
+    return time.monotonic() - begin_s
