@@ -159,7 +159,7 @@ def test_a_node_that_reaches_back_less_far_than_others_is_passed_over(
     [follower] = cluster.followers
     follower.settings["LOG_RETAIN"] = "5"
     cluster.restart(follower)
-    versions = [Client(cluster.leader.url).put("k", number).version for number in range(20)]
+    versions = [cluster.leader.put_confirmed("k", number) for number in range(20)]
     cluster.wait_for_replication()
     wait_until(lambda: _why_not(follower, 410))
     for _ in range(5):
