@@ -58,6 +58,11 @@ class Stage(ABC):
         return next(each for each in self.actors if each.role == "leader")
 
     @property
+    def leaders(self) -> list[Actor]:
+        """It, and those before it."""
+        return [each for each in self.actors if each.role != "follower"]
+
+    @property
     def followers(self) -> list[Actor]:
         """The others."""
         return [each for each in self.actors if each.role == "follower"]
@@ -212,34 +217,43 @@ class LocalStage(Stage):
 
     def _cut(self, actor: Actor) -> str:
         self._must_not(actor, "cut off")
-        self._cluster.link(self._follower(actor)).cut()
         actor.faults.add("cut off")
-        return f"# the network between the leader and {actor.name} loses everything"
+        self._set_links()
+        return f"# the network between {self._ends(actor)} loses everything"
 
     def _heal(self, actor: Actor) -> str:
         self._must(actor, "cut off")
-        self._cluster.heal(self._follower(actor))
         actor.faults.discard("cut off")
-        return f"# the network between the leader and {actor.name} works again"
+        self._set_links()
+        return f"# the network between {self._ends(actor)} works again"
+
+    def _set_links(self) -> None:
+        """Cut what has an end that is cut off, and nothing else."""
+        for leader in self.leaders:
+            for follower in self.followers:
+                link = self._cluster.link(self._node(follower), self._node(leader))
+                if "cut off" in leader.faults | follower.faults:
+                    link.cut()
+                else:
+                    link.heal()
+
+    @staticmethod
+    def _ends(actor: Actor) -> str:
+        others = "every leader" if actor.role == "follower" else "every follower"
+        return f"{actor.name} and {others}"
 
     def _replace(self, actor: Actor) -> str:
         """Start another leader of the same followers; the first one may still run."""
         if actor is not self.leader:
-            raise StageError("only a leader can be replaced")
-        number = sum(each.role != "follower" for each in self.actors) + 1
-        node = self._cluster.add_leader(f"leader{number}")
-        # Past the cut links: the new leader is on another machine.
-        node.start()
+            raise StageError("only the leader can be replaced")
+        node = self._cluster.add_leader(f"leader{len(self.leaders) + 1}", linked=True)
         actor.role = "former leader"
         self.actors.insert(0, Actor(node.name, node, "leader", None))
+        self._set_links()
         for each in self.followers:
-            each.address = self._node(each).address
-        return self._command(self.actors[0])
-
-    def _follower(self, actor: Actor) -> Node:
-        if actor.role != "follower":
-            raise StageError("only a follower can be cut off: to cut off a leader, cut off all")
-        return self._node(actor)
+            each.address = self._cluster.address(self._node(each), node)
+        node.start()
+        return self._command(self.leader)
 
     def _command(self, actor: Actor) -> str:
         node = self._node(actor)

@@ -23,7 +23,7 @@ class LocalCluster:
     :param settings: settings of every node, as in the environment.
     :param data_root: when given, every node gets ``DATA_DIR=<data_root>/<name>``.
     :param kind: what the nodes are: a class of the same constructor may run another program.
-    :param proxied: whether a :class:`TcpProxy` stands between the leader and each follower.
+    :param proxied: whether the leader reaches each follower through a link that can fail.
     """
 
     def __init__(
@@ -49,7 +49,10 @@ class LocalCluster:
         ]
         self.every_node = self.nodes
         """Every node that was ever made, whatever becomes of ``leader`` and ``followers``."""
-        self._proxies = {node: TcpProxy(node.address) for node in self.followers if proxied}
+        self._links: dict[tuple[Node, Node], TcpProxy] = {}
+        """By leader and follower."""
+        if proxied:
+            self._link(self.leader)
         self.set_followers(self.leader, self.followers)
 
     @property
@@ -57,34 +60,42 @@ class LocalCluster:
         """The leader, then the followers."""
         return [self.leader, *self.followers]
 
-    def address(self, follower: Node) -> str:
-        """What the leader calls a follower: the proxy's address where there is one."""
-        proxy = self._proxies.get(follower)
-        return follower.address if proxy is None else proxy.address
+    def address(self, follower: Node, leader: Node | None = None) -> str:
+        """What a leader, the first one if not told, calls a follower: the link's address where
+        there is one.
+        """
+        link = self._links.get((leader or self.leader, follower))
+        return follower.address if link is None else link.address
 
     def set_followers(self, leader: Node, followers: Sequence[Node]) -> None:
         """Set what a leader gets as FOLLOWERS when it is started the next time."""
-        leader.settings["FOLLOWERS"] = ",".join(map(self.address, followers))
+        leader.settings["FOLLOWERS"] = ",".join(self.address(node, leader) for node in followers)
 
-    def add_leader(self, name: str, **settings: object) -> Node:
-        """Make another leader of the same followers, past the proxies; it is not started.
+    def add_leader(self, name: str, *, linked: bool = False, **settings: object) -> Node:
+        """Make another leader of the same followers; it is not started.
 
+        :param linked: whether it has links of its own; else it reaches the followers directly.
         :param settings: over those of the first leader. A durable one has a directory of its own.
         """
-        followers = ",".join(node.address for node in self.followers)
-        merged = {**self.leader.settings, "FOLLOWERS": followers}
+        merged = dict(self.leader.settings)
         if "DATA_DIR" in merged:
             merged["DATA_DIR"] = str(self.leader.directory.with_name(name))
-        merged |= {name: str(value) for name, value in settings.items()}
-        node = type(self.leader)(
-            name, "leader", free_ports(1)[0], merged, self._working_dir / f"{name}.log"
-        )
+        log_path = self._working_dir / f"{name}.log"
+        node = type(self.leader)(name, "leader", free_ports(1)[0], merged, log_path)
+        if linked:
+            self._link(node)
+        self.set_followers(node, self.followers)
+        node.settings |= {name: str(value) for name, value in settings.items()}
         self.every_node.append(node)
         return node
 
-    def link(self, follower: Node) -> TcpProxy:
-        """The proxy between the leader and a follower; only in a proxied cluster."""
-        return self._proxies[follower]
+    def _link(self, leader: Node) -> None:
+        for follower in self.followers:
+            self._links[leader, follower] = TcpProxy(follower.address)
+
+    def link(self, follower: Node, leader: Node | None = None) -> TcpProxy:
+        """The link between a leader, the first one if not told, and a follower."""
+        return self._links[leader or self.leader, follower]
 
     def heal(self, *followers: Node) -> None:
         """End every fault between the leader and some followers."""
@@ -120,8 +131,8 @@ class LocalCluster:
             # Reached with running nodes only when the wait was interrupted, as by Ctrl-C.
             for node in self.every_node:
                 node.crash()
-            for proxy in self._proxies.values():
-                proxy.stop()
+            for link in self._links.values():
+                link.stop()
 
     def __enter__(self) -> Self:
         try:
