@@ -20,6 +20,7 @@ TAPE = 14
 
 _LOOK_TIMEOUT_S = 0.5
 _KEPT = 400
+_JOURNEY_PATIENCE_S = 1.0
 
 
 class Observer:
@@ -163,11 +164,27 @@ class Observer:
             "stale_share": None if share is None else round(share, 4),
         }
 
+    def _exchanges_of(self, index: int) -> list[Exchange]:
+        """Those that carried an entry, once every follower that keeps up has acknowledged it, or
+        after a time.
+        """
+        deadline_s = time.monotonic() + _JOURNEY_PATIENCE_S
+        while True:
+            found = [
+                each for each in self._exchanges if each.first_index <= index <= each.last_index
+            ]
+            leader = self.status(self._stage.leader)
+            expected = leader.followers if leader else []
+            waiting = {each.address for each in expected if each.state == "streaming"}
+            if waiting <= {each.follower for each in found} or time.monotonic() > deadline_s:
+                return found
+            gevent.sleep(FRAME_S / 2)
+
     def journey(self, index: int) -> list[dict[str, float | str]]:
         """How a write travelled: for each follower when its request was formed, sent, and
         acknowledged, in milliseconds after the first was formed.
         """
-        found = [each for each in self._exchanges if each.first_index <= index <= each.last_index]
+        found = self._exchanges_of(index)
         begin_s = min((each.formed_s for each in found), default=0.0)
 
         def ms(at_s: float) -> float:
@@ -175,7 +192,7 @@ class Observer:
 
         return [
             {
-                "follower": each.follower,
+                "address": each.follower,
                 "formed_ms": ms(each.formed_s),
                 "drawn_ms": round(each.drawn_ms, 3),
                 "sent_ms": ms(each.sent_s),

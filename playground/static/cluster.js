@@ -3,8 +3,8 @@
 import { clear, draw } from "./svg.js";
 
 const DEEDS = {
-  leader: [["freeze", "thaw"], ["kill", "start"], ["restart"], ["empty"], ["replace"]],
-  "former leader": [["freeze", "thaw"], ["kill", "start"]],
+  leader: [["freeze", "thaw"], ["kill", "start"], ["cut", "heal"], ["restart"], ["empty"], ["replace"]],
+  "former leader": [["freeze", "thaw"], ["kill", "start"], ["cut", "heal"]],
   follower: [["freeze", "thaw"], ["kill", "start"], ["cut", "heal"], ["empty"]],
 };
 const FAULT_OF = { thaw: "frozen", start: "stopped", heal: "cut off" };
@@ -12,30 +12,38 @@ const FAULT_OF = { thaw: "frozen", start: "stopped", heal: "cut off" };
 const stateOf = (node) =>
   node.status ? node.status.problem || node.status.state : `does not answer${node.faults.length ? `: ${node.faults.join(", ")}` : ""}`;
 
-export function drawCluster(svg, frame) {
-  clear(svg);
+export function drawCluster(svg, drawing, frame) {
+  clear(drawing);
   const leaders = frame.nodes.filter((node) => node.role !== "follower");
   const followers = frame.nodes.filter((node) => node.role === "follower");
-  const place = (index, count) => (900 / count) * (index + 0.5);
+  const width = svg.clientWidth < 600 ? 450 : 900;
+  svg.setAttribute("viewBox", `0 0 ${width} 300`);
+  const half = Math.min(82, (0.47 * width) / Math.max(followers.length, leaders.length));
+  const isNarrow = half < 80;
+  const place = (index, count) => (width / count) * (index + 0.5);
   const leaderX = place(leaders.findIndex((node) => node.role === "leader"), leaders.length);
   followers.forEach((node, index) => {
     const x = place(index, followers.length);
     const up = node.seen && node.seen.state !== "unreachable";
-    draw(svg, "path", { d: `M ${leaderX} 100 C ${leaderX} 150 ${x} 124 ${x} 178`, class: up ? "link" : "link down" });
+    draw(drawing, "path", { "data-address": node.address, d: `M ${leaderX} 100 C ${leaderX} 150 ${x} 124 ${x} 178`, class: up ? "link" : "link down" });
   });
   const wordsOf = (node) => {
     if (!node.seen) return node.role === "leader" && frame.write_quorum !== null ? `W = ${frame.write_quorum}` : "";
-    if (node.seen.state === "unreachable") return "the leader does not reach it";
+    if (node.seen.state === "unreachable") return isNarrow ? "unreachable" : "the leader does not reach it";
     return node.seen.lag_entries ? `${node.seen.lag_entries} behind` : "has everything";
+  };
+  const positionOf = ({ status }) => {
+    if (!status) return "";
+    return isNarrow ? `index ${status.last_index}` : `index ${status.last_index}, epoch ${status.epoch}`;
   };
   const drawNode = (node, x, y) => {
     const kind = !node.status || node.faults.includes("frozen") ? "down" : node.role === "leader" ? "leads" : "";
-    draw(svg, "rect", { x: x - 82, y, width: 164, height: 92, rx: 8, class: `box ${kind}` });
-    draw(svg, "text", { x, y: y + 22, "text-anchor": "middle", "font-weight": "bold" }, node.name);
-    draw(svg, "text", { x, y: y + 42, "text-anchor": "middle" }, node.faults.length ? node.faults.join(", ") : node.status ? node.status.state : "no answer");
-    const place = node.status ? `index ${node.status.last_index}, epoch ${node.status.epoch}` : "";
-    draw(svg, "text", { x, y: y + 62, "text-anchor": "middle", class: "soft" }, place);
-    draw(svg, "text", { x, y: y + 80, "text-anchor": "middle", class: "soft" }, wordsOf(node));
+    draw(drawing, "rect", { x: x - half, y, width: 2 * half, height: 92, rx: 8, class: `box ${kind}` });
+    const write = (dy, text, attributes) => draw(drawing, "text", { x, y: y + dy, "text-anchor": "middle", ...attributes }, text);
+    write(22, node.name, { "font-weight": "bold" });
+    write(42, node.faults.length ? node.faults.join(", ") : node.status ? node.status.state : "no answer");
+    write(62, positionOf(node), { class: "soft" });
+    write(80, wordsOf(node), { class: "soft" });
   };
   leaders.forEach((node, index) => drawNode(node, place(index, leaders.length), 8));
   followers.forEach((node, index) => drawNode(node, place(index, followers.length), 180));
@@ -46,7 +54,7 @@ export function showTape(table, frame) {
   const confirmed = leader?.status ? leader.status.commit_index : Math.max(...frame.nodes.map((node) => node.status?.commit_index ?? 0));
   const { first, last, keys } = frame.tape;
   const rows = [document.createElement("tr")];
-  rows[0].append(cell("th", ""));
+  rows[0].append(cell("th", "log of"));
   for (let index = first; index <= last; index++) rows[0].append(cell("th", index));
   for (const node of frame.nodes) {
     const row = document.createElement("tr");

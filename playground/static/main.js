@@ -5,7 +5,7 @@ import { drawCluster, showNodes, showTape } from "./cluster.js";
 import { Journey } from "./journey.js";
 
 const byId = (id) => document.getElementById(id);
-const journey = new Journey(byId("journey"), byId("journey-steps"));
+const journey = new Journey({ lanes: byId("journey"), packets: byId("packets"), links: byId("drawing"), list: byId("journey-steps") });
 let frame = null;
 
 async function post(path, body = {}) {
@@ -53,15 +53,29 @@ onSubmit("request-form", ({ node, ...given }) => {
 
 byId("calm").addEventListener("click", () => control("/calm", {}, () => "Everything is as it was."));
 
+const newestConfirmed = () => frame?.nodes.find((node) => node.role === "leader")?.status?.commit_index;
+const loadNewest = async () => journey.index !== newestConfirmed() && journey.load(newestConfirmed(), frame);
+
 byId("journey-play").addEventListener("click", async () => {
-  const leader = frame?.nodes.find((node) => node.role === "leader");
-  if (leader?.status && (await journey.load(leader.status.commit_index, frame))) journey.play();
+  keepPlaying.checked = false;
+  if (await journey.load(newestConfirmed(), frame)) journey.play();
 });
 byId("journey-step").addEventListener("click", async () => {
-  const leader = frame?.nodes.find((node) => node.role === "leader");
-  if (journey.next >= journey.steps.length && leader?.status) await journey.load(leader.status.commit_index, frame);
+  keepPlaying.checked = false;
+  if (journey.isAtEnd) await journey.load(newestConfirmed(), frame);
   journey.step();
 });
+
+const keepPlaying = byId("journey-keep");
+keepPlaying.checked = !matchMedia("(prefers-reduced-motion: reduce)").matches;
+keepPlaying.addEventListener("change", () => journey.pause());
+async function playOn() {
+  for (;;) {
+    if (keepPlaying.checked && !document.hidden && (await loadNewest())) await journey.play();
+    await new Promise((resolve) => setTimeout(resolve, 500));
+  }
+}
+playOn();
 
 for (const article of document.querySelectorAll("article")) {
   article.querySelector("form")?.addEventListener("submit", async (event) => {
@@ -123,7 +137,8 @@ function summarise() {
 function show() {
   const summary = summarise();
   if (byId("summary").textContent !== summary) byId("summary").textContent = summary;
-  drawCluster(byId("cluster"), frame);
+  drawCluster(byId("cluster"), byId("drawing"), frame);
+  journey.drawPackets();
   showTape(byId("tape"), frame);
   showNodes(byId("nodes"), frame, (name, deed) => control(`/nodes/${name}/${deed}`, {}, () => `${deed} ${name}: done.`));
   drawCurves(byId("rate"), frame, "confirmed writes per second", "", ["confirmed"]);

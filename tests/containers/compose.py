@@ -18,6 +18,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 FOLLOWERS = tuple(f"follower{number}" for number in range(1, 6))
 NODES = ("leader", *FOLLOWERS)
 LOAD = "load"
+PLAY = "play"
 
 _COMMAND_TIMEOUT_S = 600.0
 _CATCH_UP_TIMEOUT_S = 60.0
@@ -31,7 +32,7 @@ class ComposeProject:
     """The services of ``docker-compose.yml`` under one project name.
 
     :param name: the project's name; also the first part of its images' names.
-    :param ports: each node's port on 127.0.0.1, and that of the load's page.
+    :param ports: on 127.0.0.1, of each node, the load's page, and the live page.
     :param directory: where the compose file lies; its relative paths start here.
     """
 
@@ -42,7 +43,7 @@ class ComposeProject:
     @classmethod
     def with_free_ports(cls) -> "ComposeProject":
         """A project that can run beside any other."""
-        services = (*NODES, LOAD)
+        services = (*NODES, LOAD, PLAY)
         ports = free_ports(len(services))
         return cls(f"kvstore-test-{ports[0]}", dict(zip(services, ports, strict=True)))
 

@@ -17,6 +17,7 @@ from analysis.nodes.free_ports import free_ports
 from analysis.nodes.node import REPO_ROOT, Node
 from tests.conftest import StartCluster
 from tests.support.cluster import Cluster
+from tests.support.metrics import requests_of, scrape
 from tests.support.waiting import wait_until
 
 OBSERVE = REPO_ROOT / "deploy" / "observe"
@@ -26,27 +27,9 @@ needs_prometheus = pytest.mark.skipif(
 )
 
 
-def scrape(node: Node, **headers: str) -> dict[tuple[str, ...], float]:
-    """Every sample: its name, and then its labels as ``name=value``, sorted."""
-    answer = node.request("GET", "/metrics", headers=headers)
-    assert answer.status_code == 200, answer.text
-    return {
-        (sample.name, *sorted(f"{name}={value}" for name, value in sample.labels.items())): (
-            sample.value
-        )
-        for family in text_string_to_metric_families(answer.text)
-        for sample in family.samples
-    }
-
-
 @pytest.fixture(scope="module")
 def pair(start_shared_cluster: StartCluster) -> Cluster:
     return start_shared_cluster(1, WRITE_QUORUM=1, durable=True)
-
-
-def requests_of(node: Node, method: str, route: str, status: int) -> float:
-    labels = (f"method={method}", f"route={route}", f"status={status}")
-    return scrape(node).get(("kvstore_http_request_duration_seconds_count", *labels), 0)
 
 
 def test_a_leader_counts_what_it_does(pair: Cluster) -> None:

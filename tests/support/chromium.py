@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 from playwright.sync_api import Page, ViewportSize, sync_playwright
@@ -31,11 +32,14 @@ needs_chromium = pytest.mark.skipif(
 
 
 @contextmanager
-def open_page(viewport: ViewportSize | None = None) -> Iterator[Page]:
-    """A page in a new browser; whatever it reports as an error fails the test at the end."""
+def open_page(viewport: ViewportSize | None = None, **options: Any) -> Iterator[Page]:
+    """A page in a new browser; whatever it reports as an error fails the test at the end.
+
+    :param options: of Playwright's ``new_page``.
+    """
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        page = browser.new_page(viewport=viewport)
+        page = browser.new_page(viewport=viewport, **options)
         errors: list[str] = []
         page.on("pageerror", lambda error: errors.append(str(error)))
         yield page
