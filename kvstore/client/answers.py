@@ -22,14 +22,19 @@ def why_unanswered(node: NodeClient, error: requests.RequestException) -> str:
     return f"{node.url}: the connection was lost"
 
 
-def explain(answer: requests.Response) -> str:
-    """What an answer that is no success says about itself, for people."""
+def complaint(answer: requests.Response) -> str | None:
+    """What a node says is wrong; None when this is not the answer of a node."""
     try:
         body = answer.json()
     except ValueError:
-        body = None
+        return None
     text = (body.get("reason") or body.get("error")) if isinstance(body, dict) else None
-    return str(text or f"HTTP {answer.status_code}")
+    return str(text) if text else None
+
+
+def explain(answer: requests.Response) -> str:
+    """What an answer that is no success says about itself, for people."""
+    return complaint(answer) or f"HTTP {answer.status_code}, which is not a node's answer"
 
 
 def maybe(answer: requests.Response, kind: type[Body]) -> Body | None:

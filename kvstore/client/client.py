@@ -5,7 +5,7 @@ import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from json import dumps
 from typing import Any, Literal, NamedTuple, Self, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 import requests
@@ -26,7 +26,7 @@ from kvstore.api_types import (
     Status,
     Written,
 )
-from kvstore.client.answers import explain, is_never_sent, maybe, why_unanswered
+from kvstore.client.answers import complaint, explain, is_never_sent, maybe, why_unanswered
 from kvstore.client.errors import (
     BatchRefusedError,
     ClientError,
@@ -36,7 +36,7 @@ from kvstore.client.errors import (
     RefusedError,
 )
 from kvstore.client.event_stream import watch
-from kvstore.client.node_client import NodeClient, decode, key_path
+from kvstore.client.node_client import NodeClient, key_path
 from kvstore.client.routing import Router
 
 Condition = int | Literal["*"]
@@ -117,12 +117,12 @@ class Client:
                 self._router.forget(node)
                 reason = why_unanswered(node, error)
                 continue
-            if answer.status_code == 200:
-                found = decode(answer, Found)
-                return Item(found.value, found.version), _applied_index(answer)
-            if answer.status_code == 404:
-                return None, _applied_index(answer)
-            if answer.status_code < 500:
+            index = _applied_index(answer)
+            if index is not None and (found := maybe(answer, Found)) is not None:
+                return Item(found.value, found.version), index
+            if index is not None and answer.status_code == 404:
+                return None, index
+            if 400 <= answer.status_code < 500 and complaint(answer) is not None:
                 raise RefusedError(explain(answer), answer.status_code)
             self._router.forget(node)
             reason = f"{node.url}: {explain(answer)}"
@@ -387,16 +387,17 @@ class _Attempts:
         """
         status, text = answer.status_code, explain(answer)
         self._reason = f"{node.url}: {text}"
-        if status in _OPEN:
+        is_nodes = complaint(answer) is not None
+        if status in _OPEN or (status == 503 and not is_nodes):
             self._is_open = True
             if (found := maybe(answer, OutcomeOpen)) is not None and found.version is not None:
                 self._version = found.version
         elif status == 503:
             self._refusal = RefusedError(text, status)
-        elif _not_leader(answer) is None:
-            # An earlier attempt may be on its way still, and its precondition may hold by then;
-            # what is malformed was so in every attempt.
-            if status == 412 and self._is_open:
+        elif is_nodes and _not_leader(answer) is None:
+            # An earlier attempt may be on its way still, or in the log of another node, where the
+            # precondition holds, or the limits are other ones.
+            if self._is_open:
                 raise self._open(f"an earlier attempt was not answered; then {text}")
             raise _refused(answer)
 
@@ -425,9 +426,10 @@ def _not_leader(answer: requests.Response) -> NotLeader | None:
     return maybe(answer, NotLeader) if answer.status_code == 403 else None
 
 
-def _applied_index(answer: requests.Response) -> int:
+def _applied_index(answer: requests.Response) -> int | None:
+    """What the node had applied that answered a read; None when it was not a node."""
     index = answer.headers.get(APPLIED_INDEX, "")
-    return int(index) if index.isdecimal() else 0
+    return int(index) if index.isdecimal() else None
 
 
 def _attempt_s(deadline_s: float) -> float:
@@ -454,12 +456,20 @@ def _checked_key(key: str) -> str:
     return key
 
 
+def _has_port(parts: SplitResult) -> bool:
+    """Whether the port is one, or the scheme's."""
+    try:
+        return parts.port != 0
+    except ValueError:
+        return False
+
+
 def _checked_urls(urls: str | Iterable[str]) -> list[str]:
     given = urls.split(",") if isinstance(urls, str) else urls
     found = [url.strip().rstrip("/") for url in given if url.strip()]
     for url in found:
         parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        if parts.scheme not in ("http", "https") or not parts.hostname or not _has_port(parts):
             raise ValueError(f"{url!r} is not the URL of a node, such as http://127.0.0.1:5000")
     if not found:
         raise ValueError("at least one URL of a node is needed")

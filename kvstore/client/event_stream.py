@@ -8,7 +8,7 @@ import msgspec
 import requests
 
 from kvstore.api_types import Change, EntriesCut
-from kvstore.client.answers import explain, why_unanswered
+from kvstore.client.answers import complaint, explain, why_unanswered
 from kvstore.client.errors import EntriesCutError, NodeUnavailableError, RefusedError
 from kvstore.client.node_client import NodeClient, decode
 from kvstore.client.routing import Router
@@ -44,15 +44,19 @@ class _Place:
 
     def changes(self, answer: requests.Response) -> Iterator[Change]:
         """The changes that an answer brings, until it ends."""
+        data: bytes | None = None
         for line in answer.iter_lines(_PART_BYTES):
             name, _, text = line.partition(b": ")
             if name == b"data":
-                change = _decode(text)
-                self.index = change.index
-                yield change
+                data = text
             elif name == b"id" and self.index is None:
                 # The stream begins with where it begins; other ids are those of their data.
                 self.index = int(text)
+            elif not line and data is not None:
+                # Only now the event is there as a whole.
+                change = _decode(data)
+                data, self.index = None, change.index
+                yield change
 
 
 def _connect(router: Router, index: int | None, timeout_s: float) -> requests.Response:
@@ -87,12 +91,16 @@ def _open(node: NodeClient, index: int | None) -> requests.Response:
     """
     query = "" if index is None else f"?from={index}"
     answer = node.request("GET", f"/watch{query}", timeout_s=SILENCE_S, stream=True)
-    if answer.status_code == 200:
+    if answer.status_code == 200 and _is_stream(answer):
         return answer
     with answer:
         if answer.status_code == 410:
             cut = decode(answer, EntriesCut)
             raise EntriesCutError(cut.error, cut.index)
-        if answer.status_code < 500:
+        if 400 <= answer.status_code < 500 and complaint(answer) is not None:
             raise RefusedError(explain(answer), answer.status_code)
         raise NodeUnavailableError(f"{node.url}: {explain(answer)}")
+
+
+def _is_stream(answer: requests.Response) -> bool:
+    return answer.headers.get("Content-Type", "").startswith("text/event-stream")

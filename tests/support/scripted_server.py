@@ -10,8 +10,8 @@ import msgspec
 HANG_UP = None
 """As an answer: read the request, and close the connection."""
 
-Answer = tuple[int, Any] | None
-"""Status and body, which is sent as JSON."""
+Answer = tuple[int, Any] | tuple[int, Any, Mapping[str, str]] | None
+"""Status, body, and headers; a body that is not bytes is sent as JSON."""
 
 
 class Request(NamedTuple):
@@ -54,9 +54,11 @@ class ScriptedServer:
                 if answer is HANG_UP:
                     self.close_connection = True
                     return
-                status, body = answer
-                encoded = msgspec.json.encode(body)
+                status, body, headers = (*answer, {})[:3]
+                encoded = body if isinstance(body, bytes) else msgspec.json.encode(body)
                 self.send_response(status)
+                for name, text in headers.items():
+                    self.send_header(name, text)
                 if 300 <= status < 400:
                     self.send_header("Location", "/elsewhere")
                 self.send_header("Content-Length", str(len(encoded)))

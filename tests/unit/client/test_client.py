@@ -43,8 +43,10 @@ def test_an_attempt_without_a_final_answer_is_repeated_under_the_same_name(first
         ((HANG_UP,), None),
         ((OPEN, REFUSED), 7),
         ((OPEN, CHANGED), 7),
+        ((OPEN, (400, {"error": "the key is longer than 1 byte"})), 7),
         ((HANG_UP, CHANGED), None),
         (((200, {"not": "a node's"}),), None),
+        (((503, b"<h1>no backend</h1>"),), None),
     ],
 )
 def test_what_may_have_happened_stays_open(
@@ -60,7 +62,7 @@ def test_what_may_have_happened_stays_open(
     [
         ((REFUSED,), 503),
         ((REFUSED, CHANGED), 412),
-        ((OPEN, (400, {"error": "the key is longer than 1 bytes"})), 400),
+        (((400, {"error": "the key is longer than 1 byte"}),), 400),
         (((403, {"error": "this route serves private addresses only"}),), 403),
     ],
 )
@@ -99,3 +101,62 @@ def test_without_a_leader_nothing_was_sent_that_could_be_done() -> None:
     nobody = (403, {"error": "not leader", "leader": None})
     with pytest.raises(NodeUnavailableError, match="not leader"):
         put(nobody)
+
+
+STRANGE: list[Answer] = [
+    (404, b"<h1>Not Found</h1>"),
+    (405, {}),
+    (302, {}),
+    (200, {"found": True, "value": 2, "version": 9}),
+]
+"""What another server says that has a node's port by now."""
+
+
+@pytest.mark.parametrize("strange", STRANGE[:3])
+def test_a_server_that_is_no_node_refuses_nothing(strange: Answer) -> None:
+    with (
+        ScriptedServer({"/put/k": [strange]}) as other,
+        ScriptedServer({"/put/k": [DONE]}) as node,
+    ):
+        with Client([other.url, node.url], timeout_s=5) as client:
+            assert client.put("k", 1).version == 7
+        with (
+            Client(other.url, timeout_s=0.3) as client,
+            pytest.raises(NodeUnavailableError, match="not a node's answer"),
+        ):
+            client.put("k", 1)
+
+
+@pytest.mark.parametrize("strange", STRANGE)
+def test_a_server_that_is_no_node_is_not_read_from(strange: Answer) -> None:
+    found: Answer = (200, {"found": True, "value": 1, "version": 7}, {"Applied-Index": "7"})
+    with (
+        ScriptedServer({"/get/k": [strange]}) as other,
+        ScriptedServer({"/get/k": [found]}) as node,
+        Client([other.url, node.url], timeout_s=5, prefer_followers=True) as client,
+    ):
+        assert [client.get("k") for _ in range(5)] == [(1, 7)] * 5
+
+
+def test_an_event_that_is_cut_short_is_not_shown() -> None:
+    def event(index: int) -> bytes:
+        change = b'{"index":%d,"operation":"put","key":"k","value":[1]}' % index
+        return b"id: %d\ndata: %b\n\n" % (index, change)
+
+    parts = [event(2) + event(3)[:-1], event(3)[:-2], event(3)[:-5], event(3)[:3], event(3)]
+    streams: list[Answer] = [(200, part, {"Content-Type": "text/event-stream"}) for part in parts]
+    page: Answer = (200, b"data: 1\n\n", {"Content-Type": "text/plain"})
+    with (
+        ScriptedServer({"/watch": [page, *streams]}) as server,
+        Client(server.url, timeout_s=5) as client,
+    ):
+        changes = client.watch(1)
+        assert [next(changes).index for _ in range(2)] == [2, 3]
+        places = [each.path.partition("=")[2] for each in server.requests]
+        assert places == ["1", "1", "2", "2", "2", "2"]
+
+
+@pytest.mark.parametrize("url", ["http://h:99999", "http://h:x", "http://h:0", "http://", "h:1"])
+def test_what_is_no_url_of_a_node_is_refused_at_once(url: str) -> None:
+    with pytest.raises(ValueError, match="is not the URL of a node"):
+        Client(url)
