@@ -32,7 +32,10 @@ def bench(ctx: click.Context, seconds: float, clients: int) -> None:
     with ThreadPoolExecutor(clients) as pool:
         runs = list(pool.map(lambda _: _write(client, prefix, began_s + seconds), range(clients)))
     took_s = time.monotonic() - began_s
-    client.batch([DeleteOperation(key=f"{prefix}{number}") for number in range(_KEYS)])
+    try:
+        client.batch([DeleteOperation(key=f"{prefix}{number}") for number in range(_KEYS)])
+    except ClientError as error:
+        click.echo(f"kvstore: the keys {prefix}* could not be removed: {error}", err=True)
     times_ms = sorted(ms for found, _ in runs for ms in found)
     failed = sum(failures for _, failures in runs)
     if not times_ms:

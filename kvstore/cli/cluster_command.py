@@ -95,19 +95,25 @@ class Output:
                     "\nThe outcome is open. To bring it to an end, repeat the command with "
                     f"--idempotency-key {error.idempotency_key}"
                 )
-                code = Exit.OPEN
             case NodeUnavailableError():
                 document |= {"outcome": "unavailable"}
                 text += "\nIs the cluster running, and is KVSTORE_URL (or --url) right?"
-                code = Exit.NOBODY
             case RefusedError():
                 document |= {"outcome": "refused", "status": error.status}
-                code = Exit.NO
                 text, more = _why_refused(error)
                 document |= more
-            case _:
-                code = Exit.NO
-        self.end(code, document, text)
+        self.end(exit_code(error), document, text)
+
+
+def exit_code(error: ClientError) -> Exit:
+    """What a failure of the client means for a script."""
+    match error:
+        case IndefiniteError():
+            return Exit.OPEN
+        case NodeUnavailableError():
+            return Exit.NOBODY
+        case _:
+            return Exit.NO
 
 
 def _why_refused(error: RefusedError) -> tuple[str, dict[str, Any]]:

@@ -6,8 +6,8 @@ from typing import IO, Any
 import click
 import msgspec
 
-from kvstore.cli.cluster_command import ClusterCommand, Exit, client_of
-from kvstore.client import BatchRefusedError, PutOperation
+from kvstore.cli.cluster_command import ClusterCommand, Exit, client_of, exit_code
+from kvstore.client import ClientError, PutOperation
 
 _BATCH_OPERATIONS = 1000
 _BATCH_BYTES = 1 << 20
@@ -50,8 +50,11 @@ def dump(ctx: click.Context, file: IO[bytes]) -> None:
 def load(ctx: click.Context, file: IO[bytes]) -> None:
     """Fill an empty cluster from a dump.
 
-    The keys get new versions.
+    The keys get new versions. Every line of FILE (or standard input) is checked before anything is
+    written.
     """
+    batches = list(_batches(file))
+    total = sum(map(len, batches))
     client = client_of(ctx)
     if client.leader().copy().store:
         ctx.obj.end(
@@ -60,18 +63,20 @@ def load(ctx: click.Context, file: IO[bytes]) -> None:
             "the cluster is not empty: load overwrites nothing",
         )
     loaded = 0
-    for operations in _batches(file):
+    for operations in batches:
         try:
             client.batch(operations)
-        except BatchRefusedError as error:
-            text = f"after {loaded:,} keys, another client wrote one of the next: {error}"
-            ctx.obj.end(Exit.NO, {"outcome": "refused", "loaded": loaded, "reason": text}, text)
+        except ClientError as error:
+            text = f"{loaded:,} of {total:,} keys are loaded; then: {error}"
+            advice = "\nTo begin anew, empty the cluster." if loaded else ""
+            document = {"loaded": loaded, "of": total, "reason": str(error)}
+            ctx.obj.end(exit_code(error), document, text + advice)
         loaded += len(operations)
     ctx.obj.show({"loaded": loaded}, f"{loaded:,} keys loaded")
 
 
 def _batches(lines: IO[bytes]) -> Iterator[list[PutOperation]]:
-    """Bounded batches of the lines of a dump; the lines are checked as they come."""
+    """The lines of a dump, in bounded batches."""
     operations: list[PutOperation] = []
     size = 0
     for number, line in enumerate(lines, 1):

@@ -104,7 +104,18 @@ def test_a_dump_fills_an_empty_cluster(
     lines = len(file.read_text("utf-8").splitlines())
     assert json.loads(run(empty, "load", str(file), "--json")) == {"loaded": lines}
     assert empty.leader.copy().store == healthy.leader.copy().store
-    assert "line 1" in run(start_cluster(1), "load", stdin="{}", code=USAGE)
+
+
+def test_a_dump_with_a_fault_loads_nothing_and_a_conflict_tells_how_far_it_came(
+    start_cluster: StartCluster,
+) -> None:
+    empty = start_cluster(1)
+    good = "".join(f'{{"key": "k{number}", "value": 1}}\n' for number in range(1000))
+    assert "line 1001" in run(empty, "load", stdin=good + "{}", code=USAGE)
+    assert empty.leader.copy().store == {}
+    conflict = run(empty, "load", stdin=good + '{"key": "k7", "value": 2}', code=NO)
+    assert "1,000 of 1,001 keys are loaded; then: " in conflict
+    assert len(empty.leader.copy().store) == 1000
 
 
 def test_copies_are_verified(healthy: Cluster, start_cluster: StartCluster) -> None:
