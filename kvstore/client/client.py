@@ -2,7 +2,7 @@
 
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from json import dumps
 from typing import Any, Literal, NamedTuple, Self, TypeVar
 from urllib.parse import SplitResult, urlsplit
@@ -190,13 +190,13 @@ class Client:
         body = _json({"operations": [msgspec.to_builtins(each) for each in operations]})
         return self._write(_Request("POST", "/batch", body, {}), idempotency_key, BatchWritten)
 
-    def watch(self, from_index: int | None = None) -> Iterator[Change]:
+    def watch(self, from_index: int | None = None) -> Generator[Change]:
         """Follow the confirmed changes, in order: nothing is left out, and nothing comes twice.
 
         When a node fails, or falls silent, it goes on with another one.
 
         :param from_index: the index behind which to begin; None = now.
-        :return: without end.
+        :return: without end; it holds a connection until it is closed, as by `contextlib.closing`.
         :raises EntriesCutError: the log no longer reaches back to where it has to go on.
         :raises NodeUnavailableError: no node has answered for ``timeout_s``.
         """
@@ -396,8 +396,8 @@ class _Attempts:
             self._refusal = RefusedError(text, status)
         elif is_nodes and _not_leader(answer) is None:
             # An earlier attempt may be on its way still, or in the log of another node, where the
-            # precondition holds, or the limits are other ones.
-            if self._is_open:
+            # precondition holds, or the limits are other ones. A name of another write is final.
+            if self._is_open and status != 422:
                 raise self._open(f"an earlier attempt was not answered; then {text}")
             raise _refused(answer)
 

@@ -1,7 +1,7 @@
 """Follow the changes of a cluster over any of its nodes (server-sent events)."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import suppress
 
 import msgspec
@@ -21,7 +21,7 @@ _PART_BYTES = 1 << 16
 _decode = msgspec.json.Decoder(Change).decode
 
 
-def watch(router: Router, from_index: int | None, timeout_s: float) -> Iterator[Change]:
+def watch(router: Router, from_index: int | None, timeout_s: float) -> Generator[Change]:
     """See :meth:`.Client.watch`."""
     place = _Place(from_index)
     while True:

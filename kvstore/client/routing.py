@@ -24,6 +24,7 @@ class Router:
 
     def __init__(self, urls: Sequence[str], headers: Mapping[str, str]) -> None:
         self.nodes = [NodeClient(url, headers) for url in urls]
+        self._known = {node.url: node for node in self.nodes}
         self._headers = headers
         self._leader: NodeClient | None = None
 
@@ -95,8 +96,9 @@ class Router:
     def node(self, url: str) -> NodeClient:
         """The node at a URL: one of those given, or another."""
         url = url.rstrip("/")
-        known = (node for node in self.nodes if node.url == url)
-        return next(known, None) or NodeClient(url, self._headers)
+        if url not in self._known:
+            self._known[url] = NodeClient(url, self._headers)
+        return self._known[url]
 
     def forget(self, node: NodeClient) -> None:
         """A node does not lead, or does not answer."""
@@ -105,8 +107,7 @@ class Router:
 
     def close(self) -> None:
         """Close the connections of the calling thread."""
-        for node in {*self.nodes, self._leader} - {None}:
-            assert node is not None
+        for node in list(self._known.values()):
             node.close()
 
 

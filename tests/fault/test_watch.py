@@ -4,7 +4,7 @@ import re
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from typing import Any, Self
 
 import msgspec
@@ -146,9 +146,9 @@ def test_where_the_log_was_cut_a_copy_is_asked_for(start_cluster: StartCluster) 
     with Client([node.url for node in cluster.nodes]) as client:
         with pytest.raises(EntriesCutError) as cut:
             next(client.watch(1))
-        changes = client.watch(cluster.leader.copy().index)
-        last = client.put("k", "last").version
-        assert next(changes) == put(last, "k", "last")
+        with closing(client.watch(cluster.leader.copy().index)) as changes:
+            last = client.put("k", "last").version
+            assert next(changes) == put(last, "k", "last")
         assert cut.value.index < last
 
 
@@ -163,8 +163,10 @@ def test_a_node_that_reaches_back_less_far_than_others_is_passed_over(
     cluster.wait_for_replication()
     wait_until(lambda: _why_not(follower, 410))
     for _ in range(5):
-        with Client([follower.url, cluster.leader.url]) as client:
-            changes = client.watch(0)
+        with (
+            Client([follower.url, cluster.leader.url]) as client,
+            closing(client.watch(0)) as changes,
+        ):
             assert [next(changes).index for _ in versions] == versions
 
 
@@ -268,8 +270,8 @@ def test_a_watcher_misses_nothing_while_nodes_are_killed_and_frozen(
 
 def test_a_watcher_gives_up_when_nobody_answers(start_cluster: StartCluster) -> None:
     cluster = start_cluster(1)
-    with Client([node.url for node in cluster.nodes], timeout_s=0.5) as client:
-        changes = client.watch()
+    urls = [node.url for node in cluster.nodes]
+    with Client(urls, timeout_s=0.5) as client, closing(client.watch()) as changes:
         reader = threading.Timer(0.3, client.put, ("k", 1))
         reader.start()
         assert next(changes).key == "k"

@@ -1,5 +1,7 @@
 """How the client judges answers that a real node gives only at rare moments."""
 
+from contextlib import closing
+
 import pytest
 
 from kvstore.client import Client, IndefiniteError, NodeUnavailableError, RefusedError
@@ -149,8 +151,8 @@ def test_an_event_that_is_cut_short_is_not_shown() -> None:
     with (
         ScriptedServer({"/watch": [page, *streams]}) as server,
         Client(server.url, timeout_s=5) as client,
+        closing(client.watch(1)) as changes,
     ):
-        changes = client.watch(1)
         assert [next(changes).index for _ in range(2)] == [2, 3]
         places = [each.path.partition("=")[2] for each in server.requests]
         assert places == ["1", "1", "2", "2", "2", "2"]
