@@ -35,6 +35,7 @@ class LoadSpec:
     :param key_prefix: what every key begins with.
     :param seed: seed of the order of the keys.
     :param workers: processes that make it, under a master; 0 = one process without a master.
+    :param join_port: where workers that are started elsewhere join; None = start them here.
     :param folder: where the files go; made when it is missing.
     """
 
@@ -47,6 +48,7 @@ class LoadSpec:
     seed: int
     folder: Path
     workers: int = 0
+    join_port: int | None = None
 
     @property
     def request_log(self) -> Path:
@@ -87,11 +89,14 @@ class LoadSpec:
         first = [*locust, "--headless", "--only-summary", *_given(options)]
         if self.workers == 0:
             return [first]
-        (port,) = free_ports(1)
-        bind = {"--master-bind-host": "127.0.0.1", "--master-bind-port": port}
+        elsewhere = self.join_port is not None
+        host = "0.0.0.0" if elsewhere else "127.0.0.1"  # noqa: S104
+        port = self.join_port or free_ports(1)[0]
+        bind = {"--master-bind-host": host, "--master-bind-port": port}
         wait = {"--expect-workers": self.workers, "--expect-workers-max-wait": _WORKERS_START_S}
-        worker = [*locust, "--worker", "--master-host=127.0.0.1", f"--master-port={port}"]
-        return [[*first, "--master", *_given(bind | wait)], *[worker] * self.workers]
+        master = [*first, "--master", *_given(bind | wait)]
+        worker = [*locust, "--worker", f"--master-host={host}", f"--master-port={port}"]
+        return [master, *[worker] * (0 if elsewhere else self.workers)]
 
 
 def _given(options: Mapping[str, object]) -> list[str]:
@@ -104,7 +109,7 @@ def run_load(spec: LoadSpec, on_progress: Callable[[int], None]) -> float | None
     :param spec: what to run.
     :param on_progress: called about ten times a second with the number of writes answered so far.
     :return: the share of a core that its busiest process used while it wrote; None = it was too
-        short to tell.
+        short to tell, or made elsewhere.
     :raises LoadError: when Locust exits with another code than 0, or gets no answer for two
         minutes.
     """
@@ -123,7 +128,7 @@ def run_load(spec: LoadSpec, on_progress: Callable[[int], None]) -> float | None
         raise LoadError(
             f"Locust exited with code {processes[0].returncode}: {_first_error(spec.log)}"
         )
-    return share
+    return share if spec.join_port is None else None
 
 
 def _start(command: Sequence[str], log: BinaryIO) -> subprocess.Popen[bytes]:

@@ -113,6 +113,7 @@ def load_spec(settings: StudySettings, cluster: Cluster, run: Run) -> LoadSpec:
         keys=settings.keys,
         users=settings.users,
         workers=settings.workers,
+        join_port=settings.join_port,
         # Keys of its own, so that the next run cannot hide what went wrong in this one.
         key_prefix=f"{run.name}-",
         seed=settings.seed,

@@ -46,6 +46,7 @@ class StudySettings(Struct, frozen=True, kw_only=True):
     :param keys: keys that a run's writes are spread over.
     :param users: simultaneous clients of a loaded run.
     :param workers: processes that these are divided among; 0 = one process without a master.
+    :param join_port: where workers that are started elsewhere join; ``None`` = start them here.
     :param warm_up_writes: writes before all measurements; 0 = none.
     :param seed: seed of the order of keys and runs.
     :param delay_ms: range of the simulated delay; ``None`` = as the running cluster has it.
@@ -61,6 +62,7 @@ class StudySettings(Struct, frozen=True, kw_only=True):
     writes: int
     idle_writes: int
     fault_writes: int = 1000
+    join_port: int | None = None
     keys: int
     users: int
     workers: int
@@ -114,6 +116,7 @@ def parse_settings(arguments: Sequence[str] | None = None) -> StudySettings:
         keys=given.keys,
         users=given.users,
         workers=given.workers,
+        join_port=given.join_port,
         seed=given.seed,
         delay_ms=delay_ms,
         thorough=given.full,
@@ -128,6 +131,8 @@ def parse_settings(arguments: Sequence[str] | None = None) -> StudySettings:
         )
     if settings.users < settings.workers:
         parser.error("each of the --workers needs one of the --users at least")
+    if settings.join_port is not None and settings.workers == 0:
+        parser.error("--join-port is for --workers: say how many will join")
     return settings
 
 
@@ -172,6 +177,13 @@ def _parser() -> argparse.ArgumentParser:
     count("keys", _positive, 100, "keys that they are spread over")
     count("users", _positive, 15, "simultaneous clients of a loaded run")
     count("workers", _natural, 0, "processes that make the load under a master; 0 = one alone")
+    add(
+        "--join-port",
+        type=_port,
+        metavar="PORT",
+        help="the workers are started elsewhere, and join here: on each machine `while sleep 1; do "
+        ".venv/bin/locust --worker --master-host THIS_ONE --master-port PORT; done`",
+    )
     count("warm_up_writes", _natural, None, "writes before all measurements")
     count("seed", int, 1, "seed of the order of keys and runs")
     low, high = DEFAULT_DELAY_MS
@@ -233,6 +245,12 @@ def _positive(text: str) -> int:
     if _natural(text) == 0:
         raise argparse.ArgumentTypeError("must be 1 or more")
     return int(text)
+
+
+def _port(text: str) -> int:
+    if not 1 <= (port := _natural(text)) <= 65535:
+        raise argparse.ArgumentTypeError("must be from 1 to 65535")
+    return port
 
 
 def _seconds(text: str) -> float:

@@ -1,9 +1,11 @@
 """Locust, headless, as its own process, against real nodes."""
 
+import os
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import psutil
 import pytest
 
 from analysis.nodes.errors import LoadError
+from analysis.nodes.free_ports import free_ports
 from analysis.nodes.local_cluster import LocalCluster
 from analysis.nodes.node import REPO_ROOT, Node
 from analysis.study.follower_lag import FollowerLag
@@ -186,6 +189,29 @@ def test_a_master_and_two_workers_make_exactly_the_writes(
     assert set(FollowerLag.load(spec.lag_report).lag_entries) == {
         follower.address for follower in cluster.followers
     }
+
+
+def test_workers_that_were_started_elsewhere_make_one_load_after_the_other(
+    spec: LoadSpec, leader: Node
+) -> None:
+    (port,) = free_ports(1)
+    locust = f"{sys.executable} -m locust --worker --master-host 127.0.0.1 --master-port {port}"
+    forever = ["sh", "-c", f"while sleep 0.2; do {locust}; done"]
+    with ExitStack() as stack:
+        for _ in range(2):
+            worker = subprocess.Popen(
+                forever, cwd=REPO_ROOT, start_new_session=True, stderr=subprocess.DEVNULL
+            )
+            stack.callback(worker.wait)
+            stack.callback(os.killpg, worker.pid, signal.SIGKILL)
+        for number in range(2):
+            before = leader.status().last_index
+            remote = replace(
+                spec, writes=501, workers=2, join_port=port, key_prefix=f"remote{number}-"
+            )
+            assert run_load(remote, lambda _: None) is None
+            assert leader.status().last_index - before == 501
+            assert WritePlan.of(remote).why_not_in(leader.copy(), before) == []
 
 
 @pytest.mark.parametrize("kill_signal", [signal.SIGKILL, signal.SIGSTOP])

@@ -52,6 +52,8 @@ def test_a_running_cluster_keeps_its_delay_unless_one_is_given() -> None:
         (["--quorums", ""], "not a whole number"),
         (["--quick", "--full"], "not allowed with"),
         (["--workers", "3", "--users", "2"], "each of the --workers needs one"),
+        (["--join-port", "5557"], "say how many will join"),
+        (["--workers", "2", "--join-port", "65536"], "must be from 1 to 65535"),
         (["--writes", "0"], "must be 1 or more"),
         (["--users", "1.5"], "not a whole number"),
         (["--keys", "²"], "not a whole number"),
