@@ -72,10 +72,11 @@ class HttpTransport(Transport):
         body = encode(message)
         request = b"%b%d\r\n\r\n%b" % (self._heads[type(message)], len(body), body)
         kind = ANSWERS[type(message)]
+        timeout = gevent.Timeout(self._timeout_s)
         if not hold_back():
             return None
         try:
-            with gevent.Timeout(self._timeout_s):
+            with timeout:
                 response = self._exchange(request, new=isinstance(message, Hello))
         except gevent.Timeout:
             self.close()
@@ -114,19 +115,18 @@ class HttpTransport(Transport):
             closed = True
             wake.set()
 
-        watcher = get_hub().loop.io(self._socket.fileno(), _READABLE)
-        watcher.start(notice)
+        self._readable.start(notice)
         try:
             wake.wait(timeout_s)
         finally:
-            watcher.stop()
-            watcher.close()
+            self._readable.stop()
         if closed:
             self.close()
             raise TransportError("the follower closed the connection")
 
     def close(self) -> None:
         if self._socket is not None:
+            self._readable.close()
             self._socket.close()
             self._socket = None
 
@@ -138,7 +138,11 @@ class HttpTransport(Transport):
             (url.hostname or "").encode("idna")  # gevent prints what fails in the resolver's thread
             self._socket = socket.create_connection((url.hostname, url.port))
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._readable = get_hub().loop.io(self._socket.fileno(), _READABLE)
         self._socket.sendall(request)
+        # The answer is never there yet, and a receive in vain would cost other requests that are
+        # due the time of it.
+        get_hub().wait(self._readable)
         response = _Response("POST")
         received = 0
         while not response.message_complete:

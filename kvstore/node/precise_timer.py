@@ -23,15 +23,17 @@ _NON_BLOCKING = os.O_NONBLOCK | os.O_CLOEXEC
 _CLOCK_MONOTONIC = 1
 
 
-_STEP_S = 1e-6
 _MAX_LEAD_S = 1e-4
+_VERY_LATE_S = 2.5e-4
+_GAIN = 1 / 64
 
 
 class PreciseTimer:
     """A timer for one greenlet at a time; on systems other than Linux, gevent's own.
 
     Waking up takes some tens of microseconds of its own. The timer is set that much earlier: the
-    lead follows the median of what waking took lately, one step at a time.
+    lead follows the mean of what waking took lately, so that sleeps are as long as they should be
+    on average. One that ends very late, while other greenlets are busy, does not count in full.
     """
 
     def __init__(self) -> None:
@@ -61,8 +63,8 @@ class PreciseTimer:
             get_hub().wait(watcher)
         elif not _wait_either(watcher, interrupt):
             return False
-        late = time.perf_counter() - start_s > seconds
-        lead_s = self._lead_s + (_STEP_S if late else -_STEP_S)
+        late_s = time.perf_counter() - start_s - seconds
+        lead_s = self._lead_s + _GAIN * min(late_s, _VERY_LATE_S)
         self._lead_s = min(max(lead_s, 0.0), _MAX_LEAD_S)
         return True
 
