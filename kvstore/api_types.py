@@ -366,12 +366,15 @@ class Readiness(Struct, frozen=True, kw_only=True):
 class DelayFigures(Struct, frozen=True, kw_only=True):
     """The simulated delay before the replication requests to one follower.
 
+    :param min_ms: from where it is drawn now, in milliseconds; ``max_ms``: to where.
     :param count: requests that were delayed.
     :param mean_drawn_ms: mean of what was drawn, in milliseconds.
     :param mean_happened_ms: mean of what really happened, in milliseconds.
     :param correlation: Pearson's, of the two; None while either has not varied.
     """
 
+    min_ms: Milliseconds
+    max_ms: Milliseconds
     count: Count
     mean_drawn_ms: Milliseconds
     mean_happened_ms: Milliseconds

@@ -100,6 +100,13 @@ class Node(NodeClient):
         return self._arbiter is not None and self._arbiter.poll() is None
 
     @property
+    def is_frozen(self) -> bool:
+        """Whether its arbiter runs and is stopped in its tracks (SIGSTOP)."""
+        with suppress(psutil.NoSuchProcess):
+            return self.is_running and (psutil.Process(self.pid).status() == psutil.STATUS_STOPPED)
+        return False
+
+    @property
     def processes(self) -> list[psutil.Process]:
         """The node's running processes, oldest first: the arbiter, its worker, and then those that
         parse large bodies for it.

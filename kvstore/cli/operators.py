@@ -132,8 +132,9 @@ def delay(ctx: click.Context, range_ms: tuple[float, ...], follower: str | None)
         return
     followers = client.status().followers
     text = "\n".join(
-        f"{each.address}: {each.delay.count:,} requests, {each.delay.mean_drawn_ms:.3f} ms drawn "
-        f"and {each.delay.mean_happened_ms:.3f} ms happened, on average"
+        f"{each.address}: {each.delay.min_ms:g} to {each.delay.max_ms:g} ms; "
+        f"{each.delay.count:,} requests so far, {each.delay.mean_drawn_ms:.3f} ms drawn and "
+        f"{each.delay.mean_happened_ms:.3f} ms happened, on average"
         for each in followers
     )
     ctx.obj.show({each.address: each.delay for each in followers}, text or "no followers")

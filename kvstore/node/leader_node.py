@@ -202,7 +202,8 @@ class LeaderNode(Node):
         progress = self._leader.followers[address]
         lag_entries, lag_s = self._leader.lag(address, now_s, self._started_s)
         contact_s = progress.last_contact_s
-        delay = self._delays[address].statistics
+        delay = self._delays[address]
+        delays = delay.statistics
         return FollowerStatus(
             address=address,
             node=progress.node_id,
@@ -215,10 +216,12 @@ class LeaderNode(Node):
             entries_sent=progress.entries_sent,
             snapshots_sent=progress.snapshots_sent,
             delay=DelayFigures(
-                count=delay.count,
-                mean_drawn_ms=round(delay.mean_drawn_ms, 6),
-                mean_happened_ms=round(delay.mean_happened_ms, 6),
-                correlation=delay.correlation,
+                min_ms=delay.range.min_ms,
+                max_ms=delay.range.max_ms,
+                count=delays.count,
+                mean_drawn_ms=round(delays.mean_drawn_ms, 6),
+                mean_happened_ms=round(delays.mean_happened_ms, 6),
+                correlation=delays.correlation,
             ),
         )
 

@@ -4,7 +4,9 @@ from typing import Any
 
 from kvstore.api_types import DelayFigures, FollowerStatus, Status
 
-NO_DELAY = DelayFigures(count=0, mean_drawn_ms=0, mean_happened_ms=0, correlation=None)
+NO_DELAY = DelayFigures(
+    min_ms=0, max_ms=0, count=0, mean_drawn_ms=0, mean_happened_ms=0, correlation=None
+)
 
 
 def node_status(*followers: FollowerStatus, **changes: Any) -> Status:
