@@ -126,7 +126,9 @@ class BackgroundClients:
     def _read(self) -> None:
         """Read a key from a follower, and judge whether it is stale."""
         healthy = [
-            each for each in self._stage.followers if not each.faults & {"frozen", "stopped"}
+            each
+            for each in self._stage.followers
+            if not self._stage.faults(each) & {"frozen", "stopped"}
         ]
         if not healthy or not self._confirmed:
             return

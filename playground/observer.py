@@ -158,7 +158,7 @@ class Observer:
             "url": actor.node.url,
             "role": actor.role,
             "address": actor.address,
-            "faults": sorted(actor.faults),
+            "faults": sorted(self._stage.faults(actor)),
             "status": None if status is None else msgspec.to_builtins(status) | {"followers": None},
             "seen": None if seen is None else msgspec.to_builtins(seen),
             "stale_share": None if share is None else round(share, 4),

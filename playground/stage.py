@@ -6,7 +6,7 @@ Everything that can be done to it has the command beside it that does the same i
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -33,14 +33,15 @@ class Actor:
     """One node on the stage.
 
     :param address: what the leader calls it; None of a leader.
-    :param faults: what was done to it and not undone: frozen, stopped, cut off.
+    :param is_cut_off: whether the network between it and the nodes of the other role loses
+        everything.
     """
 
     name: str
     node: NodeClient
     role: str
     address: str | None
-    faults: set[str] = field(default_factory=set)
+    is_cut_off: bool = False
 
 
 class Stage(ABC):
@@ -86,6 +87,10 @@ class Stage(ABC):
         return None
 
     @abstractmethod
+    def faults(self, actor: Actor) -> set[str]:
+        """What is the matter with a node now, whoever did it: frozen, stopped, cut off."""
+
+    @abstractmethod
     def do(self, what: str, name: str) -> str:
         """Do something to a node.
 
@@ -99,7 +104,7 @@ class Stage(ABC):
 
     @abstractmethod
     def calm(self) -> None:
-        """Undo all faults, set W and delay as they were, and wait until all is well."""
+        """Undo all faults, set W and delays as they were, and wait until all is well."""
 
     def set_quorum(self, size: int) -> str:
         """Set W."""
@@ -151,7 +156,7 @@ class LocalStage(Stage):
 
     def _stop(self) -> None:
         for each in self.actors:
-            if "frozen" in each.faults:
+            if self._node(each).is_frozen:
                 self._node(each).thaw()
         self._cluster.stop()
 
@@ -159,6 +164,15 @@ class LocalStage(Stage):
     def _node(actor: Actor) -> Node:
         assert isinstance(actor.node, Node), "the stage has started it"
         return actor.node
+
+    def faults(self, actor: Actor) -> set[str]:
+        node = self._node(actor)
+        seen = {
+            "frozen": node.is_frozen,
+            "stopped": not node.is_running,
+            "cut off": actor.is_cut_off,
+        }
+        return {fault for fault, is_so in seen.items() if is_so}
 
     def do(self, what: str, name: str) -> str:
         deeds: dict[str, Callable[[Actor], str]] = {
@@ -179,51 +193,43 @@ class LocalStage(Stage):
     def _freeze(self, actor: Actor) -> str:
         self._must_not(actor, "stopped", "frozen")
         self._node(actor).freeze()
-        actor.faults.add("frozen")
         return f"kill -STOP -- -{self._node(actor).pid}"
 
     def _thaw(self, actor: Actor) -> str:
         self._must(actor, "frozen")
         self._node(actor).thaw()
-        actor.faults.discard("frozen")
         return f"kill -CONT -- -{self._node(actor).pid}"
 
     def _kill(self, actor: Actor) -> str:
         self._must_not(actor, "stopped")
         self._node(actor).crash()
-        self._note_stopped(actor)
-        return f"kill -9 -- -{self._node(actor).pid}"
+        return _kill_command(self._node(actor))
 
     def _start(self, actor: Actor) -> str:
         self._must(actor, "stopped")
         self._node(actor).start()
-        actor.faults.discard("stopped")
         return self._command(actor)
 
     def _restart(self, actor: Actor) -> str:
         node = self._node(actor)
+        kill = _kill_command(node)
         node.restart()
-        actor.faults -= {"stopped", "frozen"}
-        return f"kill -9 -- -{node.pid}; {self._command(actor)}"
+        return f"{kill}; {self._command(actor)}"
 
     def _empty(self, actor: Actor) -> str:
-        self._node(actor).empty()
-        self._note_stopped(actor)
-        return f"rm -r {self._node(actor).directory}"
-
-    @staticmethod
-    def _note_stopped(actor: Actor) -> None:
-        actor.faults = actor.faults - {"frozen"} | {"stopped"}
+        node = self._node(actor)
+        node.empty()
+        return f"{_kill_command(node)}; rm -r {node.directory}"
 
     def _cut(self, actor: Actor) -> str:
         self._must_not(actor, "cut off")
-        actor.faults.add("cut off")
+        actor.is_cut_off = True
         self._set_links()
         return f"# the network between {self._ends(actor)} loses everything"
 
     def _heal(self, actor: Actor) -> str:
         self._must(actor, "cut off")
-        actor.faults.discard("cut off")
+        actor.is_cut_off = False
         self._set_links()
         return f"# the network between {self._ends(actor)} works again"
 
@@ -232,7 +238,7 @@ class LocalStage(Stage):
         for leader in self.leaders:
             for follower in self.followers:
                 link = self._cluster.link(self._node(follower), self._node(leader))
-                if "cut off" in leader.faults | follower.faults:
+                if leader.is_cut_off or follower.is_cut_off:
                     link.cut()
                 else:
                     link.heal()
@@ -261,12 +267,12 @@ class LocalStage(Stage):
         return f"ROLE={node.role} PORT={node.port} {settings} gunicorn wsgi:app"
 
     def _must(self, actor: Actor, fault: str) -> None:
-        if fault not in actor.faults:
+        if fault not in self.faults(actor):
             raise StageError(f"{actor.name} is not {fault}")
 
     def _must_not(self, actor: Actor, *faults: str) -> None:
         for fault in faults:
-            if fault in actor.faults:
+            if fault in self.faults(actor):
                 raise StageError(f"{actor.name} is {fault}")
 
     def calm(self) -> None:
@@ -274,7 +280,7 @@ class LocalStage(Stage):
             self.reset()  # the former leader would have to become a follower
         for actor in self.actors:
             for fault, cure in (("cut off", "heal"), ("frozen", "thaw"), ("stopped", "start")):
-                if fault in actor.faults:
+                if fault in self.faults(actor):
                     self.do(cure, actor.name)
         wait_for(self._why_not_set)
         wait_for(self._why_not_calm)
@@ -307,14 +313,13 @@ class AttachedStage(Stage):
 
     def __init__(self, leader_url: str, token: str | None) -> None:
         self._token = token
-        self._write_quorum = WRITE_QUORUM
         with Client(leader_url, token=token) as client:
             try:
                 status = client.status()
                 leader = client.leader()
             except ClientError as error:
                 raise StageError(str(error)) from error
-            self._write_quorum = status.write_quorum or 0
+            self._found = status
             nodes: Sequence[NodeClient] = [
                 client.node(f"http://{each.address}") for each in status.followers
             ]
@@ -330,6 +335,9 @@ class AttachedStage(Stage):
     def token(self) -> str | None:
         return self._token
 
+    def faults(self, actor: Actor) -> set[str]:  # noqa: ARG002
+        return set()  # nobody here can know more than that a node does not answer
+
     def do(self, what: str, name: str) -> str:
         raise StageError(f"nobody can {what} {name} from here: these nodes run elsewhere")
 
@@ -337,8 +345,14 @@ class AttachedStage(Stage):
         pass
 
     def calm(self) -> None:
-        self.set_quorum(self._write_quorum)
-        self.set_delay(*DELAY_MS)
+        with self.client() as client:
+            client.set_quorum(self._found.write_quorum or 0)
+            for each in self._found.followers:
+                client.set_delay(each.delay.min_ms, each.delay.max_ms, each.address)
+
+
+def _kill_command(node: Node) -> str:
+    return f"kill -9 -- -{node.pid}"
 
 
 def wait_for(why_not: Callable[[], str | None], timeout_s: float = _PATIENCE_S) -> float:

@@ -90,11 +90,12 @@ export function showNodes(table, frame, act) {
     body.replaceChildren(...frame.nodes.map((node) => rowOf(node, frame.owns_processes, act)));
   }
   frame.nodes.forEach((node, number) => {
-    const [, state, log, behind, stale] = body.rows[number].cells;
+    const [, state, log, behind, stale, delay] = body.rows[number].cells;
     state.textContent = [...node.faults, node.status ? stateOf(node) : "no answer"].join("; ");
     log.textContent = node.status ? `${node.status.last_index}, confirmed to ${node.status.commit_index}` : "?";
     behind.textContent = node.seen ? `${node.seen.lag_entries} (${node.seen.lag_s.toFixed(2)} s)` : "";
     stale.textContent = node.stale_share === null ? "" : `${(100 * node.stale_share).toFixed(1)} %`;
+    delay.textContent = node.seen ? `${node.seen.delay.min_ms} to ${node.seen.delay.max_ms} ms` : "";
     for (const button of body.rows[number].querySelectorAll("button")) {
       const { deed } = button.dataset;
       const needed = FAULT_OF[deed];
@@ -108,7 +109,7 @@ function rowOf(node, mayAct, act) {
   const row = document.createElement("tr");
   const name = cell("th", node.name);
   name.scope = "row";
-  row.append(name, ...["", "", "", "", ""].map((text) => cell("td", text)));
+  row.append(name, ...["", "", "", "", "", ""].map((text) => cell("td", text)));
   for (const deed of mayAct ? DEEDS[node.role].flat() : []) {
     const button = document.createElement("button");
     button.type = "button";

@@ -19,6 +19,7 @@ from playwright.sync_api import Locator, Page, expect
 from analysis.nodes.free_ports import free_ports
 from analysis.nodes.node import REPO_ROOT
 from analysis.nodes.waiting import wait_until
+from kvstore.client import Client
 from kvstore.client.node_client import NodeClient
 from playground.experiments import EXPERIMENTS, Experiment
 from tests.conftest import StartCluster
@@ -168,6 +169,20 @@ def test_a_node_can_be_broken_and_mended(
     expect(page.locator(row("follower3"))).to_contain_text(fault)
     expect(page.locator("#summary")).to_contain_text("4 of 5 followers reached")
     do(page, undo, "follower3")
+    expect(page.locator("#summary")).to_contain_text("5 of 5 followers reached")
+
+
+@needs_chromium
+def test_what_is_done_in_a_terminal_is_seen_too(page: Page) -> None:
+    do(page, "freeze", "follower2")
+    command = page.locator("#command").inner_text()
+    seen = page.locator(row("follower2"))
+    expect(seen).to_contain_text("frozen")
+    subprocess.run(["bash", "-c", command.replace("-STOP", "-CONT")], check=True)
+    expect(seen).not_to_contain_text("frozen")
+    subprocess.run(["bash", "-c", command.replace("-STOP", "-9")], check=True)
+    expect(seen).to_contain_text("stopped")
+    do(page, "start", "follower2")
     expect(page.locator("#summary")).to_contain_text("5 of 5 followers reached")
 
 
@@ -329,7 +344,10 @@ def test_what_cannot_be_done_is_refused_with_a_reason(url: str) -> None:
 
 
 def test_it_attaches_to_a_cluster_that_runs_elsewhere(start_cluster: StartCluster) -> None:
-    cluster = start_cluster(2, WRITE_QUORUM=1, CLUSTER_TOKEN="secret")
+    cluster = start_cluster(2, WRITE_QUORUM=1, CLUSTER_TOKEN="secret", MIN_DELAY=0, MAX_DELAY=5)
+    near, far = (each.address for each in cluster.followers)
+    operator = Client(cluster.leader.url, token="secret")
+    operator.set_delay(7, 8, far)
     environment = {"PLAY_LEADER": cluster.leader.url, "KVSTORE_TOKEN": "secret"}
     with playground(environment) as (_, url):
         assert requests.get(url, timeout=10).status_code == 401
@@ -339,8 +357,14 @@ def test_it_attaches_to_a_cluster_that_runs_elsewhere(start_cluster: StartCluste
         assert session.get(url, timeout=10).text.count("nodes of the page's own") == own > 0
         assert session.post(f"{url}/quorum", json={"size": 2}, timeout=30).status_code == 200
         assert cluster.leader.status().write_quorum == 2
+        operator.set_delay(3, 4, near)
+        assert session.post(f"{url}/calm", json={}, timeout=30).status_code == 200
+        status = cluster.leader.status()
+        found = [(each.delay.min_ms, each.delay.max_ms) for each in status.followers]
+        assert (status.write_quorum, found) == (1, [(0, 5), (7, 8)])
         refused = session.post(f"{url}/nodes/leader/kill", json={}, timeout=30)
         assert refused.status_code == 409
+    operator.close()
     assert cluster.leader.put_confirmed("k", 1) > 0, "the cluster goes on without the page"
 
 
