@@ -11,6 +11,7 @@ from analysis.study.summary import (
     Step,
     Theory,
     busy_prediction,
+    commit_ms_of,
     consistency_of,
     copies_of,
     figures_of,
@@ -24,6 +25,9 @@ from analysis.study.summary import (
 
 CLOSE_TO_LAW = 0.05
 """How far the delays that happened may be from the law, as a share of it."""
+
+LONGER = 1.25
+"""From how many times the usual time on a transaction on the disk takes longer."""
 
 LATE = 0.01
 """Of the idle regime's writes, from what share on they say that it was not idle."""
@@ -132,6 +136,24 @@ def _theory(results: Results, idle: dict[int, QuorumFigures]) -> Iterator[str]:
             f"With delays of 0 to 100 ms, a write takes {low:.1f} to {high:.1f} ms more than the "
             "law has for the delays alone."
         )
+        yield from _disk(results)
+
+
+def _disk(results: Results) -> Iterator[str]:
+    """Whether the disk has a part in what a write takes when the nodes have been idle for long."""
+    wide, usual = (commit_ms_of(results, regime) for regime in ("idle_wide", "idle"))
+    if wide is None or usual is None:
+        return
+    verdict = (
+        "a machine that has been idle for longer takes longer to wake up, and a write waits for "
+        "two of them, the leader's and a follower's."
+        if wide > LONGER * usual
+        else "the disk does not explain it."
+    )
+    yield (
+        f"A transaction on a node's disk took {wide:.2f} ms on average meanwhile, and {usual:.2f} "
+        f"ms in the idle runs with shorter delays: {verdict}"
+    )
 
 
 def _lateness(results: Results) -> Iterator[str]:

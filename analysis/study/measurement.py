@@ -12,6 +12,7 @@ from analysis.nodes.errors import LoadError
 from analysis.nodes.real_time import real_time
 from analysis.nodes.usage import Usage, usage_of
 from analysis.study.cluster import Cluster
+from analysis.study.disk_commits import DiskCommits
 from analysis.study.follower_lag import FollowerLag, observe_lag
 from analysis.study.idle_load import IdleClient
 from analysis.study.load import LoadSpec, run_load
@@ -69,8 +70,11 @@ def measure(
     ):
         before = leader.status()
         newest = max((each.number for each in leader.exchanges()), default=0)
+        commit_ms = None
         if first.is_idle:
+            commits = DiskCommits.of((leader, *cluster.followers))
             made = _write_idle(settings, cluster, specs, progress)
+            commit_ms = DiskCommits.of((leader, *cluster.followers)).mean_ms_since(commits)
         else:
             made = {first: _write_loaded(settings, specs[first], cluster, readable, progress)}
         exchanges, after = leader.exchanges(after=newest), leader.status()
@@ -94,6 +98,7 @@ def measure(
             cpu=_cpu_cost(made[run].used, len(logs[run].latency_ms)),
             generator_share=made[run].generator_share,
             in_real_time=in_real_time,
+            commit_ms=commit_ms,
             problems=tuple(made[run].problems),
         )
         own = exchanges if len(specs) == 1 else _that_brought(exchanges, logs[run])

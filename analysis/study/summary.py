@@ -63,6 +63,12 @@ class QuorumFigures:
         return self.runs[0].run.is_idle
 
 
+def commit_ms_of(results: Results, regime: str) -> float | None:
+    """The mean time of a transaction on a node's disk in the runs of a regime; None = not known."""
+    known = [ms for run in results.of(regime) if (ms := run.result.commit_ms) is not None]
+    return sum(known) / len(known) if known else None
+
+
 def figures_of(results: Results, regime: str) -> dict[int, QuorumFigures]:
     """By write quorum, of those that have a confirmed write in each repeat."""
     found = {w: _figures(w, results.of(regime, w)) for w in results.quorums(regime)}

@@ -66,7 +66,10 @@ def test_a_whole_study_on_local_nodes(tmp_path: Path) -> None:
         assert len(data.result.followers) == 5
         assert all(follower.problem is None for follower in data.result.followers)
         assert data.result.cpu is not None
-        assert data.result.cpu.leader_s > data.result.cpu.follower_s > 0
+        if not data.run.is_idle:  # the few writes of an idle run take less than the clock's ticks
+            assert data.result.cpu.leader_s > data.result.cpu.follower_s > 0
+        commit_ms = data.result.commit_ms
+        assert (commit_ms is not None and 0 < commit_ms < 1000) is data.run.is_idle
         assert (data.staleness.reads > 0) is not data.run.is_idle
     assert not (tmp_path / "runs" / "loaded-w9-r9").exists()
     delays = theory_of(results)

@@ -45,6 +45,23 @@ def test_delays_made_longer_by_the_sending_are_explained_and_others_are_not() ->
     assert "had been sent" not in "\n".join(findings(results)), "these delays follow the law"
 
 
+def test_a_disk_that_is_slower_to_wake_up_is_told() -> None:
+    results = make_results(regimes=("idle", "idle_wide"))
+
+    def found(wide_ms: float | None) -> str:
+        times_ms = {"idle": 0.5, "idle_wide": wide_ms}
+        runs = (
+            replace(run, result=structs.replace(run.result, commit_ms=times_ms[run.run.regime]))
+            for run in results.runs
+        )
+        return "\n".join(findings(Results(results.study, tuple(runs))))
+
+    assert "disk took 1.50 ms on average meanwhile, and 0.50 ms" in found(1.5)
+    assert "takes longer to wake up" in found(1.5)
+    assert "the disk does not explain it" in found(0.5)
+    assert "node's disk" not in found(None)
+
+
 def _late(
     exchanges: tuple[Exchange, ...], cause: str, random: np.random.Generator
 ) -> tuple[Exchange, ...]:
