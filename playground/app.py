@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from shlex import quote
 from threading import Lock
 from typing import Any
 from urllib.parse import urlsplit
@@ -199,7 +200,7 @@ def _requests(page: Page) -> Blueprint:
             answer = actor.node.request(verb, path, json=body, timeout_s=5)
         except requests.RequestException as error:
             raise StageError(f"{name} does not answer ({type(error).__name__})") from error
-        data = f" --json '{json.dumps(body)}'" if body else ""
+        data = f" --json {quote(json.dumps(body))}" if body else ""
         return jsonify(
             command=f"curl -X {verb} '{actor.node.url}{path}'{data}",
             status=answer.status_code,

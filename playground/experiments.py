@@ -11,7 +11,7 @@ from typing import Any
 
 from kvstore.client import Client, IndefiniteError, NodeUnavailableError, RefusedError
 from kvstore.client.convergence import check_copies
-from playground.stage import LocalStage, Stage, StageError, wait_for
+from playground.stage import DELAY_MS, LocalStage, Stage, StageError, wait_for
 
 Say = Callable[[str], None]
 """Tells the page what happens now."""
@@ -92,7 +92,7 @@ def _slow_follower(stage: Stage, say: Say) -> Result:
         say(f"{slow.name} gets 200 ms; W={size}")
         stage.set_delay(200, 200, slow.name)
         after = _mean_put_ms(stage, 5, "slow-follower")
-        stage.set_delay(0.1, 1, slow.name)
+        stage.set_delay(*DELAY_MS, slow.name)
         slowed[size] = after > before + 100
         rows += [(f"W={size}, before", f"{before:.1f} ms"), (f"W={size}, slow", f"{after:.1f} ms")]
     right = {(True, True): 0, (False, True): 1, (False, False): 2}.get(

@@ -4,11 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self
 
-from prometheus_client.parser import text_string_to_metric_families
-
+from analysis.nodes.metrics import scrape
 from kvstore.client.node_client import NodeClient
-
-_METRIC = "kvstore_disk_commit_seconds"
 
 
 @dataclass(frozen=True)
@@ -24,19 +21,14 @@ class DiskCommits:
 
     @classmethod
     def of(cls, nodes: Iterable[NodeClient]) -> Self:
-        """Ask each node for its ``/metrics``; one that keeps nothing on a disk has none."""
-        answers = [node.request("GET", "/metrics") for node in nodes]
-        samples = [
-            sample
-            for answer in answers
-            if answer.status_code == 200
-            for family in text_string_to_metric_families(answer.text)
-            if family.name == _METRIC
-            for sample in family.samples
-        ]
+        """Ask each node; one that keeps nothing on a disk has none.
+
+        :raises NodeUnavailableError: one does not tell.
+        """
+        found = [scrape(node) for node in nodes]
 
         def total(what: str) -> float:
-            return sum(each.value for each in samples if each.name == f"{_METRIC}_{what}")
+            return sum(each.get((f"kvstore_disk_commit_seconds_{what}",), 0) for each in found)
 
         return cls(total("count"), total("sum"))
 

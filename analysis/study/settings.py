@@ -62,10 +62,10 @@ class StudySettings(Struct, frozen=True, kw_only=True):
     writes: int
     idle_writes: int
     fault_writes: int = 1000
-    join_port: int | None = None
     keys: int
     users: int
     workers: int
+    join_port: int | None = None
     warm_up_writes: int
     seed: int
     delay_ms: DelayRange | None

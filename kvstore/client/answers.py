@@ -32,6 +32,11 @@ def complaint(answer: requests.Response) -> str | None:
     return str(text) if text else None
 
 
+def refusal(answer: requests.Response) -> str | None:
+    """Why a node refuses a read for good; None when another may answer it, or this is no node."""
+    return complaint(answer) if 400 <= answer.status_code < 500 else None
+
+
 def explain(answer: requests.Response) -> str:
     """What an answer that is no success says about itself, for people."""
     return complaint(answer) or f"HTTP {answer.status_code}, which is not a node's answer"

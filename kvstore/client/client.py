@@ -26,7 +26,7 @@ from kvstore.api_types import (
     Status,
     Written,
 )
-from kvstore.client.answers import complaint, explain, is_never_sent, maybe, why_unanswered
+from kvstore.client.answers import complaint, explain, is_never_sent, maybe, refusal, why_unanswered
 from kvstore.client.errors import (
     BatchRefusedError,
     ClientError,
@@ -122,8 +122,8 @@ class Client:
                 return Item(found.value, found.version), index
             if index is not None and answer.status_code == 404:
                 return None, index
-            if 400 <= answer.status_code < 500 and complaint(answer) is not None:
-                raise RefusedError(explain(answer), answer.status_code)
+            if (why := refusal(answer)) is not None:
+                raise RefusedError(why, answer.status_code)
             self._router.forget(node)
             reason = f"{node.url}: {explain(answer)}"
         raise NodeUnavailableError(f"no node could answer within {self._timeout_s:g} s ({reason})")

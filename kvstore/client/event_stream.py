@@ -8,7 +8,7 @@ import msgspec
 import requests
 
 from kvstore.api_types import Change, EntriesCut
-from kvstore.client.answers import complaint, explain, why_unanswered
+from kvstore.client.answers import explain, refusal, why_unanswered
 from kvstore.client.errors import EntriesCutError, NodeUnavailableError, RefusedError
 from kvstore.client.node_client import NodeClient, decode
 from kvstore.client.routing import Router
@@ -97,8 +97,8 @@ def _open(node: NodeClient, index: int | None) -> requests.Response:
         if answer.status_code == 410:
             cut = decode(answer, EntriesCut)
             raise EntriesCutError(cut.error, cut.index)
-        if 400 <= answer.status_code < 500 and complaint(answer) is not None:
-            raise RefusedError(explain(answer), answer.status_code)
+        if (why := refusal(answer)) is not None:
+            raise RefusedError(why, answer.status_code)
         raise NodeUnavailableError(f"{node.url}: {explain(answer)}")
 
 

@@ -11,13 +11,12 @@ from typing import Any
 
 import pytest
 import requests
-from prometheus_client.parser import text_string_to_metric_families
 
 from analysis.nodes.free_ports import free_ports
+from analysis.nodes.metrics import requests_of, scrape
 from analysis.nodes.node import REPO_ROOT, Node
 from tests.conftest import StartCluster
 from tests.support.cluster import Cluster
-from tests.support.metrics import requests_of, scrape
 from tests.support.waiting import wait_until
 
 OBSERVE = REPO_ROOT / "deploy" / "observe"
@@ -127,12 +126,7 @@ def test_dashboard_and_alerts_ask_for_metrics_that_exist(pair: Cluster) -> None:
     expressions = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
     asked = " ".join(expressions) + (OBSERVE / "alerts.yml").read_text("utf-8")
     names = set(re.findall(r"\b(?:kvstore|process)_[a-z_]+", asked))
-    answer = pair.leader.request("GET", "/metrics")
-    known = {
-        sample.name
-        for family in text_string_to_metric_families(answer.text)
-        for sample in family.samples
-    }
+    known = {name for name, *_ in scrape(pair.leader)}
     assert len(names) > 15
     assert names <= known
 

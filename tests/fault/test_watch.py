@@ -1,6 +1,5 @@
 """``GET /watch`` and ``Client.watch``: nothing missing, nothing twice, nothing unconfirmed."""
 
-import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -10,6 +9,7 @@ from typing import Any, Self
 import msgspec
 import pytest
 
+from analysis.nodes.metrics import scrape
 from analysis.nodes.node import Node
 from kvstore.api_types import Change, EntriesCut
 from kvstore.client import Client, EntriesCutError, NodeUnavailableError
@@ -198,11 +198,7 @@ def test_a_client_that_does_not_read_is_cut_off_and_resumes(start_cluster: Start
 
 
 def _open_streams(node: Node) -> int:
-    found = re.search(
-        r"^kvstore_watch_streams (\d+)", node.request("GET", "/metrics").text, re.MULTILINE
-    )
-    assert found
-    return int(found[1])
+    return int(scrape(node)[("kvstore_watch_streams",)])
 
 
 def test_the_number_of_streams_is_bounded(start_cluster: StartCluster) -> None:

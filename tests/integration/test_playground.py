@@ -17,6 +17,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Locator, Page, expect
 
 from analysis.nodes.free_ports import free_ports
+from analysis.nodes.metrics import requests_of
 from analysis.nodes.node import REPO_ROOT
 from analysis.nodes.waiting import wait_until
 from kvstore.client import Client
@@ -24,7 +25,6 @@ from kvstore.client.node_client import NodeClient
 from playground.experiments import EXPERIMENTS, Experiment
 from tests.conftest import StartCluster
 from tests.support.chromium import needs_chromium, open_page
-from tests.support.metrics import requests_of
 
 TIMEOUT_MS = 60_000
 EXPECTED = {

@@ -1,14 +1,23 @@
 """What a node counts, read from its ``/metrics``."""
 
+import requests
 from prometheus_client.parser import text_string_to_metric_families
 
+from kvstore.client.errors import NodeUnavailableError
 from kvstore.client.node_client import NodeClient
 
 
 def scrape(node: NodeClient, **headers: str) -> dict[tuple[str, ...], float]:
-    """Every sample: its name, and then its labels as ``name=value``, sorted."""
-    answer = node.request("GET", "/metrics", headers=headers)
-    assert answer.status_code == 200, answer.text
+    """Every sample: its name, and then its labels as ``name=value``, sorted.
+
+    :raises NodeUnavailableError: without an answer 200.
+    """
+    try:
+        answer = node.request("GET", "/metrics", headers=headers)
+    except requests.RequestException as error:
+        raise NodeUnavailableError(f"{node.url}/metrics: {type(error).__name__}") from error
+    if answer.status_code != 200:
+        raise NodeUnavailableError(f"{answer.url}: HTTP {answer.status_code} {answer.text[:300]}")
     return {
         (sample.name, *sorted(f"{name}={value}" for name, value in sample.labels.items())): (
             sample.value
