@@ -10,6 +10,7 @@ from analysis.study.summary import (
     QuorumFigures,
     Step,
     Theory,
+    beyond_delays,
     busy_prediction,
     commit_ms_of,
     consistency_of,
@@ -136,6 +137,13 @@ def _theory(results: Results, idle: dict[int, QuorumFigures]) -> Iterator[str]:
             f"With delays of 0 to 100 ms, a write takes {low:.1f} to {high:.1f} ms more than the "
             "law has for the delays alone."
         )
+        own = [more.mean for each in figures.values() if (more := beyond_delays(each))]
+        if own:
+            yield (
+                "The mean of the delays drawn for these few writes differs from the law by chance; "
+                f"beside the delays of its own requests, a write takes {min(own):.1f} to "
+                f"{max(own):.1f} ms more."
+            )
         yield from _disk(results)
 
 

@@ -9,6 +9,7 @@ from analysis.study.results import Results
 from analysis.study.statistics import Interval
 from analysis.study.summary import (
     QuorumFigures,
+    beyond_delays,
     consistency_of,
     copies_of,
     figures_of,
@@ -157,11 +158,13 @@ def wide_table(results: Results) -> Table:
             _mean_with_ends(theory.delay_only.get(w), 2),
             _mean_with_ends(figures[w].mean_ms, 2),
             f"{figures[w].mean_ms.mean - law:+.2f}",
+            _mean_with_ends(beyond_delays(figures[w]), 2),
         )
         for w, law in (sorted(theory.law.items()) if theory else ())
         if w in figures and theory is not None
     ]
-    return Table(("W", "law", "delays that happened", "end to end", "end to end - law"), rows)
+    columns = ("W", "law", "delays that happened", "end to end", "beyond the law", "beyond its own")
+    return Table(columns, rows)
 
 
 def parts_table(results: Results) -> Table:

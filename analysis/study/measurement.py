@@ -1,13 +1,14 @@
 """One measurement: set the cluster, make the writes, wait for the copies, compare them."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import count
 
 import numpy as np
 
+from analysis.nodes.awake import kept_awake
 from analysis.nodes.errors import LoadError
 from analysis.nodes.real_time import real_time
 from analysis.nodes.usage import Usage, usage_of
@@ -65,7 +66,7 @@ def measure(
     progress.begin(measurement)
     leader = cluster.leader
     with (
-        _priority(cluster, first) as in_real_time,
+        _undisturbed(cluster, first) as (in_real_time, awake),
         _conditions(settings, cluster, first) as readable,
     ):
         before = leader.status()
@@ -98,6 +99,7 @@ def measure(
             cpu=_cpu_cost(made[run].used, len(logs[run].latency_ms)),
             generator_share=made[run].generator_share,
             in_real_time=in_real_time,
+            kept_awake=awake,
             commit_ms=commit_ms,
             problems=tuple(made[run].problems),
         )
@@ -126,14 +128,20 @@ def load_spec(settings: StudySettings, cluster: Cluster, run: Run) -> LoadSpec:
     )
 
 
-def _priority(cluster: Cluster, run: Run) -> AbstractContextManager[bool]:
+@contextmanager
+def _undisturbed(cluster: Cluster, run: Run) -> Iterator[tuple[bool, bool]]:
     """In an idle run, client and leader need not wait for processors that followers hold: what the
-    followers do at the same time on machines of their own would not disturb them either.
+    followers do at the same time on machines of their own would not disturb them either. Nor does
+    anyone wait for processors to wake up, which can take longer than what is measured.
+
+    :return: whether client and leader have priority, and whether the processors are kept awake.
     """
     if not run.is_idle or not cluster.local_nodes:
-        return nullcontext(False)  # noqa: FBT003
+        yield False, False
+        return
     leader = [process.pid for process in cluster.local_nodes[0].processes]
-    return real_time([0, *leader])
+    with real_time([0, *leader]) as in_real_time, kept_awake() as awake:
+        yield in_real_time, awake
 
 
 @contextmanager

@@ -62,6 +62,7 @@ class RunResult(Struct, frozen=True, kw_only=True):
     :param generator_share: share of a core that the load's processes used, of the busiest one;
         ``None`` = not known.
     :param in_real_time: whether client and leader had real-time priority.
+    :param kept_awake: whether the processors were kept from falling asleep.
     :param commit_ms: mean time of a transaction on a node's disk, in this idle run and those that
         it took turns with; ``None`` = not known.
     :param problems: everything that was found wrong; empty = the check is passed.
@@ -73,6 +74,7 @@ class RunResult(Struct, frozen=True, kw_only=True):
     cpu: CpuCost | None = None
     generator_share: float | None = None
     in_real_time: bool = False
+    kept_awake: bool = False
     commit_ms: float | None = None
     problems: tuple[str, ...] = ()
 

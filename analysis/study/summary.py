@@ -210,6 +210,23 @@ def idle_lateness(results: Results) -> tuple[Lateness, Interval] | None:
     return mean, mean_interval(more_ms)
 
 
+def beyond_delays(figures: QuorumFigures) -> Interval | None:
+    """By how many milliseconds a write takes longer than the W-th smallest of its own delays.
+
+    Unlike the distance from the law, this holds nothing of the chance in the drawn delays.
+
+    :return: the mean over repeats; None when the record has no complete write, or W is 0.
+    """
+    if figures.write_quorum == 0:
+        return None
+    more_ms = [
+        mean_ms - kth[figures.write_quorum - 1]
+        for mean_ms, run in zip(figures.means_ms, figures.runs, strict=True)
+        if (kth := run.waits.kth_delay_ms())
+    ]
+    return mean_interval(more_ms) if more_ms else None
+
+
 def parts_of(figures: QuorumFigures) -> Parts | None:
     """Where the time of a write goes; the mean over repeats."""
     return _mean_of(

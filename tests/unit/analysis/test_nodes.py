@@ -1,10 +1,13 @@
 """Environment, ports and tokens of local nodes."""
 
+import os
 import socket
+import struct
 from pathlib import Path
 
 import pytest
 
+from analysis.nodes.awake import kept_awake
 from analysis.nodes.cluster_token import token_headers
 from analysis.nodes.free_ports import free_ports
 from analysis.nodes.node import Node
@@ -47,3 +50,30 @@ def test_the_environment_of_a_node_holds_nothing_of_the_shell_but_what_programs_
     node = Node("n", "follower", 5000, settings, Path("n.log"))
     own = {"ROLE": "follower", "HOST": "127.0.0.1", "PORT": "5000"}
     assert node.environment == needed | own | settings
+
+
+_LATENCY_LIMIT = Path("/dev/cpu_dma_latency")
+
+
+@pytest.mark.skipif(
+    not os.access(_LATENCY_LIMIT, os.W_OK), reason="not permitted to keep processors awake"
+)
+def test_processors_are_kept_awake_only_as_long_as_asked() -> None:
+    def limit_us() -> int:
+        with _LATENCY_LIMIT.open("rb", buffering=0) as file:
+            (limit,) = struct.unpack("@i", file.read(4))
+            return int(limit)
+
+    before = limit_us()
+    with kept_awake() as awake:
+        assert awake
+        assert limit_us() == 0
+    assert limit_us() == before != 0
+
+
+def test_where_it_is_not_permitted_processors_may_sleep(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("analysis.nodes.awake._LATENCY_LIMIT", tmp_path)
+    with kept_awake() as awake:
+        assert not awake

@@ -11,8 +11,8 @@ from analysis.report.comparison import compare
 from analysis.report.findings import findings
 from analysis.report.pictures import draw_pictures
 from analysis.report.report import render_failure, render_html, render_markdown
-from analysis.report.tables import SUMMARY_COLUMNS, text_table, write_summary
-from analysis.study.results import Results
+from analysis.report.tables import SUMMARY_COLUMNS, text_table, wide_table, write_summary
+from analysis.study.results import Results, RunData
 from kvstore.api_types import Exchange
 from tests.unit.analysis.sample import make_results, save_results
 
@@ -43,6 +43,38 @@ def test_delays_made_longer_by_the_sending_are_explained_and_others_are_not() ->
     assert "what makes them long" in by_sending
     assert "does not explain it" in by_chance
     assert "had been sent" not in "\n".join(findings(results)), "these delays follow the law"
+
+
+def test_what_a_write_costs_beyond_its_own_delays_holds_no_chance_of_the_draw() -> None:
+    results = make_results(regimes=("idle", "idle_wide"), idle_writes=10, repeats=3)
+
+    def beyond_by_2_ms(run: RunData) -> RunData:
+        own_ms = run.waits.kth_delay_ms()[run.run.write_quorum - 1]
+        latency_ms = np.full_like(run.log.latency_ms, own_ms + 2)
+        return replace(run, log=replace(run.log, latency_ms=latency_ms))
+
+    runs = tuple(map(beyond_by_2_ms, results.runs))
+    changed = Results(results.study, runs)
+    assert "beside the delays of its own requests, a write takes 2.0 to 2.0 ms more" in "\n".join(
+        findings(changed)
+    )
+    rows = wide_table(changed).rows
+    assert [row[-1] for row in rows] == ["2.00 (2.00 to 2.00)"] * 5
+    assert any(abs(float(row[-2]) - 2) > 0.5 for row in rows), "the draw has no chance in it"
+
+
+def test_the_report_says_whether_the_processors_could_fall_asleep() -> None:
+    results = make_results(regimes=("idle",))
+
+    def report(*, kept_awake: bool) -> str:
+        runs = (
+            replace(run, result=structs.replace(run.result, kept_awake=kept_awake))
+            for run in results.runs
+        )
+        return render_markdown(Results(results.study, tuple(runs)), (), Path())
+
+    assert "could fall asleep" in report(kept_awake=False)
+    assert "were kept from falling asleep" in report(kept_awake=True)
 
 
 def test_a_disk_that_is_slower_to_wake_up_is_told() -> None:
